@@ -1,0 +1,24 @@
+//! What a DAG is and how its runs move.
+//!
+//! Everything here is pure: no clock, no I/O, no SQL, no async. The other crates read the world, ask this crate what
+//! should happen, and carry it out.
+
+pub mod dag;
+pub mod graph;
+pub mod ids;
+pub mod moves;
+pub mod operator;
+pub mod params;
+pub mod plan;
+pub mod retry;
+pub mod schedule;
+pub mod state;
+pub mod time;
+pub mod trigger_rule;
+
+pub use dag::{Dag, Task};
+pub use graph::DagGraph;
+pub use ids::{ClaimId, DagRunKey, DagVersionKey, Epoch, Incarnation, ProcessId, TaskInstanceKey};
+pub use state::{RunState, RunType, TaskState, TriggeredBy};
+pub use time::Timestamp;
+pub use trigger_rule::TriggerRule;

@@ -1,0 +1,205 @@
+//! What a task does: one struct per operator. The DAG file's parsing, its JSON Schema, its documentation and the
+//! worker's dispatch all follow from these types.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::time::duration_text;
+
+/// The work of a task. Serialised as a table with one key, the operator's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    /// A shell script, run by `bash`.
+    Bash(Bash),
+    /// A program with its arguments, no shell in between.
+    Command(Command),
+    /// Python code or a Python script.
+    Python(Python),
+    /// One HTTP request.
+    Http(Http),
+    /// Nothing at all: a joint between other tasks.
+    Noop(Noop),
+    /// Waits for a while, inside the worker.
+    Sleep(Sleep),
+}
+
+impl Operator {
+    /// The key that names the operator in a DAG file.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Operator::Bash(_) => "bash",
+            Operator::Command(_) => "command",
+            Operator::Python(_) => "python",
+            Operator::Http(_) => "http",
+            Operator::Noop(_) => "noop",
+            Operator::Sleep(_) => "sleep",
+        }
+    }
+
+    /// Files beside the DAG file that the operator needs; they are published with the DAG version.
+    pub fn files(&self) -> Vec<&str> {
+        match self {
+            Operator::Bash(bash) => bash.script.as_deref().into_iter().collect(),
+            Operator::Python(python) => python.script.as_deref().into_iter().collect(),
+            Operator::Command(_) | Operator::Http(_) | Operator::Noop(_) | Operator::Sleep(_) => Vec::new(),
+        }
+    }
+}
+
+/// Runs a shell script with `bash`.
+///
+/// Template expressions in `command` are never spliced into the code: each becomes a shell variable that is quoted for
+/// the place it stands in, so the script sees exactly the value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bash {
+    /// The script's text (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// A script file beside the DAG file, instead of `command`. It is published with the DAG and is not a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Arguments for the script: `$1`, `$2` ... (templates).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Exit codes that mean "skipped" (Airflow: 99).
+    #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "exit_codes_schema")]
+    pub skip_on_exit_code: Vec<i32>,
+}
+
+/// Runs a program directly, without a shell: each argument reaches the program exactly as it is rendered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program and its arguments (templates).
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+    /// Text that the program reads from its standard input (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Exit codes that mean "skipped" (Airflow: 99).
+    #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "exit_codes_schema")]
+    pub skip_on_exit_code: Vec<i32>,
+}
+
+/// Runs Python code in a process of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Python {
+    /// Python source text. It is not a template: values come in through `args` and the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A script file beside the DAG file, instead of `code`. It is published with the DAG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Arguments for the script: `sys.argv[1:]` (templates).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// The interpreter: a name to look up in `PATH`, or a path (for a virtual environment).
+    #[serde(default = "default_python")]
+    pub interpreter: String,
+    /// Exit codes that mean "skipped" (Airflow: 99).
+    #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "exit_codes_schema")]
+    pub skip_on_exit_code: Vec<i32>,
+}
+
+/// Sends one HTTP request from the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where to (a template).
+    pub url: String,
+    /// The HTTP method.
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Request headers (values are templates).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters, added to the URL and encoded (values are templates).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Request body as text (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Request body as JSON; every text inside is a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
+    /// Status codes that mean success: single codes, or classes such as `2xx`.
+    #[serde(default = "default_expected_status")]
+    pub expected_status: Vec<String>,
+    /// How long the whole exchange may take.
+    #[serde(default = "default_http_timeout", with = "duration_text")]
+    #[schemars(schema_with = "duration_schema")]
+    pub timeout: Duration,
+    /// Answer bytes that are read at most; more fails the task.
+    #[serde(default = "default_response_bytes_max")]
+    pub response_bytes_max: u64,
+}
+
+/// Does nothing and succeeds at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Noop {}
+
+/// Waits for a fixed time inside the worker, holding its slot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sleep {
+    /// How long to wait, e.g. `30s`.
+    #[serde(with = "duration_text")]
+    #[schemars(schema_with = "duration_schema")]
+    pub duration: Duration,
+}
+
+fn default_skip_on_exit_code() -> Vec<i32> {
+    vec![99]
+}
+fn default_python() -> String {
+    "python3".to_owned()
+}
+fn default_method() -> String {
+    "GET".to_owned()
+}
+fn default_expected_status() -> Vec<String> {
+    vec!["2xx".to_owned()]
+}
+fn default_http_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+fn default_response_bytes_max() -> u64 {
+    1 << 20
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<i32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(i32),
+        Many(Vec<i32>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(code) => vec![code],
+        OneOrMany::Many(codes) => codes,
+    })
+}
+
+fn exit_codes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": 255 },
+            { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } }
+        ]
+    })
+}
+
+/// The JSON Schema of a duration text.
+pub fn duration_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] })
+}

@@ -1,0 +1,1 @@
+//! What a scheduler tick sees and what it decides.
