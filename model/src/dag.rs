@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::operator::Operator;
 use crate::params::Param;
 use crate::retry::RetryPolicy;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, TimeRule};
 use crate::state::named_enum;
 use crate::time::duration_text;
 use crate::{Timestamp, TriggerRule};
@@ -173,6 +173,26 @@ impl Dag {
     pub fn content_hash(&self) -> String {
         let canonical = serde_json::to_vec(self).expect("a DAG has only string keys");
         hex(&Sha256::digest(canonical))
+    }
+
+    /// The schedule in a few characters, for lists: `0 6 * * 1-5 (Europe/Stockholm)`, `every 15m`, `@once`.
+    pub fn schedule_summary(&self) -> String {
+        match &self.schedule {
+            Schedule::None => "none".to_owned(),
+            Schedule::Once => "@once".to_owned(),
+            Schedule::Continuous => "@continuous".to_owned(),
+            Schedule::Times { rules, .. } => rules
+                .iter()
+                .map(|rule| match rule {
+                    TimeRule::Cron { expression, timezone } if timezone == "UTC" => expression.clone(),
+                    TimeRule::Cron { expression, timezone } => format!("{expression} ({timezone})"),
+                    TimeRule::Every { interval } => format!("every {}", duration_text::format(*interval)),
+                    TimeRule::At { instants } if instants.len() == 1 => format!("at {}", instants[0]),
+                    TimeRule::At { instants } => format!("at {} instants", instants.len()),
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
     }
 }
 

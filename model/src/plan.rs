@@ -1,1 +1,183 @@
-//! What a scheduler tick sees and what it decides.
+//! What a scheduler tick sees (snapshots, taken by the store under locks) and what it decides (plans, applied in the
+//! same transaction). The deciding functions live in the scheduler crate.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::graph::DagGraph;
+use crate::ids::{DagRunKey, TaskInstanceKey};
+use crate::state::RunState;
+use crate::time::Timestamp;
+use crate::trigger_rule::UpstreamCounts;
+
+/// A DAG that must be looked at: a tick is due, a run waits, or a run has ended.
+#[derive(Debug, Clone)]
+pub struct DagSnapshot {
+    /// Its newest version.
+    pub graph: Arc<DagGraph>,
+    /// False once its file is gone: no new scheduled runs.
+    pub is_active: bool,
+    /// The planned tick.
+    pub next_tick: Option<Timestamp>,
+    /// When the DAG was seen for the first time.
+    pub first_seen: Timestamp,
+    /// Whether the schedule has ever created a run.
+    pub has_scheduled_run: bool,
+    /// Runs that are running now.
+    pub running_runs: u32,
+    /// All runs that are queued now.
+    pub queued_runs: u32,
+    /// The queued runs that are first in line, at most as many as may start.
+    pub waiting: Vec<WaitingRun>,
+}
+
+/// A queued run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingRun {
+    /// Its key.
+    pub run: DagRunKey,
+    /// It does not start before this instant.
+    pub run_after: Timestamp,
+}
+
+/// What to do about a DAG.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DagPlan {
+    /// Scheduled runs to create (queued).
+    pub create: Vec<PlannedRun>,
+    /// Queued runs to start, besides those of `create` that may start at once.
+    pub start: Vec<DagRunKey>,
+    /// How many of the runs in `create`, from the first on, start at once.
+    pub start_created: usize,
+    /// Ticks that the catchup setting dropped.
+    pub skipped_ticks: u64,
+    /// The next planned tick.
+    pub next_tick: Option<Timestamp>,
+    /// When to look again; `None`: when something happens.
+    pub check_at: Option<Timestamp>,
+}
+
+/// A run that the schedule wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// Its logical date.
+    pub logical_date: Timestamp,
+    /// Start of its data interval.
+    pub data_interval_start: Timestamp,
+    /// End of its data interval.
+    pub data_interval_end: Timestamp,
+    /// When it is due.
+    pub run_after: Timestamp,
+}
+
+/// What a tick sees of the runs whose tasks have moved, and of everything that could be queued.
+#[derive(Debug, Clone, Default)]
+pub struct TickSnapshot {
+    /// Runs with changes, locked.
+    pub runs: Vec<RunSnapshot>,
+    /// Whether this tick may queue tasks (another scheduler may be doing so at this moment).
+    pub may_admit: bool,
+    /// Scheduled task instances from before this tick, the best few of each DAG and pool.
+    pub ready: Vec<ReadyTask>,
+    /// How much of each pool each DAG holds.
+    pub live: Vec<LiveSlots>,
+    /// Slots of each pool; -1 is unlimited.
+    pub pools: HashMap<String, i64>,
+    /// Limits of the DAGs that occur above.
+    pub dags: HashMap<String, DagLimits>,
+}
+
+/// A DAG's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DagLimits {
+    /// Task instances that may be queued or running at once.
+    pub max_active_tasks: i64,
+    /// Nothing of a paused DAG is queued.
+    pub is_paused: bool,
+}
+
+/// A locked run and those of its task instances that may be affected by the changes.
+#[derive(Debug, Clone)]
+pub struct RunSnapshot {
+    /// Its key.
+    pub run: DagRunKey,
+    /// Its state.
+    pub state: RunState,
+    /// The version it is pinned to.
+    pub graph: Arc<DagGraph>,
+    /// Task instances that are not finished, the changes included.
+    pub unfinished: i64,
+    /// Leaves that failed, the changes included.
+    pub failed_leaves: i64,
+    /// Undecided task instances (state `none`) whose upstream has changed.
+    pub touched: Vec<TouchedTask>,
+}
+
+/// An undecided task instance.
+#[derive(Debug, Clone)]
+pub struct TouchedTask {
+    /// Its key.
+    pub task_instance: TaskInstanceKey,
+    /// Its position in the DAG.
+    pub task_index: u32,
+    /// How its upstream stands.
+    pub upstream: UpstreamCounts,
+    /// For `depends_on_past`: whether the previous run allows it.
+    pub past: Past,
+    /// Its pool, slots and priority, should it become ready.
+    pub ready: ReadyTask,
+}
+
+/// What `depends_on_past` and `wait_for_downstream` say about a task instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// The task does not look at the past, or the past allows it.
+    Clear,
+    /// The previous run has not come that far, or failed there.
+    Blocked,
+}
+
+/// A task instance that may be queued when limits allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyTask {
+    /// Its key.
+    pub task_instance: TaskInstanceKey,
+    /// Its DAG.
+    pub dag_id: String,
+    /// Its pool.
+    pub pool: String,
+    /// Slots it takes there.
+    pub pool_slots: i64,
+    /// Higher goes first.
+    pub priority: i64,
+}
+
+/// Slots of a pool that a DAG's queued and running task instances hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSlots {
+    /// The pool.
+    pub pool: String,
+    /// The DAG.
+    pub dag_id: String,
+    /// Task instances.
+    pub instances: i64,
+    /// Slots.
+    pub slots: i64,
+}
+
+/// What a tick decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TickPlan {
+    /// Their trigger rule holds.
+    pub schedule: Vec<TaskInstanceKey>,
+    /// Their trigger rule says skip.
+    pub skip: Vec<TaskInstanceKey>,
+    /// Their trigger rule says that something before them failed.
+    pub fail_by_upstream: Vec<TaskInstanceKey>,
+    /// Their rule holds, but the past does not allow them yet.
+    pub wait_for_past: Vec<TaskInstanceKey>,
+    /// They get their slots and go to the queue.
+    pub admit: Vec<TaskInstanceKey>,
+    /// Runs that are over.
+    pub finish: Vec<(DagRunKey, RunState)>,
+}

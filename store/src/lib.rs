@@ -1,1 +1,47 @@
-//! placeholder
+//! What is remembered: DAG versions, runs, task instances, their history, logs and XComs, in PostgreSQL or SQLite.
+//!
+//! [`Store`] is a concrete type over both databases. One method is one domain operation and one transaction; no
+//! transaction handle leaves this crate. It is the only crate that names sqlx.
+
+mod advance;
+mod claim;
+mod clear;
+mod clock;
+mod connect;
+mod dag;
+mod dag_run;
+mod dialect;
+mod due;
+mod error;
+mod log;
+mod migrate;
+mod outbox;
+mod outcome;
+mod pool;
+mod process;
+mod rescue;
+mod rows;
+mod token;
+mod transaction;
+mod upkeep;
+mod versions;
+mod xcom;
+
+pub mod read;
+
+pub use advance::{AdvanceLimits, Advanced};
+pub use claim::{ClaimRequest, WorkOrder};
+pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};
+pub use clock::ManualClock;
+pub use connect::{OpenOptions, Store, StoreKind};
+pub use dag::{NewDagVersion, PublishedDag};
+pub use dag_run::{NewRun, RunCreated};
+pub use due::DueDags;
+pub use error::{Result, StoreError};
+pub use log::LogAppend;
+pub use migrate::{MigrationState, SchemaStatus};
+pub use outbox::OutboxEntry;
+pub use outcome::{NewXCom, Outcome, OutcomeKind, Recorded};
+pub use pool::Pool;
+pub use process::{Heartbeat, HeldTask, NewProcess, ProcessKind};
+pub use rescue::Rescued;

@@ -1,0 +1,7 @@
+-- T3. The process must be live: one that was declared dead, or drains, gets nothing.
+update task_instance t set state = 'running', claim_id = x.claim, holder = $3, try_number = t.try_number + 1,
+    started_at = $2, ended_at = null, changed_at = $2, event_no = t.event_no + 1, actor = 'worker', actor_id = $4,
+    reason = null
+from json_to_recordset($1::json) as x(task_instance bigint, epoch bigint, claim bigint)
+where t.id = x.task_instance and t.epoch = x.epoch and t.state = 'queued'
+  and exists (select 1 from process p where p.id = $3 and p.state = 'live')

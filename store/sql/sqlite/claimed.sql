@@ -1,0 +1,7 @@
+select t.id, t.epoch, t.claim_id, t.dag_run_id, r.run_id, r.run_type, r.version_id, t.task_index, t.map_index,
+    t.try_number, t.max_tries, r.logical_date, r.data_interval_start, r.data_interval_end, r.run_after, r.started_at,
+    r.conf
+from json_each($1) x
+join task_instance t on t.id = x.value ->> 'task_instance'
+join dag_run r on r.id = t.dag_run_id
+where t.epoch = x.value ->> 'epoch' and t.claim_id = x.value ->> 'claim' and t.state = 'running'

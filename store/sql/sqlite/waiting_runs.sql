@@ -1,0 +1,10 @@
+-- The first in line of each DAG, at most as many as its limit lets run.
+select r.dag_id, r.id, r.run_after
+from json_each($1) x
+join dag_run r on r.id in (
+    select q.id from dag_run q
+    where q.dag_id = x.value ->> 'dag' and q.state = 'queued'
+    order by q.run_after, q.id
+    limit x.value ->> 'k'
+)
+order by r.dag_id, r.run_after, r.id

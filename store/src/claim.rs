@@ -1,0 +1,156 @@
+//! T3: a worker takes queued task instances.
+
+use std::sync::Arc;
+
+use flow_model::state::RunType;
+use flow_model::{ClaimId, DagGraph, DagRunKey, DagVersionKey, Epoch, ProcessId, TaskInstanceKey, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::{Result, StoreError};
+use crate::rows::{index, json};
+use crate::transaction::{reading, transaction};
+
+/// A hint that a worker wants to act on, with the claim id that it minted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ClaimRequest {
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// The epoch that the hint named.
+    pub epoch: Epoch,
+    /// Minted for this claim.
+    pub claim: ClaimId,
+}
+
+/// Everything that a worker needs to run a task instance.
+#[derive(Debug, Clone)]
+pub struct WorkOrder {
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The worker's claim.
+    pub claim: ClaimId,
+    /// The run.
+    pub run: DagRunKey,
+    /// The run's id.
+    pub run_id: String,
+    /// What kind of run.
+    pub run_type: RunType,
+    /// The version that the run is pinned to.
+    pub graph: Arc<DagGraph>,
+    /// The task's position in it.
+    pub task_index: u32,
+    /// -1 for a task that is not mapped.
+    pub map_index: i64,
+    /// This try: 1 is the first.
+    pub try_number: u32,
+    /// Retries are left while `try_number` is not above it.
+    pub max_tries: u32,
+    /// The run's logical date, if it has one.
+    pub logical_date: Option<Timestamp>,
+    /// The run's data interval, if it has one.
+    pub data_interval: Option<(Timestamp, Timestamp)>,
+    /// When the run was due.
+    pub run_after: Timestamp,
+    /// When the run started.
+    pub run_started_at: Option<Timestamp>,
+    /// What the trigger passed.
+    pub conf: Map<String, Value>,
+}
+
+#[derive(sqlx::FromRow)]
+struct OrderRow {
+    id: i64,
+    epoch: i64,
+    claim_id: i64,
+    dag_run_id: i64,
+    run_id: String,
+    run_type: String,
+    version_id: i64,
+    task_index: i64,
+    map_index: i64,
+    try_number: i64,
+    max_tries: i64,
+    logical_date: Option<i64>,
+    data_interval_start: Option<i64>,
+    data_interval_end: Option<i64>,
+    run_after: i64,
+    started_at: Option<i64>,
+    conf: String,
+}
+
+impl Store {
+    /// Claims those of the requested task instances that are still queued at the named epoch, for a process that is live
+    /// and not draining. A request that was granted before (its answer was lost) is answered the same way again.
+    ///
+    /// # Errors
+    /// The database failed; asking again with the same claim ids is safe.
+    pub async fn claim(&self, now: Timestamp, process: ProcessId, requests: &[ClaimRequest]) -> Result<Vec<WorkOrder>> {
+        let requested = json(requests);
+        let rows: Vec<OrderRow> = transaction!(self, "claim task instances", |tx| {
+            sqlx::query(statement!(tx, "claim"))
+                .bind(&requested)
+                .bind(now.as_micros())
+                .bind(process.0)
+                .bind(process.to_string())
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query_as(statement!(tx, "claimed")).bind(&requested).fetch_all(&mut *tx).await?
+        })?;
+        self.warm_versions(&rows.iter().map(|row| row.version_id).collect::<Vec<_>>()).await?;
+        let mut orders = Vec::with_capacity(rows.len());
+        for row in rows {
+            let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
+            orders.push(work_order(row, graph)?);
+        }
+        Ok(orders)
+    }
+
+    /// Queued task instances of the given queues, best first: what an idle worker looks for when no hint has come.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn queued_hints(&self, queues: &[String], limit: usize) -> Result<Vec<(TaskInstanceKey, Epoch)>> {
+        let queues = json(queues);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        reading!(self, "look for queued task instances", |tx| {
+            sqlx::query_as::<_, (i64, i64)>(statement!(tx, "queued_hints"))
+                .bind(&queues)
+                .bind(limit)
+                .fetch_all(&mut *tx)
+                .await?
+                .into_iter()
+                .map(|(id, epoch)| (TaskInstanceKey(id), Epoch(epoch)))
+                .collect()
+        })
+    }
+}
+
+fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
+    let corrupt = |what: &'static str, why: String| StoreError::Corrupt { what, why };
+    let conf = serde_json::from_str(&row.conf).map_err(|error| corrupt("run's conf", error.to_string()))?;
+    Ok(WorkOrder {
+        task_instance: TaskInstanceKey(row.id),
+        epoch: Epoch(row.epoch),
+        claim: ClaimId(row.claim_id),
+        run: DagRunKey(row.dag_run_id),
+        run_id: row.run_id,
+        run_type: row.run_type.parse().map_err(|why| corrupt("run type", why))?,
+        graph,
+        task_index: index(row.task_index),
+        map_index: row.map_index,
+        try_number: index(row.try_number),
+        max_tries: index(row.max_tries),
+        logical_date: row.logical_date.map(Timestamp::from_micros),
+        data_interval: row
+            .data_interval_start
+            .zip(row.data_interval_end)
+            .map(|(start, end)| (Timestamp::from_micros(start), Timestamp::from_micros(end))),
+        run_after: Timestamp::from_micros(row.run_after),
+        run_started_at: row.started_at.map(Timestamp::from_micros),
+        conf,
+    })
+}

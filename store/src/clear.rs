@@ -1,0 +1,353 @@
+//! T13: what people do to task instances and runs: clear, mark, cancel.
+//!
+//! All of it happens under the run's row lock, so that it never races with a tick's decision, and raises the epoch, so
+//! that a running attempt loses the right to act at once.
+
+use std::collections::HashSet;
+
+use flow_model::moves::{self, TaskEvent};
+use flow_model::{DagGraph, DagRunKey, DagVersionKey, RunState, TaskInstanceKey, TaskState, Timestamp};
+use serde::Serialize;
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::{Result, StoreError};
+use crate::rows::{index, json, run_state, task_state};
+use crate::transaction::transaction;
+
+/// Which tasks of a run are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Their ids; empty means all.
+    pub task_ids: Vec<String>,
+    /// Also everything before them.
+    pub upstream: bool,
+    /// Also everything after them.
+    pub downstream: bool,
+}
+
+/// Asks to run tasks again.
+#[derive(Debug, Clone)]
+pub struct ClearRequest {
+    /// The run.
+    pub run: DagRunKey,
+    /// The tasks.
+    pub tasks: Selection,
+    /// Only those that failed or are upstream_failed.
+    pub only_failed: bool,
+    /// Who asks.
+    pub principal: String,
+}
+
+/// The state that somebody gives to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// As if it had succeeded.
+    Success,
+    /// As if it had failed.
+    Failed,
+    /// As if it had been skipped.
+    Skipped,
+}
+
+impl Mark {
+    const fn event(self) -> TaskEvent {
+        match self {
+            Mark::Success => TaskEvent::MarkSuccess,
+            Mark::Failed => TaskEvent::MarkFailed,
+            Mark::Skipped => TaskEvent::MarkSkipped,
+        }
+    }
+}
+
+/// Asks to give tasks a state.
+#[derive(Debug, Clone)]
+pub struct MarkRequest {
+    /// The run.
+    pub run: DagRunKey,
+    /// The tasks.
+    pub tasks: Selection,
+    /// The state.
+    pub to: Mark,
+    /// Who asks.
+    pub principal: String,
+}
+
+/// What was changed, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Affected {
+    /// The task instances with the states they had.
+    pub tasks: Vec<AffectedTask>,
+}
+
+/// A task instance that is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AffectedTask {
+    /// Its key.
+    pub task_instance: TaskInstanceKey,
+    /// Its task.
+    pub task_id: String,
+    /// -1 for a task that is not mapped.
+    pub map_index: i64,
+    /// The state it had.
+    pub from: TaskState,
+}
+
+#[derive(sqlx::FromRow)]
+struct LockedRun {
+    dag_id: String,
+    state: String,
+    version_id: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct InstanceRow {
+    id: i64,
+    task_id: String,
+    task_index: i64,
+    map_index: i64,
+    state: String,
+}
+
+#[derive(Serialize)]
+struct Move {
+    id: i64,
+    to_state: &'static str,
+    reason: &'static str,
+    retries: u32,
+}
+
+impl Store {
+    /// Clears tasks: they become undecided and run again when their trigger rule holds. A finished run is queued again.
+    /// With `dry_run` nothing changes.
+    ///
+    /// # Errors
+    /// There is no such run or task, or the database failed.
+    pub async fn clear_tasks(&self, now: Timestamp, request: &ClearRequest, dry_run: bool) -> Result<Affected> {
+        self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
+            let selected = select(graph, &request.tasks)?;
+            Ok(rows
+                .iter()
+                .filter(|row| selected.contains(&index(row.task_index)))
+                .filter(|row| !request.only_failed || matches!(row.state.as_str(), "failed" | "upstream_failed"))
+                .map(|row| (row.id, TaskEvent::Clear, "cleared"))
+                .collect())
+        })
+        .await
+    }
+
+    /// Gives tasks a state. Tasks after them that had failed because of them get another chance, and a finished run is
+    /// queued again so that its result is found anew. With `dry_run` nothing changes.
+    ///
+    /// # Errors
+    /// There is no such run or task, or the database failed.
+    pub async fn mark_tasks(&self, now: Timestamp, request: &MarkRequest, dry_run: bool) -> Result<Affected> {
+        self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
+            let selected = select(graph, &request.tasks)?;
+            let after: HashSet<u32> = match request.to {
+                Mark::Failed => HashSet::new(),
+                Mark::Success | Mark::Skipped => {
+                    let from: Vec<u32> = selected.iter().copied().collect();
+                    graph.reachable(&from, &graph.downstream).into_iter().collect()
+                }
+            };
+            Ok(rows
+                .iter()
+                .filter_map(|row| {
+                    let task = index(row.task_index);
+                    if selected.contains(&task) {
+                        Some((row.id, request.to.event(), "marked"))
+                    } else if after.contains(&task) && row.state == "upstream_failed" {
+                        Some((row.id, TaskEvent::Clear, "upstream_marked"))
+                    } else {
+                        None
+                    }
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Ends a run now as failed: what runs is killed and fails, what has not started is skipped.
+    ///
+    /// # Errors
+    /// There is no such run, it is over already, or the database failed.
+    pub async fn cancel_run(&self, now: Timestamp, run: DagRunKey, principal: &str) -> Result<Affected> {
+        self.end_run(now, run, RunState::Failed, principal, "cancelled").await
+    }
+
+    /// Gives a run a final state: with success all its tasks that are not succeed, with failed it is ended like a
+    /// cancelled one.
+    ///
+    /// # Errors
+    /// There is no such run, the state is not final, or the database failed.
+    pub async fn mark_run(&self, now: Timestamp, run: DagRunKey, to: RunState, principal: &str) -> Result<Affected> {
+        if !to.is_finished() {
+            return Err(StoreError::Conflict(format!("a run can be marked success or failed, not {to}")));
+        }
+        self.end_run(now, run, to, principal, "marked").await
+    }
+
+    async fn change_tasks(
+        &self,
+        now: Timestamp,
+        run: DagRunKey,
+        principal: &str,
+        dry_run: bool,
+        choose: impl Fn(&DagGraph, &[InstanceRow]) -> Result<Vec<(i64, TaskEvent, &'static str)>>,
+    ) -> Result<Affected> {
+        transaction!(self, "change task instances", |tx| {
+            let locked: Option<LockedRun> =
+                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
+            let Some(locked) = locked else {
+                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
+            };
+            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
+            let rows: Vec<InstanceRow> = sqlx::query_as(INSTANCES_OF_RUN).bind(run.0).fetch_all(&mut *tx).await?;
+            let chosen = choose(&graph, &rows)?;
+            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
+            if !dry_run && !moves.is_empty() {
+                sqlx::query(statement!(tx, "user_moves"))
+                    .bind(json(&moves))
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .execute(&mut *tx)
+                    .await?;
+                let ids: Vec<i64> = moves.iter().map(|change| change.id).collect();
+                sqlx::query(statement!(tx, "forget_xcoms")).bind(json(&ids)).execute(&mut *tx).await?;
+                if run_state(&locked.state)?.is_finished() {
+                    sqlx::query(
+                        "update dag_run set state = 'queued', ended_at = null, changed_at = $2,
+                            event_no = event_no + 1, actor = 'user', actor_id = $3, reason = 'cleared'
+                         where id = $1",
+                    )
+                    .bind(run.0)
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .execute(&mut *tx)
+                    .await?;
+                }
+                sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
+            }
+            affected
+        })
+    }
+
+    async fn end_run(
+        &self,
+        now: Timestamp,
+        run: DagRunKey,
+        to: RunState,
+        principal: &str,
+        reason: &'static str,
+    ) -> Result<Affected> {
+        transaction!(self, "end a run", |tx| {
+            let locked: Option<LockedRun> =
+                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
+            let Some(locked) = locked else {
+                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
+            };
+            let state = run_state(&locked.state)?;
+            if state == to || (reason == "cancelled" && state.is_finished()) {
+                return Err(StoreError::Conflict(format!(
+                    "the run is {state} already; hint: clear it to run it again"
+                ))
+                .into());
+            }
+            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
+            let rows: Vec<InstanceRow> = sqlx::query_as(INSTANCES_OF_RUN).bind(run.0).fetch_all(&mut *tx).await?;
+            let chosen: Vec<(i64, TaskEvent, &'static str)> = rows
+                .iter()
+                .filter_map(|row| Some((row.id, ending_event(task_state(&row.state).ok()?, to)?, reason)))
+                .collect();
+            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
+            if !moves.is_empty() {
+                sqlx::query(statement!(tx, "user_moves"))
+                    .bind(json(&moves))
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            sqlx::query(
+                "update dag_run set state = $4, ended_at = $2, changed_at = $2, event_no = event_no + 1,
+                    actor = 'user', actor_id = $3, reason = $5
+                 where id = $1",
+            )
+            .bind(run.0)
+            .bind(now.as_micros())
+            .bind(principal)
+            .bind(to.as_str())
+            .bind(reason)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
+            affected
+        })
+    }
+}
+
+const INSTANCES_OF_RUN: &str = "select id, task_id, task_index, map_index, state from task_instance
+    where dag_run_id = $1 order by task_index, map_index";
+
+const CHECK_DAG: &str = "update dag set check_at = $2 where dag_id = $1";
+
+/// What ending a run as `to` does to a task instance in `state`.
+const fn ending_event(state: TaskState, to: RunState) -> Option<TaskEvent> {
+    match to {
+        RunState::Success if !matches!(state, TaskState::Success | TaskState::Removed) => Some(TaskEvent::MarkSuccess),
+        RunState::Failed if matches!(state, TaskState::Queued | TaskState::Running | TaskState::Deferred) => {
+            Some(TaskEvent::MarkFailed)
+        }
+        RunState::Failed if !state.is_finished() => Some(TaskEvent::MarkSkipped),
+        _ => None,
+    }
+}
+
+/// The selected tasks' indexes.
+fn select(graph: &DagGraph, selection: &Selection) -> Result<HashSet<u32>> {
+    if selection.task_ids.is_empty() {
+        return Ok((0..graph.dag.tasks.len() as u32).collect());
+    }
+    let mut selected = Vec::with_capacity(selection.task_ids.len());
+    for task_id in &selection.task_ids {
+        let task = graph
+            .index_of(task_id)
+            .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", graph.dag.dag_id) })?;
+        selected.push(task);
+    }
+    let mut all: HashSet<u32> = selected.iter().copied().collect();
+    if selection.upstream {
+        all.extend(graph.reachable(&selected, &graph.upstream));
+    }
+    if selection.downstream {
+        all.extend(graph.reachable(&selected, &graph.downstream));
+    }
+    Ok(all)
+}
+
+/// The legal ones of the chosen moves (clearing what is undecided, or marking what is so already, changes nothing).
+fn plan_moves(
+    graph: &DagGraph,
+    rows: &[InstanceRow],
+    chosen: &[(i64, TaskEvent, &'static str)],
+) -> Result<(Vec<Move>, Affected)> {
+    let mut plan = Vec::new();
+    let mut affected = Affected::default();
+    let mut rows = rows.iter().peekable();
+    for &(id, event, reason) in chosen {
+        // Both lists are in the same order.
+        let Some(row) = rows.by_ref().find(|row| row.id == id) else { continue };
+        let from = task_state(&row.state)?;
+        let Some(to) = moves::next(from, event) else { continue };
+        let retries = graph.dag.tasks.get(row.task_index as usize).map_or(0, |task| task.retry.retries);
+        plan.push(Move { id, to_state: to.as_str(), reason, retries });
+        affected.tasks.push(AffectedTask {
+            task_instance: TaskInstanceKey(id),
+            task_id: row.task_id.clone(),
+            map_index: row.map_index,
+            from,
+        });
+    }
+    Ok((plan, affected))
+}

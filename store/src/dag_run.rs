@@ -1,0 +1,162 @@
+//! Creating DAG runs by hand, and the insertion of their task instances.
+
+use flow_model::state::{RunType, TriggeredBy, generated_run_id};
+use flow_model::{DagGraph, DagRunKey, Timestamp, TriggerRule};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::connect::Store;
+use crate::error::{Result, StoreError};
+use crate::transaction::transaction;
+
+/// A run that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The DAG.
+    pub dag_id: String,
+    /// Its id; generated from `run_after` where `None`.
+    pub run_id: Option<String>,
+    /// What kind of run.
+    pub run_type: RunType,
+    /// Through which door it came.
+    pub triggered_by: TriggeredBy,
+    /// Who asked.
+    pub principal: String,
+    /// Its logical date, if it has one.
+    pub logical_date: Option<Timestamp>,
+    /// It does not start before this instant.
+    pub run_after: Timestamp,
+    /// Configuration passed by the trigger, already checked against the DAG's params.
+    pub conf: Map<String, Value>,
+    /// A note for people.
+    pub note: Option<String>,
+}
+
+/// A run that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCreated {
+    /// Its key.
+    pub key: DagRunKey,
+    /// Its id.
+    pub run_id: String,
+    /// Whether the DAG is paused, so that the run waits until somebody unpauses it.
+    pub dag_is_paused: bool,
+}
+
+impl Store {
+    /// Creates a queued run, pinned to the DAG's newest version.
+    ///
+    /// # Errors
+    /// There is no such DAG; a run with that id exists (conflict); or the database failed.
+    pub async fn create_run(&self, now: Timestamp, new: &NewRun) -> Result<RunCreated> {
+        let generated = generated_run_id(new.run_type, new.run_after);
+        let conf = Value::Object(new.conf.clone()).to_string();
+        transaction!(self, "create a DAG run", |tx| {
+            let dag: Option<(Option<i64>, bool)> =
+                sqlx::query_as("select version_id, is_paused from dag where dag_id = $1")
+                    .bind(&new.dag_id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((Some(version), dag_is_paused)) = dag else {
+                return Err(StoreError::NotFound { what: "dag", name: new.dag_id.clone() }.into());
+            };
+            let mut run_id = new.run_id.clone().unwrap_or_else(|| generated.clone());
+            let mut created: Option<i64> = None;
+            // A generated id may meet another one of the same microsecond: it then gets a number.
+            for suffix in 1..=100 {
+                created = sqlx::query_scalar(
+                    "insert into dag_run (dag_id, run_id, run_type, triggered_by, principal, note, version_id, state,
+                        logical_date, data_interval_start, data_interval_end, run_after, conf, created_at, changed_at,
+                        actor, actor_id)
+                     values ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $8, $8, $9, $10, $11, $11, 'user', $5)
+                     on conflict (dag_id, run_id) do nothing
+                     returning id",
+                )
+                .bind(&new.dag_id)
+                .bind(&run_id)
+                .bind(new.run_type.as_str())
+                .bind(new.triggered_by.as_str())
+                .bind(&new.principal)
+                .bind(&new.note)
+                .bind(version)
+                .bind(new.logical_date.map(Timestamp::as_micros))
+                .bind(new.run_after.as_micros())
+                .bind(&conf)
+                .bind(now.as_micros())
+                .fetch_optional(&mut *tx)
+                .await?;
+                if created.is_some() || new.run_id.is_some() {
+                    break;
+                }
+                run_id = format!("{generated}-{suffix}");
+            }
+            let Some(key) = created else {
+                return Err(StoreError::Conflict(format!(
+                    "dag `{}` already has a run `{run_id}`; hint: choose another run id, or leave it out",
+                    new.dag_id
+                ))
+                .into());
+            };
+            sqlx::query(
+                "update dag set check_at = case when check_at < $2 then check_at else $2 end where dag_id = $1",
+            )
+            .bind(&new.dag_id)
+            .bind(new.run_after.as_micros().max(now.as_micros()))
+            .execute(&mut *tx)
+            .await?;
+            RunCreated { key: DagRunKey(key), run_id, dag_is_paused }
+        })
+    }
+}
+
+/// A row of `task_instance` as JSON, for the statement `create_task_instances`.
+#[derive(Serialize)]
+pub(crate) struct NewTaskInstance<'a> {
+    run: i64,
+    dag: &'a str,
+    task: &'a str,
+    pub(crate) index: u32,
+    max_tries: u32,
+    at_most_once: bool,
+    pool: &'a str,
+    pool_slots: u32,
+    queue: &'a str,
+    priority: i64,
+    upstream: usize,
+    is_leaf: bool,
+    /// Its rule holds with nothing done upstream, and it does not look at the past.
+    pub(crate) is_ready: bool,
+    /// Its rule holds, but the past has to be looked at first.
+    waits_for_past: bool,
+}
+
+/// The task instances of a run that starts.
+pub(crate) fn new_task_instances<'a>(run: i64, graph: &'a DagGraph) -> Vec<NewTaskInstance<'a>> {
+    graph
+        .dag
+        .tasks
+        .iter()
+        .enumerate()
+        .map(|(index, task)| {
+            let upstream = graph.upstream[index].len();
+            let may_start = upstream == 0 || task.trigger_rule == TriggerRule::Always;
+            let looks_back = task.depends_on_past || task.wait_for_downstream;
+            NewTaskInstance {
+                run,
+                dag: &graph.dag.dag_id,
+                task: &task.task_id,
+                index: index as u32,
+                max_tries: task.retry.retries,
+                at_most_once: task.at_most_once,
+                pool: &task.pool,
+                pool_slots: task.pool_slots,
+                queue: &task.queue,
+                priority: graph.priority[index],
+                upstream,
+                is_leaf: graph.is_leaf(index as u32),
+                is_ready: may_start && !looks_back,
+                waits_for_past: may_start && looks_back,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! Queued task instances that the queue has not been told about yet.
+//!
+//! The row is written in the transaction that queues the task; it is deleted after the queue has the hint. A crash in
+//! between means a second hint, which is harmless; a lost hint is found by the sweeper, the auditor or the workers' poll.
+
+use flow_model::{Epoch, TaskInstanceKey, Timestamp};
+use serde::Serialize;
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::Result;
+use crate::rows::json;
+use crate::transaction::transaction;
+
+/// A hint to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutboxEntry {
+    /// The outbox row, where there is one.
+    pub id: Option<i64>,
+    /// The queued task instance.
+    pub task_instance: TaskInstanceKey,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its queue.
+    pub queue: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    id: i64,
+    task_instance_id: i64,
+    epoch: i64,
+    queue: String,
+}
+
+impl From<EntryRow> for OutboxEntry {
+    fn from(row: EntryRow) -> Self {
+        OutboxEntry {
+            id: Some(row.id),
+            task_instance: TaskInstanceKey(row.task_instance_id),
+            epoch: Epoch(row.epoch),
+            queue: row.queue,
+        }
+    }
+}
+
+impl Store {
+    /// Forgets entries that have been published.
+    ///
+    /// # Errors
+    /// The database failed; the entries are then published again, which is harmless.
+    pub async fn forget_outbox(&self, ids: &[i64]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        transaction!(self, "forget published outbox entries", |tx| {
+            sqlx::query(statement!(tx, "forget_outbox")).bind(json(ids)).execute(&mut *tx).await?;
+        })
+    }
+
+    /// Entries older than `before`: their publisher has died or the queue was away.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stale_outbox(&self, before: Timestamp, limit: i64) -> Result<Vec<OutboxEntry>> {
+        crate::transaction::reading!(self, "read the outbox", |tx| {
+            sqlx::query_as::<_, EntryRow>(
+                "select id, task_instance_id, epoch, queue from dispatch_outbox where created_at < $1
+                 order by id limit $2",
+            )
+            .bind(before.as_micros())
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?
+            .into_iter()
+            .map(OutboxEntry::from)
+            .collect()
+        })
+    }
+
+    /// Task instances that have been queued since before `before` and that nobody has claimed: all of them may be
+    /// published again when the queue has forgotten things.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn long_queued(&self, before: Timestamp, limit: i64) -> Result<Vec<OutboxEntry>> {
+        crate::transaction::reading!(self, "list queued task instances", |tx| {
+            sqlx::query_as::<_, EntryRow>(
+                "select cast(0 as bigint) as id, id as task_instance_id, epoch, queue from task_instance
+                 where state = 'queued' and queued_at < $1 order by queue, priority desc, id limit $2",
+            )
+            .bind(before.as_micros())
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?
+            .into_iter()
+            .map(|row| OutboxEntry { id: None, ..OutboxEntry::from(row) })
+            .collect()
+        })
+    }
+}

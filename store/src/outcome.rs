@@ -1,0 +1,206 @@
+//! T5, T6 and T12: a worker reports how attempts ended. Every write is fenced by (task instance, epoch, claim).
+
+use std::collections::{HashMap, HashSet};
+
+use flow_model::{ClaimId, Epoch, ProcessId, TaskInstanceKey, Timestamp};
+use serde::Serialize;
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::Result;
+use crate::log::LogAppend;
+use crate::rows::json;
+use crate::transaction::transaction;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// It succeeded.
+    Success,
+    /// It asked to be skipped.
+    Skipped,
+    /// It failed; it is tried again after the delay if tries are left.
+    Failed {
+        /// When its next try may start.
+        retry_at: Timestamp,
+    },
+    /// It failed, and trying again would not help.
+    FailedForGood,
+    /// A draining worker gives it back; the try is not charged.
+    Released,
+}
+
+/// The end of an attempt, with everything that is remembered of it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// The attempt's epoch.
+    pub epoch: Epoch,
+    /// The attempt's claim.
+    pub claim: ClaimId,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// When it ended, by the store's clock.
+    pub ended_at: Timestamp,
+    /// The process's exit code, where there was one.
+    pub exit_code: Option<i32>,
+    /// The rendered template fields as JSON.
+    pub rendered: Option<String>,
+    /// Values for other tasks; kept only if the attempt succeeded.
+    pub xcoms: Vec<NewXCom>,
+    /// Log lines that have not been shipped yet.
+    pub log: Vec<LogAppend>,
+    /// Bytes that the attempt wrote.
+    pub log_bytes: u64,
+    /// Lines that the attempt wrote.
+    pub log_lines: u64,
+    /// Bytes beyond the limits, which were not kept.
+    pub log_bytes_dropped: u64,
+}
+
+/// A value for other tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewXCom {
+    /// `return_value`, or the name that the task chose.
+    pub key: String,
+    /// JSON text.
+    pub value: String,
+}
+
+/// What became of a reported outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It counts.
+    Applied,
+    /// It had been recorded before: the answer was lost on the way.
+    AlreadyApplied,
+    /// The attempt had lost the right to act: nothing was written.
+    Fenced,
+}
+
+#[derive(Serialize)]
+struct OutcomeRow<'a> {
+    id: i64,
+    epoch: i64,
+    claim: i64,
+    kind: &'static str,
+    reason: Option<&'a str>,
+    retry_at: Option<i64>,
+    ended_at: i64,
+    exit_code: Option<i32>,
+    rendered: Option<&'a str>,
+    log_bytes: u64,
+    log_lines: u64,
+    log_bytes_dropped: u64,
+}
+
+#[derive(Serialize)]
+struct XComRow<'a> {
+    ti: i64,
+    epoch: i64,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl Store {
+    /// Records how attempts ended, all in one transaction: states, XComs, the rest of their logs. Idempotent.
+    ///
+    /// # Errors
+    /// The database failed; reporting the same outcomes again is safe.
+    pub async fn record_outcomes(
+        &self,
+        now: Timestamp,
+        process: ProcessId,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Recorded>> {
+        let rows = json(&outcomes.iter().map(outcome_row).collect::<Vec<_>>());
+        let by_id: HashMap<i64, &Outcome> = outcomes.iter().map(|o| (o.task_instance.0, o)).collect();
+        transaction!(self, "record outcomes", |tx| {
+            let applied: Vec<(i64, String, i64)> = sqlx::query_as(statement!(tx, "record_outcomes"))
+                .bind(&rows)
+                .bind(now.as_micros())
+                .bind(process.to_string())
+                .fetch_all(&mut *tx)
+                .await?;
+            let ended: Vec<&Outcome> = applied.iter().filter_map(|(id, _, _)| by_id.get(id).copied()).collect();
+            if !ended.is_empty() {
+                let rows: Vec<OutcomeRow<'_>> = ended.iter().map(|outcome| outcome_row(outcome)).collect();
+                sqlx::query(statement!(tx, "record_attempts")).bind(json(&rows)).execute(&mut *tx).await?;
+            }
+            let succeeded: HashSet<i64> =
+                applied.iter().filter(|(_, state, _)| state == "success").map(|(id, _, _)| *id).collect();
+            let xcoms: Vec<XComRow<'_>> = ended
+                .iter()
+                .filter(|outcome| succeeded.contains(&outcome.task_instance.0))
+                .flat_map(|outcome| xcom_rows(outcome))
+                .collect();
+            if !xcoms.is_empty() {
+                sqlx::query(statement!(tx, "write_xcoms"))
+                    .bind(json(&xcoms))
+                    .bind(now.as_micros())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            let logs: Vec<&LogAppend> = ended.iter().flat_map(|outcome| &outcome.log).collect();
+            if !logs.is_empty() {
+                sqlx::query(statement!(tx, "append_logs")).bind(json(&logs)).execute(&mut *tx).await?;
+            }
+            let mut known: HashSet<i64> = HashSet::new();
+            if applied.len() < outcomes.len() {
+                let rows: Vec<i64> =
+                    sqlx::query_scalar(statement!(tx, "already_recorded")).bind(&rows).fetch_all(&mut *tx).await?;
+                known = rows.into_iter().collect();
+            }
+            let applied: HashSet<i64> = applied.into_iter().map(|(id, _, _)| id).collect();
+            outcomes
+                .iter()
+                .map(|outcome| {
+                    let id = outcome.task_instance.0;
+                    if applied.contains(&id) {
+                        Recorded::Applied
+                    } else if known.contains(&id) {
+                        Recorded::AlreadyApplied
+                    } else {
+                        Recorded::Fenced
+                    }
+                })
+                .collect()
+        })
+    }
+}
+
+fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
+    let (kind, retry_at) = match outcome.kind {
+        OutcomeKind::Success => ("success", None),
+        OutcomeKind::Skipped => ("skipped", None),
+        OutcomeKind::Failed { retry_at } => ("retry", Some(retry_at.as_micros())),
+        OutcomeKind::FailedForGood => ("failed", None),
+        OutcomeKind::Released => ("released", None),
+    };
+    OutcomeRow {
+        id: outcome.task_instance.0,
+        epoch: outcome.epoch.0,
+        claim: outcome.claim.0,
+        kind,
+        reason: outcome.reason.as_deref(),
+        retry_at,
+        ended_at: outcome.ended_at.as_micros(),
+        exit_code: outcome.exit_code,
+        rendered: outcome.rendered.as_deref(),
+        log_bytes: outcome.log_bytes,
+        log_lines: outcome.log_lines,
+        log_bytes_dropped: outcome.log_bytes_dropped,
+    }
+}
+
+fn xcom_rows(outcome: &Outcome) -> impl Iterator<Item = XComRow<'_>> {
+    outcome.xcoms.iter().map(|xcom| XComRow {
+        ti: outcome.task_instance.0,
+        epoch: outcome.epoch.0,
+        key: &xcom.key,
+        value: &xcom.value,
+    })
+}

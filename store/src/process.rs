@@ -1,0 +1,197 @@
+//! Processes: who is alive, and until when their tasks are theirs.
+//!
+//! A lease belongs to a process, not to each task: one row is renewed however many tasks a worker runs.
+
+use std::time::Duration;
+
+use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
+
+use crate::connect::Store;
+use crate::error::Result;
+use crate::rescue::Rescued;
+use crate::transaction::transaction;
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessKind {
+    /// Decides what runs next.
+    Scheduler,
+    /// Runs tasks.
+    Worker,
+    /// Waits.
+    Triggerer,
+    /// Serves pages and the API.
+    Web,
+}
+
+impl ProcessKind {
+    /// Its name in the database and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ProcessKind::Scheduler => "scheduler",
+            ProcessKind::Worker => "worker",
+            ProcessKind::Triggerer => "triggerer",
+            ProcessKind::Web => "web",
+        }
+    }
+}
+
+/// A process that comes up.
+#[derive(Debug, Clone)]
+pub struct NewProcess {
+    /// What it does.
+    pub kind: ProcessKind,
+    /// A name that it keeps over restarts; only one process at a time may hold it.
+    pub slot: String,
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Minted at this start.
+    pub incarnation: Incarnation,
+    /// Its version.
+    pub version: String,
+    /// Queues it serves (workers).
+    pub queues: Vec<String>,
+    /// Attempts it runs at once (workers).
+    pub concurrency: Option<u32>,
+    /// How long its lease lasts without a heartbeat.
+    pub lease: Duration,
+}
+
+/// A task instance that the store counts as held by a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HeldTask {
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its claim.
+    pub claim: ClaimId,
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// The lease is renewed. Attempts that are not in the list have lost the right to act and must be killed.
+    Alive {
+        /// The process's task instances.
+        held: Vec<HeldTask>,
+    },
+    /// The process was declared dead: it must kill everything and register anew.
+    Dead,
+}
+
+impl Store {
+    /// Registers a process and declares the predecessor in its slot dead: what that one held is lost at once, without
+    /// waiting for its lease. The caller must have made sure that the predecessor is gone (a lock file does).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn register_process(&self, now: Timestamp, new: &NewProcess) -> Result<(ProcessId, Vec<Rescued>)> {
+        let lease_until = (now + new.lease).as_micros();
+        let (id, predecessors) = transaction!(self, "register the process", |tx| {
+            let predecessors: Vec<i64> = sqlx::query_scalar(
+                "update process set state = 'dead', ended_at = $3 where kind = $1 and slot = $2 and state <> 'dead'
+                 returning id",
+            )
+            .bind(new.kind.as_str())
+            .bind(&new.slot)
+            .bind(now.as_micros())
+            .fetch_all(&mut *tx)
+            .await?;
+            let id: i64 = sqlx::query_scalar(
+                "insert into process (kind, slot, host, pid, incarnation, version, state, queues, concurrency,
+                    lease_until, started_at, heartbeat_at)
+                 values ($1, $2, $3, $4, $5, $6, 'live', $7, $8, $9, $10, $10)
+                 returning id",
+            )
+            .bind(new.kind.as_str())
+            .bind(&new.slot)
+            .bind(&new.host)
+            .bind(i64::from(new.pid))
+            .bind(new.incarnation.0)
+            .bind(&new.version)
+            .bind(new.queues.join(","))
+            .bind(new.concurrency.map(i64::from))
+            .bind(lease_until)
+            .bind(now.as_micros())
+            .fetch_one(&mut *tx)
+            .await?;
+            (id, predecessors)
+        })?;
+        let rescued = if predecessors.is_empty() {
+            Vec::new()
+        } else {
+            self.rescue_held_by(now, &predecessors, &id.to_string(), "worker_restarted").await?
+        };
+        Ok((ProcessId(id), rescued))
+    }
+
+    /// Renews a process's lease and says what it holds (T4).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn heartbeat(&self, now: Timestamp, process: ProcessId, lease: Duration) -> Result<Heartbeat> {
+        transaction!(self, "renew the process's lease", |tx| {
+            let renewed =
+                sqlx::query("update process set lease_until = $2, heartbeat_at = $3 where id = $1 and state <> 'dead'")
+                    .bind(process.0)
+                    .bind((now + lease).as_micros())
+                    .bind(now.as_micros())
+                    .execute(&mut *tx)
+                    .await?
+                    .rows_affected();
+            if renewed == 0 {
+                Heartbeat::Dead
+            } else {
+                let held: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(
+                    "select id, epoch, claim_id from task_instance where holder = $1 and state = 'running'",
+                )
+                .bind(process.0)
+                .fetch_all(&mut *tx)
+                .await?;
+                Heartbeat::Alive {
+                    held: held
+                        .into_iter()
+                        .filter_map(|(id, epoch, claim)| {
+                            claim.map(|claim| HeldTask {
+                                task_instance: TaskInstanceKey(id),
+                                epoch: Epoch(epoch),
+                                claim: ClaimId(claim),
+                            })
+                        })
+                        .collect(),
+                }
+            }
+        })
+    }
+
+    /// The process takes no new work from now on; what it runs goes on.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn drain_process(&self, process: ProcessId) -> Result<()> {
+        transaction!(self, "drain the process", |tx| {
+            sqlx::query("update process set state = 'draining' where id = $1 and state = 'live'")
+                .bind(process.0)
+                .execute(&mut *tx)
+                .await?;
+        })
+    }
+
+    /// The process ends. What it still holds is lost at once.
+    ///
+    /// # Errors
+    /// The database failed; its lease then runs out by itself.
+    pub async fn retire_process(&self, now: Timestamp, process: ProcessId) -> Result<Vec<Rescued>> {
+        transaction!(self, "retire the process", |tx| {
+            sqlx::query("update process set state = 'dead', ended_at = $2 where id = $1 and state <> 'dead'")
+                .bind(process.0)
+                .bind(now.as_micros())
+                .execute(&mut *tx)
+                .await?;
+        })?;
+        self.rescue_held_by(now, &[process.0], &process.to_string(), "worker_stopped").await
+    }
+}

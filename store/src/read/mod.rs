@@ -1,0 +1,1 @@
+//! What pages, the REST API and the CLI read.

@@ -1,0 +1,89 @@
+//! T11: task instances whose holder died are rerun, or fail with a reason that says so.
+
+use flow_model::{TaskInstanceKey, TaskState, Timestamp};
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::Result;
+use crate::rows::{json, task_state};
+use crate::transaction::transaction;
+
+/// Losses after which a task instance fails as poisoned instead of being rerun.
+const LOST_MAX: i64 = 3;
+
+/// A task instance that was taken from a dead holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rescued {
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// `scheduled` (it is rerun) or `failed`.
+    pub state: TaskState,
+}
+
+impl Store {
+    /// Declares processes dead whose lease ran out before `expired_before`, and rescues what they held. The caller must
+    /// itself have been in touch with the database for longer than a lease (the observer rule of `docs/protocol.md`).
+    ///
+    /// # Errors
+    /// The database failed; then nothing has changed.
+    pub async fn rescue_lost(&self, now: Timestamp, expired_before: Timestamp, actor_id: &str) -> Result<Vec<Rescued>> {
+        let dead: Vec<i64> = transaction!(self, "declare silent processes dead", |tx| {
+            sqlx::query_scalar(
+                "update process set state = 'dead', ended_at = $2 where state <> 'dead' and lease_until < $1
+                 returning id",
+            )
+            .bind(expired_before.as_micros())
+            .bind(now.as_micros())
+            .fetch_all(&mut *tx)
+            .await?
+        })?;
+        if !dead.is_empty() {
+            self.rescue_held_by(now, &dead, actor_id, "lease_expired").await?;
+        }
+        // Also what a crash between the two transactions has left behind.
+        self.rescue_orphans(now, actor_id).await
+    }
+
+    pub(crate) async fn rescue_held_by(
+        &self,
+        now: Timestamp,
+        processes: &[i64],
+        actor_id: &str,
+        reason: &str,
+    ) -> Result<Vec<Rescued>> {
+        let processes = json(processes);
+        let rows: Vec<(i64, String)> = transaction!(self, "rescue lost task instances", |tx| {
+            sqlx::query_as(statement!(tx, "rescue"))
+                .bind(&processes)
+                .bind(now.as_micros())
+                .bind(actor_id)
+                .bind(reason)
+                .bind(LOST_MAX)
+                .fetch_all(&mut *tx)
+                .await?
+        })?;
+        rescued(rows)
+    }
+
+    async fn rescue_orphans(&self, now: Timestamp, actor_id: &str) -> Result<Vec<Rescued>> {
+        let dead: Vec<i64> = crate::transaction::reading!(self, "look for tasks of dead processes", |tx| {
+            sqlx::query_scalar(
+                "select distinct t.holder from task_instance t
+                 join process p on p.id = t.holder
+                 where t.state = 'running' and p.state = 'dead'",
+            )
+            .fetch_all(&mut *tx)
+            .await?
+        })?;
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.rescue_held_by(now, &dead, actor_id, "lease_expired").await
+    }
+}
+
+fn rescued(rows: Vec<(i64, String)>) -> Result<Vec<Rescued>> {
+    rows.into_iter()
+        .map(|(id, state)| Ok(Rescued { task_instance: TaskInstanceKey(id), state: task_state(&state)? }))
+        .collect()
+}
