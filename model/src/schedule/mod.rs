@@ -1,11 +1,19 @@
 //! When a DAG runs: one pure function of schedule and instant, shared by the engine, the API, the CLI and the UI.
 
+mod cron;
+mod timetable;
+mod zone;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::time::duration_text;
+
+pub use cron::{CronError, CronExpression};
+pub use timetable::{Bounds, Due, DueQuery, ON_TIME};
+pub use zone::time_zone;
 
 /// A DAG's schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
