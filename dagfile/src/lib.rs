@@ -1,1 +1,25 @@
-//! placeholder
+//! DAG files: TOML in, a validated [`flow_model::Dag`] or every mistake with its place out. Knows nothing of databases,
+//! queues or running tasks.
+//!
+//! A file goes through four steps: [`tree`] parses it and keeps the place of everything; [`walk`] compares it with the
+//! [`schema`], which is generated from the types that hold its parts; `semantic` checks what no schema can say and
+//! puts the DAG together; [`Diagnostic`]s tell what went wrong on the way.
+
+mod check;
+mod diagnostic;
+mod folder;
+mod render;
+mod schema;
+mod semantic;
+mod spec;
+mod suggest;
+mod tree;
+mod walk;
+mod watch;
+
+pub use check::{CheckedFile, ParsedDag, check_file, check_text};
+pub use diagnostic::Diagnostic;
+pub use folder::{Folder, Scan};
+pub use render::render;
+pub use schema::schema;
+pub use watch::Watcher;

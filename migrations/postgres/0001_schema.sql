@@ -222,7 +222,8 @@ create table dag_run_event (
     primary key (dag_run_id, event_no)
 );
 
--- Moves into or out of a finished state that the scheduler has not taken into account yet; filled by the same trigger.
+-- Moves into or out of a finished state, and back to `none`, that the scheduler has not taken into account yet; filled
+-- by the same trigger.
 create table run_change (
     id bigint generated always as identity primary key,
     dag_run_id bigint not null,

@@ -94,9 +94,10 @@ begin
     select o.id, o.state as from_state, n.state as to_state, n.actor, o.event_no as old_no, n.event_no as new_no
     into offender
     from new_rows n join old_rows o on o.id = n.id
-    where (n.state <> o.state or n.epoch < o.epoch)
-      and (n.epoch < o.epoch or n.event_no <> o.event_no + 1 or not exists (
-          select 1 from legal_move m where m.from_state = o.state and m.to_state = n.state and m.actor = n.actor))
+    where n.epoch < o.epoch
+       or (n.state = o.state and n.event_no <> o.event_no)
+       or (n.state <> o.state and (n.event_no <> o.event_no + 1 or not exists (
+          select 1 from legal_move m where m.from_state = o.state and m.to_state = n.state and m.actor = n.actor)))
     limit 1;
     if found then
         raise exception 'illegal move of task instance %: % -> % by % (event % -> %)',
@@ -112,7 +113,8 @@ begin
     select n.dag_run_id, n.id, n.task_index, o.state, n.state
     from new_rows n join old_rows o on o.id = n.id
     where n.state <> o.state
-      and (o.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+      and (n.state = 'none'
+        or o.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
         or n.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed'));
     return null;
 end $$;
@@ -133,8 +135,8 @@ create trigger dag_run_created after insert on dag_run
 create function dag_run_moved() returns trigger language plpgsql as $$
 begin
     if exists (select 1 from new_rows n join old_rows o on o.id = n.id
-               where n.state <> o.state and n.event_no <> o.event_no + 1) then
-        raise exception 'a DAG run changed its state without counting the event';
+               where n.event_no <> o.event_no + (n.state <> o.state)::int) then
+        raise exception 'a DAG run must count an event with each change of its state, and only then';
     end if;
     insert into dag_run_event (dag_run_id, event_no, from_state, to_state, actor, actor_id, reason, at)
     select n.id, n.event_no, o.state, n.state, n.actor, n.actor_id, n.reason, n.changed_at

@@ -95,7 +95,8 @@ begin
         new.actor, new.actor_id, new.reason, new.changed_at);
     insert into run_change (dag_run_id, task_instance_id, task_index, from_state, to_state)
     select new.dag_run_id, new.id, new.task_index, old.state, new.state
-    where old.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+    where new.state = 'none'
+       or old.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
        or new.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed');
 end;
 
@@ -105,17 +106,27 @@ begin
     select raise(abort, 'the epoch of a task instance never falls');
 end;
 
+create trigger task_instance_event_no before update of event_no on task_instance
+when old.state = new.state and old.event_no <> new.event_no
+begin
+    select raise(abort, 'a task instance counts an event only with a change of its state');
+end;
+
 create trigger dag_run_created after insert on dag_run
 begin
     insert into dag_run_event (dag_run_id, event_no, from_state, to_state, actor, actor_id, reason, at)
     values (new.id, new.event_no, null, new.state, new.actor, new.actor_id, new.reason, new.changed_at);
 end;
 
+create trigger dag_run_event_no before update of state, event_no on dag_run
+when new.event_no <> old.event_no + (old.state <> new.state)
+begin
+    select raise(abort, 'a DAG run must count an event with each change of its state, and only then');
+end;
+
 create trigger dag_run_moved after update of state on dag_run
 when old.state <> new.state
 begin
-    select raise(abort, 'a DAG run changed its state without counting the event')
-    where new.event_no <> old.event_no + 1;
     insert into dag_run_event (dag_run_id, event_no, from_state, to_state, actor, actor_id, reason, at)
     values (new.id, new.event_no, old.state, new.state, new.actor, new.actor_id, new.reason,
         new.changed_at);

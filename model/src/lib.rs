@@ -3,9 +3,13 @@
 //! Everything here is pure: no clock, no I/O, no SQL, no async. The other crates read the world, ask this crate what
 //! should happen, and carry it out.
 
+pub mod audit;
+pub mod crash;
 pub mod dag;
+pub mod explain;
 pub mod graph;
 pub mod ids;
+pub mod log;
 pub mod moves;
 pub mod operator;
 pub mod params;

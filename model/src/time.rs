@@ -137,7 +137,7 @@ pub mod duration_text {
                 parts.push(format!("{amount}{unit}"));
             }
         }
-        if micros % 1_000 != 0 {
+        if !micros.is_multiple_of(1_000) {
             parts.push(format!("{micros}us"));
         } else if micros > 0 {
             parts.push(format!("{}ms", micros / 1_000));

@@ -119,7 +119,8 @@ impl RedisQueue {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        self.run("reach Redis", async |mut connection| redis::cmd("PING").query_async::<()>(&mut connection).await).await
+        self.run("reach Redis", async |mut connection| redis::cmd("PING").query_async::<()>(&mut connection).await)
+            .await
     }
 
     pub(crate) async fn standing(&self, queue: &str) -> Result<Standing> {

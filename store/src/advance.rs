@@ -14,12 +14,16 @@ use crate::error::Result;
 use crate::outbox::OutboxEntry;
 use crate::rows::{index, json, run_state, task_state};
 use crate::transaction::transaction;
+use crate::versions::warm_versions;
 
 /// The key of PostgreSQL's advisory lock under which slots are given out, so that limits hold with many schedulers.
 const ADMISSION_LOCK: i64 = 0x464c_4f57;
 
-/// Free slots offered to one DAG and pool in one tick, however many there are.
+/// Task instances of one DAG and pool that are looked at in one tick, however many there is room for.
 const READY_PER_DAG_MAX: i64 = 1_000;
+
+/// Task instances looked at beyond those there is room for: where large ones do not fit, smaller ones may.
+const READY_BEYOND_ROOM: i64 = 16;
 
 /// Bounds and circumstances of one tick.
 #[derive(Debug, Clone)]
@@ -122,6 +126,8 @@ struct ReadyRow {
 struct Offer<'a> {
     dag: &'a str,
     pool: &'a str,
+    /// Slots that are free; a task that needs more is passed over.
+    slots: i64,
     k: i64,
 }
 
@@ -173,7 +179,7 @@ impl Store {
             advanced.is_unfinished = run_rows.len() as i64 >= limits.runs_max;
             let mut snapshot = TickSnapshot::default();
             if !run_rows.is_empty() {
-                self.warm_versions(&run_rows.iter().map(|row| row.version_id).collect::<Vec<_>>()).await?;
+                warm_versions!(self, tx, run_rows.iter().map(|row| row.version_id));
                 let run_ids = json(&run_rows.iter().map(|row| row.id).collect::<Vec<_>>());
                 let changes: Vec<ChangeRow> =
                     sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
@@ -213,6 +219,7 @@ impl Store {
                     waiting.iter().map(|row| row.dag_run_id).filter(|run| !known.contains(run)).collect();
                 let run_rows: Vec<RunRow> =
                     sqlx::query_as(statement!(tx, "lock_runs")).bind(json(&missing)).fetch_all(&mut *tx).await?;
+                warm_versions!(self, tx, run_rows.iter().map(|row| row.version_id));
                 for row in &run_rows {
                     let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
                     let limits = DagLimits { max_active_tasks: row.max_active_tasks, is_paused: row.is_paused };
@@ -273,7 +280,7 @@ impl Store {
                         .bind(at)
                         .fetch_all(&mut *tx)
                         .await?;
-                    snapshot.ready = ready.into_iter().map(ready_task).collect();
+                    snapshot.ready = best_of_each(&offers, ready);
                 }
                 for pair in pairs {
                     let limits = DagLimits { max_active_tasks: pair.max_active_tasks, is_paused: pair.is_paused };
@@ -368,11 +375,13 @@ fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> Resul
         let Some(run) = runs.get_mut(&change.dag_run_id) else { continue };
         let (from, to) = (task_state(&change.from_state)?, task_state(&change.to_state)?);
         let task = index(change.task_index);
+        // A change of nothing is there only to have the run looked at.
+        let Some(children) = run.graph.downstream.get(task as usize) else { continue };
         run.unfinished += i64::from(from.is_finished()) - i64::from(to.is_finished());
-        if run.graph.is_leaf(task) {
+        if children.is_empty() {
             run.failed_leaves += i64::from(is_failure(to)) - i64::from(is_failure(from));
         }
-        for &child in &run.graph.downstream[task as usize] {
+        for &child in children {
             let counts = deltas.entry((change.dag_run_id, child)).or_default();
             counts.add(from, -1);
             counts.add(to, 1);
@@ -466,15 +475,32 @@ fn offers<'a>(pairs: &'a [PairRow], snapshot: &TickSnapshot) -> Vec<Offer<'a>> {
         .filter(|pair| !pair.is_paused)
         .filter_map(|pair| {
             let slots = match snapshot.pools.get(&pair.pool) {
-                Some(-1) => READY_PER_DAG_MAX,
+                Some(-1) => i64::MAX,
                 Some(slots) => slots - by_pool.get(pair.pool.as_str()).copied().unwrap_or(0),
                 None => 0,
             };
             let room = pair.max_active_tasks - by_dag.get(pair.dag_id.as_str()).copied().unwrap_or(0);
-            let k = slots.min(room).min(READY_PER_DAG_MAX);
-            (k > 0).then_some(Offer { dag: &pair.dag_id, pool: &pair.pool, k })
+            let fit = slots.min(room);
+            let k = fit.saturating_add(READY_BEYOND_ROOM).min(READY_PER_DAG_MAX);
+            (fit > 0).then_some(Offer { dag: &pair.dag_id, pool: &pair.pool, slots, k })
         })
         .collect()
+}
+
+/// The first few of each DAG and pool: SQLite's statement gives every pair as many as the largest offer.
+fn best_of_each(offers: &[Offer<'_>], mut rows: Vec<ReadyRow>) -> Vec<ReadyTask> {
+    let offer_of: HashMap<(&str, &str), usize> =
+        offers.iter().enumerate().map(|(at, offer)| ((offer.dag, offer.pool), at)).collect();
+    let mut left: Vec<i64> = offers.iter().map(|offer| offer.k).collect();
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
+    rows.retain(|row| match offer_of.get(&(row.dag_id.as_str(), row.pool.as_str())) {
+        Some(&at) => {
+            left[at] -= 1;
+            left[at] >= 0
+        }
+        None => false,
+    });
+    rows.into_iter().map(ready_task).collect()
 }
 
 /// The queued task instances in the order of the plan (RETURNING promises none).

@@ -12,6 +12,7 @@ use crate::dialect::statement;
 use crate::error::{Result, StoreError};
 use crate::rows::{index, json};
 use crate::transaction::{reading, transaction};
+use crate::versions::warm_versions;
 
 /// A hint that a worker wants to act on, with the claim id that it minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -98,9 +99,11 @@ impl Store {
                 .bind(process.to_string())
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query_as(statement!(tx, "claimed")).bind(&requested).fetch_all(&mut *tx).await?
+            let rows: Vec<OrderRow> =
+                sqlx::query_as(statement!(tx, "claimed")).bind(&requested).fetch_all(&mut *tx).await?;
+            warm_versions!(self, tx, rows.iter().map(|row| row.version_id));
+            rows
         })?;
-        self.warm_versions(&rows.iter().map(|row| row.version_id).collect::<Vec<_>>()).await?;
         let mut orders = Vec::with_capacity(rows.len());
         for row in rows {
             let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;

@@ -14,6 +14,7 @@ use crate::dialect::statement;
 use crate::error::{Result, StoreError};
 use crate::rows::{index, json, run_state, task_state};
 use crate::transaction::transaction;
+use crate::versions::warm_versions;
 
 /// Which tasks of a run are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -202,11 +203,14 @@ impl Store {
             let Some(locked) = locked else {
                 return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
             };
+            warm_versions!(self, tx, [locked.version_id]);
             let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
-            let rows: Vec<InstanceRow> = sqlx::query_as(INSTANCES_OF_RUN).bind(run.0).fetch_all(&mut *tx).await?;
+            let rows: Vec<InstanceRow> =
+                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
             let chosen = choose(&graph, &rows)?;
             let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
-            if !dry_run && !moves.is_empty() {
+            // A run that was ended before it started has no task instances yet; they come when it starts.
+            if !dry_run && (!moves.is_empty() || rows.is_empty()) {
                 sqlx::query(statement!(tx, "user_moves"))
                     .bind(json(&moves))
                     .bind(now.as_micros())
@@ -214,7 +218,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
                 let ids: Vec<i64> = moves.iter().map(|change| change.id).collect();
-                sqlx::query(statement!(tx, "forget_xcoms")).bind(json(&ids)).execute(&mut *tx).await?;
+                sqlx::query(statement!(tx, "forget_xcoms")).bind(json(&ids)).bind(run.0).execute(&mut *tx).await?;
                 if run_state(&locked.state)?.is_finished() {
                     sqlx::query(
                         "update dag_run set state = 'queued', ended_at = null, changed_at = $2,
@@ -254,8 +258,10 @@ impl Store {
                 ))
                 .into());
             }
+            warm_versions!(self, tx, [locked.version_id]);
             let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
-            let rows: Vec<InstanceRow> = sqlx::query_as(INSTANCES_OF_RUN).bind(run.0).fetch_all(&mut *tx).await?;
+            let rows: Vec<InstanceRow> =
+                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
             let chosen: Vec<(i64, TaskEvent, &'static str)> = rows
                 .iter()
                 .filter_map(|row| Some((row.id, ending_event(task_state(&row.state).ok()?, to)?, reason)))
@@ -286,9 +292,6 @@ impl Store {
         })
     }
 }
-
-const INSTANCES_OF_RUN: &str = "select id, task_id, task_index, map_index, state from task_instance
-    where dag_run_id = $1 order by task_index, map_index";
 
 const CHECK_DAG: &str = "update dag set check_at = $2 where dag_id = $1";
 

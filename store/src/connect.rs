@@ -168,7 +168,10 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool> {
         .map_err(|error| StoreError::BadUrl { url: without_password(url), why: error.to_string() })?
         .application_name(&options.application_name)
         // A process that is paused inside a transaction must not hold its locks for ever (a split brain otherwise).
-        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "10s"), ("jit", "off")]);
+        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "10s"), ("jit", "off")])
+        // A session keeps the plans that it makes while tables are small; every hot statement has its index, so that
+        // plans are made as if tables were large already.
+        .options([("enable_seqscan", "off")]);
     PgPoolOptions::new()
         .max_connections(options.connections_max)
         .min_connections(1)

@@ -1,5 +1,6 @@
 //! Publishing DAGs, pausing and retiring them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow_model::dag::hex;
@@ -64,13 +65,23 @@ impl Store {
     /// anew from now on. Import errors of the same files are cleared.
     ///
     /// # Errors
-    /// The database failed; then nothing of the batch that failed is published.
+    /// A DAG occurs twice (conflict; nothing is published), or the database failed; then nothing of the batch that failed
+    /// is published.
     pub async fn publish_dags(
         &self,
         now: Timestamp,
         dags: &[NewDagVersion],
         paused_upon_creation: bool,
     ) -> Result<Vec<PublishedDag>> {
+        let mut seen = HashMap::with_capacity(dags.len());
+        for new in dags {
+            if let Some(other) = seen.insert(&new.dag.dag_id, &new.file_path) {
+                return Err(StoreError::Conflict(format!(
+                    "dag `{}` is defined by `{other}` and by `{}`; hint: give one of them another id",
+                    new.dag.dag_id, new.file_path
+                )));
+            }
+        }
         let mut published = Vec::with_capacity(dags.len());
         for batch in dags.chunks(PUBLISH_BATCH_MAX) {
             published.extend(self.publish_batch(now, batch, paused_upon_creation).await?);
@@ -187,13 +198,15 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            sqlx::query("insert into audit_log (at, principal, action, object) values ($1, $2, $3, $4)")
-                .bind(now.as_micros())
-                .bind(principal)
-                .bind(if paused { "pause" } else { "unpause" })
-                .bind(dag_id)
-                .execute(&mut *tx)
-                .await?;
+            if affected > 0 {
+                sqlx::query("insert into audit_log (at, principal, action, object) values ($1, $2, $3, $4)")
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .bind(if paused { "pause" } else { "unpause" })
+                    .bind(dag_id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
             affected
         })?;
         if affected == 0 { Err(StoreError::NotFound { what: "dag", name: dag_id.to_owned() }) } else { Ok(()) }

@@ -127,7 +127,7 @@ pub(crate) struct NewTaskInstance<'a> {
     /// Its rule holds with nothing done upstream, and it does not look at the past.
     pub(crate) is_ready: bool,
     /// Its rule holds, but the past has to be looked at first.
-    waits_for_past: bool,
+    pub(crate) waits_for_past: bool,
 }
 
 /// The task instances of a run that starts.

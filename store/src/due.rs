@@ -13,6 +13,7 @@ use crate::dialect::statement;
 use crate::error::Result;
 use crate::rows::{json, row_count};
 use crate::transaction::transaction;
+use crate::versions::warm_versions;
 
 /// Task instances inserted by one statement.
 const INSERT_BATCH_MAX: usize = 5_000;
@@ -89,7 +90,7 @@ impl Store {
             if due.is_empty() {
                 return Ok(DueDags::default());
             }
-            self.warm_versions(&due.iter().map(|row| row.version_id).collect::<Vec<_>>()).await?;
+            warm_versions!(self, tx, due.iter().map(|row| row.version_id));
             let ids = json(&due.iter().map(|row| &row.dag_id).collect::<Vec<_>>());
             let mut counts: HashMap<(String, String), i64> =
                 sqlx::query_as::<_, (String, String, i64)>(statement!(tx, "count_live_runs"))
@@ -169,13 +170,15 @@ impl Store {
             }
             sqlx::query(statement!(tx, "plan_dags")).bind(json(&updates)).execute(&mut *tx).await?;
             if !starts.is_empty() {
-                let started: Vec<(i64, i64, bool)> = sqlx::query_as(statement!(tx, "start_runs"))
+                let mut started: Vec<(i64, i64, bool)> = sqlx::query_as(statement!(tx, "start_runs"))
                     .bind(json(&starts))
                     .bind(now.as_micros())
                     .bind(actor_id)
                     .fetch_all(&mut *tx)
                     .await?;
-                self.warm_versions(&started.iter().map(|(_, version, _)| *version).collect::<Vec<_>>()).await?;
+                // Older runs get the lower keys, which break ties when slots are given out; RETURNING promises no order.
+                started.sort_unstable();
+                warm_versions!(self, tx, started.iter().map(|(_, version, _)| *version));
                 report.runs_started = started.len();
                 for (run, version, is_first_start) in started {
                     let graph = self.dag_graph(flow_model::DagVersionKey(version)).await?;
@@ -211,6 +214,10 @@ impl Store {
                         .bind(row_count(instances.len()))
                         .execute(&mut *tx)
                         .await?;
+                    // Nothing would move by itself in a run without tasks, or whose tasks wait for the past.
+                    if instances.is_empty() || instances.iter().any(|new| new.waits_for_past) {
+                        sqlx::query(statement!(tx, "look_at_runs")).bind(json(&[run])).execute(&mut *tx).await?;
+                    }
                 }
             }
             report

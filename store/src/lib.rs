@@ -4,6 +4,7 @@
 //! transaction handle leaves this crate. It is the only crate that names sqlx.
 
 mod advance;
+mod audit;
 mod claim;
 mod clear;
 mod clock;
@@ -30,6 +31,7 @@ mod xcom;
 pub mod read;
 
 pub use advance::{AdvanceLimits, Advanced};
+pub use audit::AuditReport;
 pub use claim::{ClaimRequest, WorkOrder};
 pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 pub use clock::ManualClock;

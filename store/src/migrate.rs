@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use crate::connect::{Pools, Store};
 use crate::error::{Result, StoreError};
-use crate::transaction::reading;
+use crate::transaction::{conflict_pause, reading};
+
+/// Attempts to migrate a SQLite file that others may be migrating.
+const MIGRATE_ATTEMPTS_MAX: u32 = 10;
 
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -50,11 +53,29 @@ impl Store {
         if let SchemaStatus::FromTheFuture { .. } = self.schema_status().await? {
             return self.require_current_schema().await;
         }
-        let result = match self.pools() {
-            Pools::Postgres(pool) => POSTGRES.run(pool).await,
-            Pools::Sqlite { write, .. } => SQLITE.run(write).await,
-        };
-        result.map_err(StoreError::Migrate)
+        match self.pools() {
+            // Under an advisory lock.
+            Pools::Postgres(pool) => POSTGRES.run(pool).await.map_err(StoreError::Migrate),
+            Pools::Sqlite { .. } => self.migrate_sqlite().await,
+        }
+    }
+
+    /// SQLite has no advisory lock: of several migrators at once all but one fail at a migration that is there already,
+    /// and then find the rest done or go on with it.
+    async fn migrate_sqlite(&self) -> Result<()> {
+        let Pools::Sqlite { write, .. } = self.pools() else { return Ok(()) };
+        let mut attempt = 0;
+        loop {
+            let Err(error) = SQLITE.run(write).await else { return Ok(()) };
+            attempt += 1;
+            if matches!(self.schema_status().await, Ok(SchemaStatus::Current(_))) {
+                return Ok(());
+            }
+            if attempt >= MIGRATE_ATTEMPTS_MAX {
+                return Err(StoreError::Migrate(error));
+            }
+            tokio::time::sleep(conflict_pause(attempt * 10)).await;
+        }
     }
 
     /// Every migration that this binary knows or the database has.

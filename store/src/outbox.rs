@@ -87,7 +87,7 @@ impl Store {
         crate::transaction::reading!(self, "list queued task instances", |tx| {
             sqlx::query_as::<_, EntryRow>(
                 "select cast(0 as bigint) as id, id as task_instance_id, epoch, queue from task_instance
-                 where state = 'queued' and queued_at < $1 order by queue, priority desc, id limit $2",
+                 where state = 'queued' and queued_at < $1 order by queue, priority desc, task_instance_id limit $2",
             )
             .bind(before.as_micros())
             .bind(limit)

@@ -37,11 +37,13 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?
         })?;
+        let mut rescued = Vec::new();
         if !dead.is_empty() {
-            self.rescue_held_by(now, &dead, actor_id, "lease_expired").await?;
+            rescued = self.rescue_held_by(now, &dead, actor_id, "lease_expired").await?;
         }
         // Also what a crash between the two transactions has left behind.
-        self.rescue_orphans(now, actor_id).await
+        rescued.extend(self.rescue_orphans(now, actor_id).await?);
+        Ok(rescued)
     }
 
     pub(crate) async fn rescue_held_by(

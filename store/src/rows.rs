@@ -24,7 +24,36 @@ pub(crate) fn run_state(name: &str) -> Result<RunState, StoreError> {
     name.parse().map_err(|why| StoreError::Corrupt { what: "run state", why })
 }
 
-/// A list of keys or names as the one JSON value that a statement binds.
+/// A list of keys or names as the one JSON value that a statement binds. PostgreSQL's text cannot hold the character
+/// NUL: it becomes the replacement character, on both databases.
 pub(crate) fn json<T: serde::Serialize + ?Sized>(rows: &T) -> String {
-    serde_json::to_string(rows).expect("rows have only string keys")
+    let text = serde_json::to_string(rows).expect("rows have only string keys");
+    if text.contains("\\u0000") { without_nul(&text) } else { text }
+}
+
+/// `\u0000` is a NUL only where its backslash is not itself escaped.
+fn without_nul(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let escape_end = at + if rest[at..].starts_with("\\u") { 6 } else { 2 };
+        let (before, escape) = rest[..escape_end].split_at(at);
+        clean.push_str(before);
+        clean.push_str(if escape == "\\u0000" { "\\ufffd" } else { escape });
+        rest = &rest[escape_end..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_replaced_and_a_backslash_is_not() {
+        let text = json(&["a\0b", "\\u0000", "\\\0", "plain \n"]);
+        let back: Vec<String> = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, ["a\u{fffd}b", "\\u0000", "\\\u{fffd}", "plain \n"]);
+    }
 }

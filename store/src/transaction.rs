@@ -92,4 +92,34 @@ macro_rules! reading {
     }};
 }
 
-pub(crate) use {reading, transaction};
+/// Runs a body that only reads, all of it in one snapshot of the database.
+macro_rules! snapshot {
+    ($store:expr, $doing:literal, |$tx:ident| $body:block) => {{
+        let result: std::result::Result<_, $crate::error::Abort> = match $store.pools() {
+            $crate::connect::Pools::Postgres(pool) => {
+                async {
+                    let mut guard = pool.begin_with("begin isolation level repeatable read read only").await?;
+                    let $tx = &mut *guard;
+                    // Such bodies read a lot, unlike everything else.
+                    sqlx::query("set local enable_seqscan = on").execute(&mut *$tx).await?;
+                    Ok($body)
+                }
+                .await
+            }
+            $crate::connect::Pools::Sqlite { read, .. } => {
+                async {
+                    let mut guard = read.begin().await?;
+                    let $tx = &mut *guard;
+                    Ok($body)
+                }
+                .await
+            }
+        };
+        result.map_err(|abort| match abort {
+            $crate::error::Abort::Domain(error) => error,
+            $crate::error::Abort::Sql(source) => $crate::error::StoreError::Database { doing: $doing, source },
+        })
+    }};
+}
+
+pub(crate) use {reading, snapshot, transaction};

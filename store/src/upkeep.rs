@@ -65,14 +65,19 @@ impl Store {
         })
     }
 
-    /// Compares the counts that scheduling rests on with what they count, for running runs, and repairs them.
-    /// Returns how many rows were wrong: any number but 0 is a bug.
+    /// Compares the counts that scheduling rests on with what they count, for running runs, and repairs them;
+    /// the next tick looks at those runs. Returns how many runs were wrong: any number but 0 is a bug.
     ///
     /// # Errors
     /// The database failed.
     pub async fn repair_counts(&self, now: Timestamp) -> Result<u64> {
         transaction!(self, "check the counts of runs", |tx| {
-            sqlx::query(statement!(tx, "repair_runs")).bind(now.as_micros()).execute(&mut *tx).await?.rows_affected()
+            let repaired: Vec<i64> =
+                sqlx::query_scalar(statement!(tx, "repair_runs")).bind(now.as_micros()).fetch_all(&mut *tx).await?;
+            if !repaired.is_empty() {
+                sqlx::query(statement!(tx, "look_at_runs")).bind(json(&repaired)).execute(&mut *tx).await?;
+            }
+            repaired.len() as u64
         })
     }
 }

@@ -53,28 +53,30 @@ impl Store {
         self.versions().insert(version.0, &definition)
     }
 
-    /// Makes sure that the given versions are cached, with one read for all that are missing.
-    pub(crate) async fn warm_versions(&self, versions: &[i64]) -> Result<()> {
+    /// Those of the given versions that are not cached, as a statement binds them; `None` where all are.
+    pub(crate) fn missing_versions(&self, versions: impl IntoIterator<Item = i64>) -> Option<String> {
         let missing: Vec<i64> =
-            versions.iter().copied().filter(|version| self.versions().get(*version).is_none()).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let wanted = serde_json::to_string(&missing).expect("numbers serialise");
-        let rows: Vec<(i64, String)> = reading!(self, "read DAG versions", |tx| {
-            sqlx::query_as(crate::dialect::Dialect::choose(
-                &*tx,
-                "select id, definition from dag_version
-                 where id in (select value::bigint from json_array_elements_text($1::json))",
-                "select id, definition from dag_version where id in (select value from json_each($1))",
-            ))
-            .bind(&wanted)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+            versions.into_iter().filter(|version| self.versions().get(*version).is_none()).collect();
+        if missing.is_empty() { None } else { Some(crate::rows::json(&missing)) }
+    }
+
+    pub(crate) fn remember_versions(&self, rows: Vec<(i64, String)>) -> Result<()> {
         for (id, definition) in rows {
             self.versions().insert(id, &definition)?;
         }
         Ok(())
     }
 }
+
+/// Makes sure that the given versions are cached, with one read for all that are missing. It reads on the transaction's
+/// own connection: waiting for a second one while holding the first could go round in a circle.
+macro_rules! warm_versions {
+    ($store:expr, $tx:ident, $versions:expr) => {
+        if let Some(missing) = $store.missing_versions($versions) {
+            let rows = sqlx::query_as(statement!($tx, "read_versions")).bind(&missing).fetch_all(&mut *$tx).await?;
+            $store.remember_versions(rows)?;
+        }
+    };
+}
+
+pub(crate) use warm_versions;

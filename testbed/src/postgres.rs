@@ -37,11 +37,21 @@ impl Postgres {
         let initdb = programs.join("initdb").display().to_string();
         let data_text = data.display().to_string();
         let line = as_user(&[
-            &initdb, "-D", &data_text, "-U", "flow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
+            &initdb,
+            "-D",
+            &data_text,
+            "-U",
+            "flow",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
         ]);
         run(Command::new(&line[0]).args(&line[1..]).current_dir(&folder))?;
-        let postgres =
-            Postgres { folder, programs, port, server: Mutex::new(None), databases: AtomicU32::new(0) };
+        let postgres = Postgres { folder, programs, port, server: Mutex::new(None), databases: AtomicU32::new(0) };
         postgres.start_again()?;
         Ok(postgres)
     }
@@ -94,9 +104,25 @@ impl Postgres {
         let port = self.port.to_string();
         let sockets = format!("unix_socket_directories={}", self.folder.display());
         let line = as_user(&[
-            &program, "-D", &data, "-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", &sockets,
-            "-c", "fsync=on", "-c", "shared_buffers=128MB", "-c", "max_connections=200",
-            "-c", "max_wal_size=2GB", "-c", "log_min_messages=warning",
+            &program,
+            "-D",
+            &data,
+            "-p",
+            &port,
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            &sockets,
+            "-c",
+            "fsync=on",
+            "-c",
+            "shared_buffers=128MB",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "max_wal_size=2GB",
+            "-c",
+            "log_min_messages=warning",
         ]);
         *self.server.lock().expect("no panic while locked") = Some(Guarded::start(&line, &self.folder, &log)?);
         wait_until("PostgreSQL", &log, || psql(&self.programs, &self.url("postgres"), "select 1").is_ok())
@@ -152,7 +178,11 @@ fn as_user(line: &[&str]) -> Vec<String> {
 fn run(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("failed to run {command:?}"))?;
     if !output.status.success() {
-        bail!("{command:?} failed: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?} failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }

@@ -56,8 +56,20 @@ impl Redis {
         let port = self.port.to_string();
         let line: Vec<String> = [
             &self.program.display().to_string(),
-            "--port", &port, "--bind", "127.0.0.1", "--dir", &folder,
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            &folder,
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+            "--save",
+            "",
+            "--maxmemory-policy",
+            "noeviction",
         ]
         .map(str::to_owned)
         .to_vec();

@@ -1,1 +1,13 @@
-//! placeholder
+//! Runs attempts of task instances: claims them, renders their templates, starts their processes, captures their logs,
+//! and reports how they ended. Knows nothing of DAG files, schedules or trigger rules.
+
+pub mod attempt;
+pub mod environment;
+pub mod log;
+pub mod operators;
+pub mod output;
+pub mod service;
+pub mod template;
+pub mod warden;
+
+pub use service::{Worker, WorkerOptions};

@@ -74,14 +74,18 @@ impl CronExpression {
         let words: Vec<&str> = expanded.split_whitespace().collect();
         match words.len() {
             5 => {}
-            6 => return refuse(
-                format!("`{text}` has 6 fields"),
-                "write 5 fields (minute hour day-of-month month day-of-week); for less than a minute use `every = \"10s\"`",
-            ),
-            count => return refuse(
-                format!("`{text}` has {count} field{}, a cron expression has 5", if count == 1 { "" } else { "s" }),
-                "minute hour day-of-month month day-of-week, such as `0 6 * * 1-5`",
-            ),
+            6 => {
+                return refuse(
+                    format!("`{text}` has 6 fields"),
+                    "write 5 fields (minute hour day-of-month month day-of-week); for less than a minute use `every = \"10s\"`",
+                );
+            }
+            count => {
+                return refuse(
+                    format!("`{text}` has {count} field{}, a cron expression has 5", if count == 1 { "" } else { "s" }),
+                    "minute hour day-of-month month day-of-week, such as `0 6 * * 1-5`",
+                );
+            }
         }
         let mut fields: Vec<String> = Vec::with_capacity(5);
         for (position, word) in words.iter().enumerate() {
@@ -102,8 +106,7 @@ impl CronExpression {
                 message: format!("`{text}` is not a cron expression: {}", lower_first(&error.to_string())),
                 hint: "see docs/dag-file.md, or try `flowctl cron '0 6 * * 1-5'`".to_owned(),
             })?;
-        let expression =
-            CronExpression { text: text.to_owned(), cron, covers_every_hour: fields[1] == "*" };
+        let expression = CronExpression { text: text.to_owned(), cron, covers_every_hour: fields[1] == "*" };
         if expression.next_civil(jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0)).is_none() {
             return refuse(
                 format!("`{text}` never fires: there is no such date"),
@@ -175,7 +178,10 @@ fn expand_preset(text: &str) -> Result<&str, CronError> {
 /// One field in croner's spelling.
 fn normalise(field: &Field, position: usize, word: &str) -> Result<String, CronError> {
     if word.is_empty() || word.split(',').any(str::is_empty) {
-        return refuse(format!("the {} field `{word}` has an empty entry", field.name), "separate values with one comma");
+        return refuse(
+            format!("the {} field `{word}` has an empty entry", field.name),
+            "separate values with one comma",
+        );
     }
     let items: Result<Vec<String>, CronError> =
         word.split(',').map(|item| normalise_item(field, position, &item.to_ascii_lowercase())).collect();
@@ -225,7 +231,11 @@ fn normalise_item(field: &Field, position: usize, item: &str) -> Result<String, 
         None => Ok(with_step(&value(field, range)?.to_string(), step)),
         Some((from, to)) => {
             let (from, to) = (value(field, from)?, value(field, to)?);
-            if from <= to { Ok(with_step(&format!("{from}-{to}"), step)) } else { Ok(wrap_around(field, from, to, step)) }
+            if from <= to {
+                Ok(with_step(&format!("{from}-{to}"), step))
+            } else {
+                Ok(wrap_around(field, from, to, step))
+            }
         }
     }
 }

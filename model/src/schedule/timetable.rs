@@ -67,9 +67,7 @@ impl TimeRule {
                 let passed = (after.as_micros() - anchor).div_euclid(step);
                 anchor.checked_add(passed.checked_add(1)?.checked_mul(step)?).map(Timestamp::from_micros)
             }
-            TimeRule::At { instants } => {
-                instants.get(instants.partition_point(|instant| *instant <= after)).copied()
-            }
+            TimeRule::At { instants } => instants.get(instants.partition_point(|instant| *instant <= after)).copied(),
         }
     }
 }
@@ -92,9 +90,7 @@ impl Schedule {
     /// The last tick strictly before `before`, and not before `floor`: found by bisection over [`Schedule::next_after`],
     /// so that the two can never disagree, however many ticks lie between.
     pub fn last_before(&self, before: Timestamp, floor: Timestamp, bounds: Bounds) -> Option<Timestamp> {
-        let is_before = |from: i64| {
-            self.next_after(Timestamp::from_micros(from), bounds).filter(|tick| *tick < before)
-        };
+        let is_before = |from: i64| self.next_after(Timestamp::from_micros(from), bounds).filter(|tick| *tick < before);
         let (mut low, mut high) = (floor.as_micros() - 1, before.as_micros());
         let mut found = is_before(low)?;
         while high - low > 1 {
@@ -109,7 +105,9 @@ impl Schedule {
 
     /// The next `count` ticks after an instant.
     pub fn upcoming(&self, after: Timestamp, bounds: Bounds, count: usize) -> Vec<Timestamp> {
-        std::iter::successors(self.next_after(after, bounds), |tick| self.next_after(*tick, bounds)).take(count).collect()
+        std::iter::successors(self.next_after(after, bounds), |tick| self.next_after(*tick, bounds))
+            .take(count)
+            .collect()
     }
 
     /// The data interval of the run that is created at `tick`: the time since the tick before, or nothing at all
@@ -119,9 +117,9 @@ impl Schedule {
         let unbounded = Bounds { start: None, end: None };
         let start = match rules.as_slice() {
             [TimeRule::Every { interval }] => Some(tick - *interval),
-            _ => [1, 8, 32, 367, 3_700].into_iter().find_map(|days| {
-                self.last_before(tick, tick - Duration::from_secs(days * 86_400), unbounded)
-            }),
+            _ => [1, 8, 32, 367, 3_700]
+                .into_iter()
+                .find_map(|days| self.last_before(tick, tick - Duration::from_secs(days * 86_400), unbounded)),
         };
         (start.or(bounds.start).unwrap_or(tick).min(tick), tick)
     }

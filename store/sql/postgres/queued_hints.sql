@@ -1,4 +1,4 @@
 select id, epoch from task_instance
-where state = 'queued' and queue in (select json_array_elements_text($1::json))
+where state = 'queued' and queue = any(array(select json_array_elements_text($1::json)))
 order by priority desc, id
 limit $2

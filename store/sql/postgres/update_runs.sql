@@ -7,4 +7,4 @@ update dag_run r set unfinished = x.unfinished, failed_leaves = x.failed_leaves,
     actor = case when x.state is null then r.actor else 'scheduler' end,
     actor_id = case when x.state is null then r.actor_id else $3 end
 from json_to_recordset($1::json) as x(run bigint, unfinished bigint, failed_leaves bigint, state text)
-where r.id = x.run
+where r.id = x.run and r.id = any(array(select run from json_to_recordset($1::json) as y(run bigint)))

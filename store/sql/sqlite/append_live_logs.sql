@@ -2,6 +2,6 @@
 insert into task_log (task_instance_id, try_number, seq, content)
 select x.value ->> 'task_instance', x.value ->> 'try_number', x.value ->> 'seq', x.value ->> 'content'
 from json_each($1) x
-join task_instance t on t.id = x.value ->> 'task_instance' and t.claim_id = x.value ->> 'claim'
+join task_instance t on t.id = x.value ->> 'task_instance' and t.epoch = x.value ->> 'epoch' and t.claim_id = x.value ->> 'claim'
 where true
 on conflict (task_instance_id, try_number, seq) do nothing

@@ -7,4 +7,4 @@ update dag_run set unfinished = x.value ->> 'unfinished', failed_leaves = x.valu
     actor = case when x.value ->> 'state' is null then actor else 'scheduler' end,
     actor_id = case when x.value ->> 'state' is null then actor_id else $3 end
 from json_each($1) x
-where id = x.value ->> 'run'
+where dag_run.id = x.value ->> 'run'

@@ -1,0 +1,83 @@
+//! The commands.
+
+mod audit;
+mod cron;
+mod dags;
+mod db;
+mod doctor;
+mod pools;
+mod runs;
+mod tasks;
+mod tokens;
+mod trigger;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command, ConfigCommand, XcomCommand};
+use crate::client::Client;
+use crate::config::{self, Settings};
+use crate::failure::{Exit, usage};
+use crate::roles;
+
+/// Runs a command and returns its exit code.
+///
+/// # Errors
+/// The command failed; a `Failure` among the causes says with which exit code.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let mut overrides = cli.global.overrides()?;
+    overrides.extend(cli.command.overrides());
+    let load = || config::load(cli.global.config.as_deref(), overrides);
+    let form = cli.global.output;
+    let exit = match cli.command {
+        Command::Standalone(_) => return roles::standalone(load()?).await,
+        Command::Scheduler(_) => return roles::scheduler(load()?).await,
+        Command::Worker(_) => return roles::worker(load()?).await,
+        Command::Triggerer(_) => return roles::triggerer(load()?).await,
+        Command::Web(_) => return roles::web(load()?).await,
+        Command::Trigger(args) => trigger::run(&Client::find(&load()?)?, form, args).await?,
+        Command::Dags(command) => dags::run(load()?, form, command).await?,
+        Command::Runs(command) => runs::run(&Client::find(&load()?)?, form, command).await?,
+        Command::Tasks(command) => tasks::run(&Client::find(&load()?)?, form, command).await?,
+        Command::Cron(args) => cron::run(form, &args)?,
+        Command::Pools(command) => pools::run(&Client::find(&load()?)?, form, command).await?,
+        Command::Db(command) => db::run(&load()?, form, command).await?,
+        Command::Audit(command) => audit::run(&load()?, form, command).await?,
+        Command::Tokens(command) => tokens::run(&load()?, form, command).await?,
+        Command::Login => tokens::login(&load()?).await?,
+        Command::Doctor => doctor::run(&load()?, form).await?,
+        Command::Config(ConfigCommand::Show) => show_config(load()?)?,
+        Command::Xcom(XcomCommand::Push { key, value }) => push_xcom(&key, &value)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "flowctl", &mut std::io::stdout());
+            Exit::Success
+        }
+        Command::Warden => unreachable!("main runs the warden without a runtime"),
+    };
+    Ok(exit.into())
+}
+
+fn show_config(mut settings: Settings) -> anyhow::Result<Exit> {
+    if !settings.client.token.is_empty() {
+        settings.client.token = "(set)".to_owned();
+    }
+    let mut url = settings.database_url();
+    if let (Some(scheme), Some(at)) = (url.find("://"), url.rfind('@'))
+        && let Some(colon) = url[scheme + 3..at].find(':')
+    {
+        url.replace_range(scheme + 3 + colon + 1..at, "***");
+    }
+    settings.database.url = url;
+    anstream::print!("{}", toml::to_string(&settings)?);
+    Ok(Exit::Success)
+}
+
+fn push_xcom(key: &str, value: &str) -> anyhow::Result<Exit> {
+    let Some(path) = std::env::var_os("FLOW_XCOM_FILE") else {
+        return Err(usage("`flowctl xcom push` works inside a task only: FLOW_XCOM_FILE is not set").into());
+    };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::String(value.to_owned()));
+    flow_worker::output::append_to_xcom_file(std::path::Path::new(&path), key, &value)?;
+    Ok(Exit::Success)
+}

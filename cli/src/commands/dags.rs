@@ -1,0 +1,189 @@
+//! `flowctl dags`.
+
+use std::path::{Path, PathBuf};
+
+use flow_dagfile::{CheckedFile, check_file};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::args::{DagsCommand, Form};
+use crate::client::Client;
+use crate::config::Settings;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, cell, segment};
+
+const LIST: &[(&str, &str)] = &[
+    ("DAG", "dag_id"),
+    ("PAUSED", "is_paused"),
+    ("SCHEDULE", "timetable_summary"),
+    ("NEXT RUN", "next_dagrun_run_after"),
+    ("OWNERS", "owners"),
+    ("TAGS", "tags"),
+];
+
+const DETAILS: &[(&str, &str)] = &[
+    ("dag", "dag_id"),
+    ("description", "description"),
+    ("file", "fileloc"),
+    ("owners", "owners"),
+    ("tags", "tags"),
+    ("paused", "is_paused"),
+    ("schedule", "timetable_summary"),
+    ("in words", "timetable_description"),
+    ("next run", "next_dagrun_run_after"),
+    ("start date", "start_date"),
+    ("end date", "end_date"),
+    ("catchup", "catchup"),
+    ("max active runs", "max_active_runs"),
+    ("max active tasks", "max_active_tasks"),
+];
+
+/// Runs a subcommand.
+///
+/// # Errors
+/// The server refuses, or a path cannot be read.
+pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow::Result<Exit> {
+    match command {
+        DagsCommand::Check { paths } => return check(&settings, form, &paths),
+        DagsCommand::Schema => {
+            output::json(&flow_dagfile::schema())?;
+            return Ok(Exit::Success);
+        }
+        _ => {}
+    }
+    let client = Client::find(&settings)?;
+    match command {
+        DagsCommand::List { pattern, paused } => list(&client, form, pattern.as_deref(), paused).await?,
+        DagsCommand::Show { dag, source } => show(&client, form, &dag, source).await?,
+        DagsCommand::Next { dag, count } => next(&client, form, &dag, count).await?,
+        DagsCommand::Pause { dag } => pause(&client, form, &dag, true).await?,
+        DagsCommand::Unpause { dag } => pause(&client, form, &dag, false).await?,
+        DagsCommand::Check { .. } | DagsCommand::Schema => {}
+    }
+    Ok(Exit::Success)
+}
+
+async fn list(client: &Client, form: Form, pattern: Option<&str>, paused: bool) -> anyhow::Result<()> {
+    let mut query = String::from("/api/v2/dags?limit=100");
+    if let Some(pattern) = pattern {
+        query.push_str(&format!("&dag_id_pattern={}", segment(pattern)));
+    }
+    if paused {
+        query.push_str("&paused=true");
+    }
+    let mut dags: Vec<Value> = Vec::new();
+    loop {
+        let page = client.get(&format!("{query}&offset={}", dags.len())).await?;
+        let found = page["dags"].as_array().cloned().unwrap_or_default();
+        let is_last = found.is_empty();
+        dags.extend(found);
+        if is_last || dags.len() as u64 >= page["total_entries"].as_u64().unwrap_or_default() {
+            break;
+        }
+    }
+    output::list(form, &dags, LIST)?;
+    let errors = client.get("/api/v2/importErrors?limit=1").await?;
+    if let Some(count) = errors["total_entries"].as_u64().filter(|count| *count > 0) {
+        anstream::eprintln!("note: {count} DAG files have errors\nhint: flowctl dags check");
+    }
+    Ok(())
+}
+
+async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::Result<()> {
+    if source {
+        let shown = client.get(&format!("/api/v2/dagSources/{}", segment(dag))).await?;
+        if form == Form::Json {
+            return output::json(&shown);
+        }
+        anstream::print!("{}", cell(&shown["content"]));
+        return Ok(());
+    }
+    let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
+    output::one(form, &details, DETAILS)?;
+    if form == Form::Json {
+        return Ok(());
+    }
+    for (name, param) in details["params"].as_object().into_iter().flatten() {
+        anstream::println!("param {name} = {}", param["value"]);
+    }
+    let tasks = client.get(&format!("/api/v2/dags/{}/tasks", segment(dag))).await?;
+    let columns = [
+        ("TASK", "task_id"),
+        ("OPERATOR", "operator_name"),
+        ("DOWNSTREAM", "downstream_task_ids"),
+        ("RULE", "trigger_rule"),
+        ("POOL", "pool"),
+        ("RETRIES", "retries"),
+    ];
+    anstream::println!();
+    output::list(form, tasks["tasks"].as_array().map_or(&[], Vec::as_slice), &columns)
+}
+
+async fn next(client: &Client, form: Form, dag: &str, count: usize) -> anyhow::Result<()> {
+    let next = client.get(&format!("/api/flow/dags/{}/next?count={count}", segment(dag))).await?;
+    if form == Form::Json {
+        return output::json(&next);
+    }
+    let upcoming = next["upcoming"].as_array().cloned().unwrap_or_default();
+    if upcoming.is_empty() {
+        anstream::eprintln!("`{dag}` has no upcoming runs (schedule: {})", cell(&next["schedule"]));
+    } else {
+        output::list(form, &upcoming, &[("RUNS AT", "run_after"), ("LOGICAL DATE", "logical_date")])?;
+    }
+    if next["is_paused"] == true {
+        anstream::eprintln!("note: `{dag}` is paused\nhint: flowctl dags unpause {dag}");
+    }
+    Ok(())
+}
+
+async fn pause(client: &Client, form: Form, dag: &str, is_paused: bool) -> anyhow::Result<()> {
+    let body = json!({ "is_paused": is_paused });
+    let shown = client.ask(Method::PATCH, &format!("/api/v2/dags/{}", segment(dag)), Some(&body)).await?;
+    if form == Form::Json {
+        return output::json(&shown);
+    }
+    anstream::println!("{dag} {}", if is_paused { "paused" } else { "unpaused" });
+    Ok(())
+}
+
+/// Checks files without a server: CI and editors use it.
+fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+    use std::io::IsTerminal;
+    let mut files: Vec<CheckedFile> = Vec::new();
+    let default = [settings.dags.folder.clone()];
+    for path in if paths.is_empty() { &default } else { paths } {
+        files.extend(checked(path)?);
+    }
+    let broken = files.iter().filter(|file| file.result.is_err()).count();
+    let color = std::io::stderr().is_terminal();
+    let mut rows = Vec::new();
+    for file in &files {
+        let (errors, warnings) = match &file.result {
+            Ok(parsed) => (json!([]), json!(parsed.warnings)),
+            Err(diagnostics) => (json!(diagnostics), json!([])),
+        };
+        if form == Form::Table && (file.result.is_err() || warnings.as_array().is_some_and(|all| !all.is_empty())) {
+            anstream::eprintln!("{}", flow_dagfile::render(file, color));
+        }
+        rows.push(json!({ "file": file.path, "dag_id": file.dag_id, "errors": errors, "warnings": warnings }));
+    }
+    if form == Form::Json {
+        output::json(&Value::Array(rows))?;
+    } else {
+        anstream::println!("{} files checked, {broken} broken", files.len());
+    }
+    Ok(if broken > 0 { Exit::Usage } else { Exit::Success })
+}
+
+fn checked(path: &Path) -> anyhow::Result<Vec<CheckedFile>> {
+    if path.is_dir() {
+        let scan = flow_dagfile::Folder::new(path).scan()?;
+        return Ok(scan.changed);
+    }
+    if !path.exists() {
+        let failure = Failure::new(Exit::NotFound, format!("there is no file or folder `{}`", path.display()));
+        return Err(failure.hint("name DAG files or folders, or set `dags.folder`").into());
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(vec![check_file(folder, Path::new(path.file_name().unwrap_or_default()))])
+}

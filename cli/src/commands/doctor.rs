@@ -1,0 +1,144 @@
+//! `flowctl doctor`: looks at everything that an installation stands on, and says what to do.
+
+use serde_json::{Value, json};
+
+use crate::args::Form;
+use crate::client::Client;
+use crate::config::Settings;
+use crate::failure::Exit;
+use crate::output;
+use crate::roles::{Engine, open_store};
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    result: Result<String, (String, String)>,
+}
+
+/// Looks and reports; exits with 1 if something is wrong.
+///
+/// # Errors
+/// The report cannot be printed.
+pub async fn run(settings: &Settings, form: Form) -> anyhow::Result<Exit> {
+    let mut findings = vec![dag_folder(settings), state_folder(settings), programs()];
+    findings.extend(database(settings).await);
+    findings.push(queue(settings).await);
+    findings.push(web(settings).await);
+    let is_well = findings.iter().all(|finding| finding.result.is_ok());
+    if form == Form::Json {
+        let rows: Vec<Value> = findings
+            .iter()
+            .map(|finding| match &finding.result {
+                Ok(said) => json!({ "check": finding.what, "ok": true, "detail": said }),
+                Err((said, hint)) => json!({ "check": finding.what, "ok": false, "detail": said, "hint": hint }),
+            })
+            .collect();
+        output::json(&Value::Array(rows))?;
+    } else {
+        for finding in &findings {
+            match &finding.result {
+                Ok(said) => anstream::println!("ok    {:<12} {said}", finding.what),
+                Err((said, hint)) => {
+                    anstream::println!("FAIL  {:<12} {said}\n      {:<12} hint: {hint}", finding.what, "")
+                }
+            }
+        }
+    }
+    Ok(if is_well { Exit::Success } else { Exit::Failed })
+}
+
+fn dag_folder(settings: &Settings) -> Finding {
+    let folder = &settings.dags.folder;
+    let result = match flow_dagfile::Folder::new(folder).scan() {
+        Ok(scan) => {
+            let broken = scan.changed.iter().filter(|file| file.result.is_err()).count();
+            if broken == 0 {
+                Ok(format!("{} files in `{}`, all good", scan.total, folder.display()))
+            } else {
+                Err((
+                    format!("{broken} of {} files in `{}` are broken", scan.total, folder.display()),
+                    "flowctl dags check".to_owned(),
+                ))
+            }
+        }
+        Err(error) => Err((
+            format!("cannot read the DAG folder `{}`: {error}", folder.display()),
+            format!("mkdir {}, or set `dags.folder`", folder.display()),
+        )),
+    };
+    Finding { what: "dags", result }
+}
+
+fn state_folder(settings: &Settings) -> Finding {
+    let folder = &settings.state.folder;
+    let probe = folder.join(".doctor");
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"x"));
+    let _ = std::fs::remove_file(&probe);
+    let result = match written {
+        Ok(()) => Ok(format!("`{}` can be written", folder.display())),
+        Err(error) => Err((
+            format!("cannot write to the state folder `{}`: {error}", folder.display()),
+            "set `state.folder` to a folder that this user may write to".to_owned(),
+        )),
+    };
+    Finding { what: "state", result }
+}
+
+fn programs() -> Finding {
+    let env: Vec<(String, String)> = std::env::var("PATH").map(|path| ("PATH".to_owned(), path)).into_iter().collect();
+    let missing: Vec<&str> = ["bash", "python3"]
+        .into_iter()
+        .filter(|program| flow_worker::environment::find_program(program, "/", &env).is_err())
+        .collect();
+    let result = if missing.is_empty() {
+        Ok("bash and python3 are there for tasks".to_owned())
+    } else {
+        Err((format!("not on the PATH: {}", missing.join(", ")), format!("apt-get install {}", missing.join(" "))))
+    };
+    Finding { what: "programs", result }
+}
+
+async fn database(settings: &Settings) -> Vec<Finding> {
+    let store = match open_store(settings, "doctor").await {
+        Ok(store) => store,
+        Err(error) => {
+            let hint = "is it up? Is `database.url` right?".to_owned();
+            return vec![Finding { what: "database", result: Err((error.to_string(), hint)) }];
+        }
+    };
+    let reached = match store.ping().await {
+        Ok(()) => Ok(format!("{:?} answers", store.kind())),
+        Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
+    };
+    let schema = match store.require_current_schema().await {
+        Ok(()) => Ok("is the one of this flowctl".to_owned()),
+        Err(error) => Err((error.to_string(), "flowctl db migrate".to_owned())),
+    };
+    store.close().await;
+    vec![Finding { what: "database", result: reached }, Finding { what: "schema", result: schema }]
+}
+
+async fn queue(settings: &Settings) -> Finding {
+    let result = match Engine::open_queue(settings) {
+        Ok(queue) => match queue.ping().await {
+            Ok(()) if queue.is_external() => Ok("Redis answers".to_owned()),
+            Ok(()) => Ok("in process: for `flowctl standalone` only".to_owned()),
+            Err(error) => {
+                Err((format!("Redis does not answer: {error}"), "is it up? Is `queue.url` right?".to_owned()))
+            }
+        },
+        Err(error) => Err((error.to_string(), "set `queue.url`".to_owned())),
+    };
+    Finding { what: "queue", result }
+}
+
+async fn web(settings: &Settings) -> Finding {
+    let result = match Client::find(settings) {
+        Ok(client) => match client.get("/api/v2/version").await {
+            Ok(version) => Ok(format!("{} answers with version {}", client.url(), output::cell(&version["version"]))),
+            Err(error) => Err((error.to_string(), "is it up? Is the token right?".to_owned())),
+        },
+        Err(error) => Err((error.to_string(), "start `flowctl standalone`, or set `client.url`".to_owned())),
+    };
+    Finding { what: "web", result }
+}

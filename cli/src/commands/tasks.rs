@@ -1,0 +1,150 @@
+//! `flowctl tasks`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::runs::{resolve, run_path};
+use crate::args::{Form, TasksCommand};
+use crate::client::Client;
+use crate::failure::Exit;
+use crate::output::{self, cell, segment};
+
+/// Columns of a list of task instances.
+pub const TASKS: &[(&str, &str)] = &[
+    ("TASK", "task_id"),
+    ("STATE", "state"),
+    ("TRY", "try_number"),
+    ("STARTED", "start_date"),
+    ("SECONDS", "duration"),
+    ("REASON", "reason"),
+];
+
+/// Runs a subcommand.
+///
+/// # Errors
+/// The server refuses.
+pub async fn run(client: &Client, form: Form, command: TasksCommand) -> anyhow::Result<Exit> {
+    match command {
+        TasksCommand::List { dag, run } => {
+            let run = resolve(client, &dag, run.run).await?;
+            let page = client.get(&format!("{}/taskInstances?limit=1000", run_path(&dag, &run))).await?;
+            output::list(form, page["task_instances"].as_array().map_or(&[], Vec::as_slice), TASKS)?;
+        }
+        TasksCommand::Logs { dag, task, run, try_number, follow, timestamps } => {
+            let run = resolve(client, &dag, run.run).await?;
+            logs(
+                client,
+                form,
+                &format!("{}/taskInstances/{}/logs", run_path(&dag, &run), segment(&task)),
+                try_number,
+                follow,
+                timestamps,
+            )
+            .await?;
+        }
+        TasksCommand::Clear { dag, tasks, run, only_failed, upstream, downstream, dry_run } => {
+            let run = resolve(client, &dag, run.run).await?;
+            let mut body = json!({
+                "dag_run_id": run, "only_failed": only_failed, "include_upstream": upstream,
+                "include_downstream": downstream, "dry_run": dry_run,
+            });
+            if !tasks.is_empty() {
+                body["task_ids"] = json!(tasks);
+            }
+            let path = format!("/api/v2/dags/{}/clearTaskInstances", segment(&dag));
+            let affected = client.ask(Method::POST, &path, Some(&body)).await?;
+            affected_tasks(form, &affected, if dry_run { "would clear" } else { "cleared" })?;
+        }
+        TasksCommand::Mark { dag, task, state, run, upstream, downstream, dry_run } => {
+            let run = resolve(client, &dag, run.run).await?;
+            let body = json!({
+                "new_state": state, "include_upstream": upstream, "include_downstream": downstream, "dry_run": dry_run,
+            });
+            let path = format!("{}/taskInstances/{}", run_path(&dag, &run), segment(&task));
+            let affected = client.ask(Method::PATCH, &path, Some(&body)).await?;
+            affected_tasks(form, &affected, if dry_run { "would mark" } else { "marked" })?;
+        }
+        TasksCommand::Explain { dag, task, run } => {
+            let run = resolve(client, &dag, run.run).await?;
+            let path = format!(
+                "/api/flow/dags/{}/dagRuns/{}/taskInstances/{}/explain",
+                segment(&dag),
+                segment(&run),
+                segment(&task)
+            );
+            explain(form, &client.get(&path).await?)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn affected_tasks(form: Form, affected: &Value, done: &str) -> anyhow::Result<()> {
+    if form == Form::Json {
+        return output::json(affected);
+    }
+    let tasks = affected["task_instances"].as_array().cloned().unwrap_or_default();
+    for task in &tasks {
+        anstream::println!("{done} {} (was {})", cell(&task["task_id"]), cell(&task["state"]));
+    }
+    if tasks.is_empty() {
+        anstream::eprintln!("nothing to do: no task instance is in a state that this changes");
+    }
+    Ok(())
+}
+
+fn explain(form: Form, explanation: &Value) -> anyhow::Result<()> {
+    if form == Form::Json {
+        return output::json(explanation);
+    }
+    anstream::println!("{}: {}", cell(&explanation["task_id"]), cell(&explanation["summary"]));
+    for reason in explanation["reasons"].as_array().into_iter().flatten() {
+        anstream::println!("  - {}", cell(&reason["text"]));
+        if let Some(hint) = reason["hint"].as_str() {
+            anstream::println!("    hint: {hint}");
+        }
+    }
+    Ok(())
+}
+
+async fn logs(
+    client: &Client,
+    form: Form,
+    path: &str,
+    try_number: u32,
+    follow: bool,
+    timestamps: bool,
+) -> anyhow::Result<()> {
+    if follow {
+        let path = format!("{}/{try_number}/follow", path.replacen("/api/v2/", "/api/flow/", 1));
+        return client
+            .lines(&path, |line| {
+                match line["end"].as_bool() {
+                    Some(true) if form == Form::Table => anstream::eprintln!("({})", cell(&line["state"])),
+                    _ => print_line(form, &line, timestamps),
+                }
+                Ok(())
+            })
+            .await;
+    }
+    let mut token = String::new();
+    loop {
+        let page = client.get(&format!("{path}/{try_number}?token={}", segment(&token))).await?;
+        for line in page["content"].as_array().into_iter().flatten() {
+            print_line(form, line, timestamps);
+        }
+        match page["continuation_token"].as_str() {
+            Some(next) if next != token => next.clone_into(&mut token),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn print_line(form: Form, line: &Value, timestamps: bool) {
+    if form == Form::Json {
+        anstream::println!("{line}");
+    } else if timestamps {
+        anstream::println!("{} {:<6} {}", cell(&line["timestamp"]), cell(&line["stream"]), cell(&line["event"]));
+    } else {
+        anstream::println!("{}", line["event"].as_str().unwrap_or_default());
+    }
+}

@@ -1,0 +1,159 @@
+//! `flowctl trigger`.
+
+use std::collections::BTreeMap;
+
+use flow_model::params::{Param, coerce_text};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::args::{Form, TriggerArgs};
+use crate::client::Client;
+use crate::failure::{Exit, usage};
+use crate::output::{self, cell, segment};
+
+/// Triggers a DAG, and waits or follows if asked to.
+///
+/// # Errors
+/// The conf or a param cannot be used, or the server refuses.
+pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Result<Exit> {
+    let body = body(client, &args).await?;
+    let path = format!("/api/v2/dags/{}/dagRuns", segment(&args.dag));
+    let run = client.ask(Method::POST, &path, Some(&body)).await?;
+    let run_id = cell(&run["dag_run_id"]);
+    if !args.wait && !args.follow {
+        if form == Form::Json {
+            output::json(&run)?;
+        } else {
+            anstream::println!("{run_id}");
+        }
+        warn_if_paused(client, &args.dag).await;
+        return Ok(Exit::Success);
+    }
+    anstream::eprintln!(
+        "{} {run_id}: {}/dags/{}/runs/{}",
+        args.dag,
+        client.url(),
+        segment(&args.dag),
+        segment(&run_id)
+    );
+    warn_if_paused(client, &args.dag).await;
+    let last = follow(client, form, &args.dag, &run_id, args.follow).await?;
+    if form == Form::Json && !args.follow {
+        output::json(&last)?;
+    }
+    if form == Form::Table {
+        anstream::println!("{run_id} {}", cell(&last["state"]));
+    }
+    if last["state"] == "success" {
+        return Ok(Exit::Success);
+    }
+    anstream::eprintln!("hint: flowctl runs show {} {run_id}", args.dag);
+    Ok(Exit::Failed)
+}
+
+async fn body(client: &Client, args: &TriggerArgs) -> anyhow::Result<Value> {
+    let mut conf = match &args.conf {
+        Some(text) => read_conf(text)?,
+        None => Map::new(),
+    };
+    if !args.params.is_empty() {
+        let declared = declared_params(client, &args.dag).await?;
+        for pair in &args.params {
+            let (name, text) = pair.split_once('=').ok_or_else(|| usage(format!("`-p {pair}` is not `key=value`")))?;
+            let value = coerce_text(&declared, name, text).map_err(|problem| usage(problem.to_string()))?;
+            conf.insert(name.to_owned(), value);
+        }
+    }
+    let mut body = json!({ "conf": conf });
+    match args.logical_date.as_deref() {
+        None => {}
+        Some("none") => body["logical_date"] = Value::Null,
+        Some(text) => {
+            let at: flow_model::Timestamp = text.parse().map_err(|_| {
+                usage(format!("`--logical-date {text}` is not a time"))
+                    .hint("write it like 2026-01-31T06:00:00Z, or `none`")
+            })?;
+            body["logical_date"] = json!(at);
+        }
+    }
+    if let Some(run_id) = &args.run_id {
+        body["dag_run_id"] = json!(run_id);
+    }
+    if let Some(note) = &args.note {
+        body["note"] = json!(note);
+    }
+    Ok(body)
+}
+
+fn read_conf(text: &str) -> anyhow::Result<Map<String, Value>> {
+    let content = match text.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("cannot read the conf file `{path}`: {error}")))?,
+        None => text.to_owned(),
+    };
+    match serde_json::from_str(&content) {
+        Ok(Value::Object(conf)) => Ok(conf),
+        Ok(_) => Err(usage("`--conf` must be a JSON object").hint("for instance --conf '{\"region\": \"eu\"}'").into()),
+        Err(error) => Err(usage(format!("`--conf` is not JSON: {error}"))
+            .hint("for instance --conf '{\"region\": \"eu\"}'")
+            .into()),
+    }
+}
+
+/// The DAG's params, as the API shows them: value, schema, description.
+async fn declared_params(client: &Client, dag: &str) -> anyhow::Result<BTreeMap<String, Param>> {
+    let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
+    let mut declared = BTreeMap::new();
+    for (name, param) in details["params"].as_object().into_iter().flatten() {
+        let schema = param["schema"].as_object().cloned().unwrap_or_default();
+        declared.insert(name.clone(), Param { default: None, schema });
+    }
+    Ok(declared)
+}
+
+async fn warn_if_paused(client: &Client, dag: &str) {
+    if let Ok(shown) = client.get(&format!("/api/v2/dags/{}", segment(dag))).await
+        && shown["is_paused"] == true
+    {
+        anstream::eprintln!("note: `{dag}` is paused, so the run waits\nhint: flowctl dags unpause {dag}");
+    }
+}
+
+/// Follows a run to its end and returns it as it is then.
+async fn follow(client: &Client, form: Form, dag: &str, run_id: &str, prints: bool) -> anyhow::Result<Value> {
+    let path = format!("/api/flow/dags/{}/dagRuns/{}/follow", segment(dag), segment(run_id));
+    let mut last = Value::Null;
+    // A server that restarts ends the stream early: it is asked again until the run is over.
+    for _ in 0..1_000 {
+        client
+            .lines(&path, |line| {
+                if prints && form == Form::Json {
+                    anstream::println!("{line}");
+                } else if prints && line["task_id"].is_string() {
+                    print_move(&line);
+                }
+                if line["dag_run"].is_object() {
+                    last = line["dag_run"].clone();
+                }
+                Ok(())
+            })
+            .await?;
+        if last["state"] == "success" || last["state"] == "failed" {
+            return Ok(last);
+        }
+    }
+    anyhow::bail!("the server ended the stream of run `{run_id}` again and again before the run was over")
+}
+
+fn print_move(line: &Value) {
+    let at = line["at"].as_str().unwrap_or_default();
+    let time = at.get(11..23).unwrap_or(at).trim_end_matches('+');
+    let mut text = format!("{time:<12} {:<24} {}", cell(&line["task_id"]), cell(&line["state"]));
+    if line["try_number"].as_i64().is_some_and(|number| number > 1) {
+        text.push_str(&format!(" (try {})", line["try_number"]));
+    }
+    if let Some(reason) = line["reason"].as_str() {
+        text.push_str(&format!(": {reason}"));
+    }
+    anstream::eprintln!("{text}");
+}

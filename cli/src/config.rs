@@ -1,0 +1,275 @@
+//! Configuration: defaults, then `flow.toml`, then `FLOW__SECTION__KEY`, then flags. Unknown keys are refused.
+
+mod layers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flow_model::time::duration_text;
+use serde::{Deserialize, Serialize};
+
+pub use layers::{Overrides, load};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where everything is remembered.
+    pub database: DatabaseSettings,
+    /// How roles wake each other.
+    pub queue: QueueSettings,
+    /// Where DAG files are.
+    pub dags: DagsSettings,
+    /// The scheduler.
+    pub scheduler: SchedulerSettings,
+    /// Workers.
+    pub worker: WorkerSettings,
+    /// The web role.
+    pub web: WebSettings,
+    /// How long a process counts as alive.
+    pub lease: LeaseSettings,
+    /// Probes and metrics of the roles other than web.
+    pub probes: ProbesSettings,
+    /// The roles' own logs.
+    pub log: LogSettings,
+    /// Files that a role keeps on its machine.
+    pub state: StateSettings,
+    /// What client commands talk to.
+    pub client: ClientSettings,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// `postgres://user:password@host/database` or `sqlite:path`; empty: the SQLite file `flow.db` in the state folder.
+    pub url: String,
+    /// Connections of one process at most.
+    pub connections_max: u32,
+    /// How long a role waits for the database at start.
+    #[serde(with = "duration_text")]
+    pub startup_timeout: Duration,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        DatabaseSettings { url: String::new(), connections_max: 8, startup_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// `in-process` or `redis://host:port/db`.
+    pub url: String,
+    /// What the names of all keys and channels in Redis begin with.
+    pub prefix: String,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        QueueSettings { url: "in-process".to_owned(), prefix: "flow".to_owned() }
+    }
+}
+
+/// `[dags]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DagsSettings {
+    /// The DAG folder.
+    pub folder: PathBuf,
+    /// It is read again at least this often; changes are seen at once where the file system tells of them.
+    #[serde(with = "duration_text")]
+    pub rescan_interval: Duration,
+    /// Whether new DAGs are paused where their file does not say.
+    pub paused_upon_creation: bool,
+}
+
+impl Default for DagsSettings {
+    fn default() -> Self {
+        DagsSettings {
+            folder: PathBuf::from("dags"),
+            rescan_interval: Duration::from_secs(5),
+            paused_upon_creation: false,
+        }
+    }
+}
+
+/// `[scheduler]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SchedulerSettings {
+    /// It looks at least this often; it is woken when something happens.
+    #[serde(with = "duration_text")]
+    pub poll_interval: Duration,
+}
+
+impl Default for SchedulerSettings {
+    fn default() -> Self {
+        SchedulerSettings { poll_interval: Duration::from_secs(5) }
+    }
+}
+
+/// `[worker]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// Queues it serves.
+    pub queues: Vec<String>,
+    /// Attempts it runs at once.
+    pub concurrency: u32,
+    /// How long attempts may go on after TERM, before they are killed and given back.
+    #[serde(with = "duration_text")]
+    pub drain_timeout: Duration,
+    /// Between TERM and KILL for a task's processes.
+    #[serde(with = "duration_text")]
+    pub kill_grace: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        WorkerSettings {
+            queues: vec!["default".to_owned()],
+            concurrency: 32,
+            drain_timeout: Duration::from_secs(20),
+            kill_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[web]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebSettings {
+    /// Address and port.
+    pub bind: String,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        WebSettings { bind: "127.0.0.1:8080".to_owned() }
+    }
+}
+
+/// `[lease]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaseSettings {
+    /// How often a process says that it is alive.
+    #[serde(with = "duration_text")]
+    pub heartbeat: Duration,
+    /// How long it counts as alive without saying so.
+    #[serde(with = "duration_text")]
+    pub duration: Duration,
+    /// What is added before it is declared dead.
+    #[serde(with = "duration_text")]
+    pub grace: Duration,
+}
+
+impl Default for LeaseSettings {
+    fn default() -> Self {
+        LeaseSettings {
+            heartbeat: Duration::from_secs(5),
+            duration: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[probes]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbesSettings {
+    /// Address and port of `/livez`, `/readyz` and `/metrics` of a scheduler, worker or triggerer; empty: none. The web
+    /// role serves them at its own address.
+    pub bind: String,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `auto` (readable on a terminal, JSON otherwise), `text` or `json`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a list of filters.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// `[state]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateSettings {
+    /// Locks, attempts' folders, and how to reach a local standalone.
+    pub folder: PathBuf,
+}
+
+impl Default for StateSettings {
+    fn default() -> Self {
+        StateSettings { folder: PathBuf::from(".flow") }
+    }
+}
+
+/// `[client]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientSettings {
+    /// The web role; empty: the local standalone.
+    pub url: String,
+    /// The token; empty: the local standalone's.
+    pub token: String,
+}
+
+impl Settings {
+    /// The database's URL.
+    pub fn database_url(&self) -> String {
+        if self.database.url.is_empty() {
+            format!("sqlite:{}", self.state.folder.join("flow.db").display())
+        } else {
+            self.database.url.clone()
+        }
+    }
+
+    /// Refuses settings that contradict each other.
+    fn check(&self) -> Result<(), String> {
+        let lease = &self.lease;
+        if lease.duration < lease.heartbeat * 4 {
+            return Err(format!(
+                "`lease.duration` ({}) must be at least four times `lease.heartbeat` ({}), or one slow heartbeat kills tasks",
+                duration_text::format(lease.duration),
+                duration_text::format(lease.heartbeat)
+            ));
+        }
+        if lease.heartbeat.is_zero() {
+            return Err("`lease.heartbeat` must be longer than zero".to_owned());
+        }
+        if self.worker.concurrency == 0 {
+            return Err("`worker.concurrency` must be at least 1".to_owned());
+        }
+        if self.worker.queues.is_empty() {
+            return Err("`worker.queues` must name at least one queue".to_owned());
+        }
+        if self.database.connections_max < 2 {
+            return Err("`database.connections_max` must be at least 2".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! What every role is built on.
+
+use std::time::{Duration, Instant};
+
+use flow_model::Incarnation;
+use flow_queue::{Queue, RedisOptions};
+use flow_store::{OpenOptions, Store, StoreError};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::config::Settings;
+use crate::failure::{Exit, Failure, usage};
+
+/// How often a database that is away is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A store, a queue, and who we are.
+pub struct Engine {
+    pub settings: Settings,
+    pub store: Store,
+    pub queue: Queue,
+    pub metrics: PrometheusHandle,
+    pub host: String,
+    pub incarnation: Incarnation,
+}
+
+impl Engine {
+    /// Connects. With `migrates`, the schema is brought up to date; without, an old one is refused.
+    ///
+    /// # Errors
+    /// The database cannot be reached in time, its schema does not fit, or the queue's URL is not usable.
+    pub async fn start(settings: Settings, role: &str, migrates: bool) -> anyhow::Result<Engine> {
+        let metrics = PrometheusBuilder::new().install_recorder()?;
+        let store = wait_for_store(&settings, role).await?;
+        if migrates {
+            store.migrate().await?;
+        } else {
+            require_schema(&store).await?;
+        }
+        let queue = Engine::open_queue(&settings)?;
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Engine { settings, store, queue, metrics, host, incarnation: Incarnation(rand::random()) })
+    }
+
+    /// The configured queue.
+    ///
+    /// # Errors
+    /// Its URL is not understood.
+    pub fn open_queue(settings: &Settings) -> anyhow::Result<Queue> {
+        let queue = &settings.queue;
+        if queue.url == "in-process" {
+            return Ok(Queue::in_process());
+        }
+        if !queue.url.starts_with("redis://")
+            && !queue.url.starts_with("rediss://")
+            && !queue.url.starts_with("redis+unix:")
+        {
+            return Err(usage(format!("`queue.url = \"{}\"` is not understood", queue.url))
+                .hint("it is `in-process` or `redis://host:6379`")
+                .into());
+        }
+        Ok(Queue::redis(&queue.url, RedisOptions { prefix: queue.prefix.clone() })?)
+    }
+
+    /// Refuses an in-process queue for roles that are processes of their own.
+    ///
+    /// # Errors
+    /// The queue is in this process.
+    pub fn require_external_queue(&self, role: &str) -> anyhow::Result<()> {
+        if self.queue.is_external() {
+            return Ok(());
+        }
+        Err(usage(format!(
+            "a `{role}` on its own needs a queue that other processes can reach, and `queue.url` is `in-process`"
+        ))
+        .hint("set FLOW__QUEUE__URL=redis://host:6379, or run everything in one process: `flowctl standalone`")
+        .into())
+    }
+}
+
+/// Opens the store for a command, without waiting for a database that is away.
+///
+/// # Errors
+/// It cannot be reached.
+pub async fn open_store(settings: &Settings, role: &str) -> anyhow::Result<Store> {
+    open(settings, role).await.map_err(|error| unreachable(&error, settings))
+}
+
+async fn open(settings: &Settings, role: &str) -> Result<Store, StoreError> {
+    let options = OpenOptions {
+        connections_max: settings.database.connections_max,
+        application_name: format!("flowctl {role}"),
+        ..OpenOptions::default()
+    };
+    Store::open(&settings.database_url(), options).await
+}
+
+async fn wait_for_store(settings: &Settings, role: &str) -> anyhow::Result<Store> {
+    let started = Instant::now();
+    loop {
+        match open(settings, role).await {
+            Ok(store) => return Ok(store),
+            Err(error) if error.is_transient() && started.elapsed() < settings.database.startup_timeout => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database is not there yet; trying again");
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            Err(error) => return Err(unreachable(&error, settings)),
+        }
+    }
+}
+
+fn unreachable(error: &StoreError, settings: &Settings) -> anyhow::Error {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    let why = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(": ")) };
+    let (exit, hint) = match error {
+        StoreError::BadUrl { .. } => (Exit::Usage, "set `database.url` in flow.toml, or FLOW__DATABASE__URL"),
+        _ => (Exit::Unreachable, "is the database up, and is `database.url` right? `flowctl config show` prints it"),
+    };
+    let url = settings.database_url();
+    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
+        _ => url.clone(),
+    };
+    Failure::new(exit, format!("cannot open the database `{shown}`: {error}{why}")).hint(hint).into()
+}
+
+/// Refuses a schema that does not fit this binary.
+pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
+    match store.require_current_schema().await {
+        Ok(()) => Ok(()),
+        Err(error @ StoreError::Schema { .. }) => Err(Failure::new(Exit::Failed, error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}

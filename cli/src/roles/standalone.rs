@@ -1,0 +1,102 @@
+//! `flowctl standalone`: every role in one process.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, ended, scheduler, shutdown_signal, triggerer, web, worker};
+use crate::config::Settings;
+use crate::slot::Slot;
+use crate::telemetry;
+
+/// The name of the token with which commands on this machine reach it.
+const TOKEN_NAME: &str = "standalone";
+/// How long the login link that is printed at start can be used.
+const LOGIN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+
+/// How commands find a local standalone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub url: String,
+    /// A token for it.
+    pub token: String,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// The file that holds the endpoint; readable by its owner only.
+pub fn endpoint_path(state: &Path) -> PathBuf {
+    state.join("standalone.json")
+}
+
+/// Runs everything until a signal.
+///
+/// # Errors
+/// It cannot start.
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log)?;
+    let shutdown = shutdown_signal()?;
+    let state = settings.state.folder.clone();
+    std::fs::create_dir_all(&state).with_context(|| format!("cannot create the state folder `{}`", state.display()))?;
+    let slot = Slot::take_only(&state, "standalone", "local")?;
+    let listener = web::bind(&settings.web.bind, "web.bind").await?;
+    let address = listener.local_addr()?;
+    let engine = Engine::start(settings, "standalone", true).await?;
+    let slot = Slot { name: format!("{}:{}", engine.host, slot.name), ..slot };
+
+    // Workers outlive the rest, so that what ends during the drain is still scheduled on; the web role goes last.
+    let (stop_engine, stop_web) = (CancellationToken::new(), CancellationToken::new());
+    let serving = tokio::spawn(flow_web::serve(listener, web::web_state(&engine), stop_web.clone()));
+    let publishing = tokio::spawn(scheduler::publisher(&engine).run(stop_engine.clone()));
+    let url = format!("http://{address}");
+    announce(&engine, &url).await?;
+    let result = tokio::try_join!(
+        async {
+            worker::serve(&engine, &slot, shutdown.clone()).await?;
+            stop_engine.cancel();
+            Ok(())
+        },
+        scheduler::serve(&engine, slot.name.clone(), stop_engine.clone()),
+        triggerer::serve(&engine, slot.name.clone(), stop_engine.clone()),
+    );
+    stop_engine.cancel();
+    stop_web.cancel();
+    let _ = publishing.await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), serving).await;
+    let _ = std::fs::remove_file(endpoint_path(&state));
+    engine.store.close().await;
+    result?;
+    Ok(ended())
+}
+
+/// Leaves the endpoint for commands, and prints the login link for people.
+async fn announce(engine: &Engine, url: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let now = engine.store.now();
+    engine.store.revoke_tokens(TOKEN_NAME).await?;
+    let token = engine.store.create_token(now, TOKEN_NAME, None).await?;
+    let link = engine.store.create_login_link(now, now + LOGIN_LINK_LIFETIME).await?;
+    let path = endpoint_path(&engine.settings.state.folder);
+    let _ = std::fs::remove_file(&path);
+    let endpoint = Endpoint { url: url.to_owned(), token, pid: std::process::id() };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    file.write_all(serde_json::to_string_pretty(&endpoint)?.as_bytes())?;
+    anstream::println!(
+        "Flow {version} is up\n  web UI  {url}/login?link={link}\n          (this link logs one browser in; `flowctl login` prints another)\n  dags    {dags}\n  store   {store}\n",
+        version = env!("CARGO_PKG_VERSION"),
+        dags = engine.settings.dags.folder.display(),
+        store = engine.settings.database_url().split('@').next_back().unwrap_or_default(),
+    );
+    Ok(())
+}

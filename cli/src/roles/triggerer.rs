@@ -1,0 +1,38 @@
+//! `flowctl triggerer`: carries what waits.
+
+use std::process::ExitCode;
+
+use flow_triggerer::{Triggerer, TriggererOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, ended, probes, shutdown_signal};
+use crate::config::Settings;
+use crate::slot::Slot;
+use crate::telemetry;
+
+/// Runs a triggerer until a signal.
+///
+/// # Errors
+/// It cannot start.
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log)?;
+    let shutdown = shutdown_signal()?;
+    let engine = Engine::start(settings, "triggerer", false).await?;
+    engine.require_external_queue("triggerer")?;
+    let slot = Slot::take(&engine.settings.state.folder, "triggerer", &engine.host)?;
+    probes::start(&engine, &shutdown).await?;
+    serve(&engine, slot.name.clone(), shutdown).await?;
+    Ok(ended())
+}
+
+/// The triggerer itself.
+pub(super) async fn serve(engine: &Engine, slot: String, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let options = TriggererOptions {
+        slot,
+        host: engine.host.clone(),
+        incarnation: engine.incarnation,
+        heartbeat: engine.settings.lease.heartbeat,
+        lease: engine.settings.lease.duration,
+    };
+    Ok(Triggerer::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
+}

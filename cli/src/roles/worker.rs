@@ -1,0 +1,54 @@
+//! `flowctl worker`: runs task attempts.
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use flow_worker::{Worker, WorkerOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, ended, probes, shutdown_signal};
+use crate::config::Settings;
+use crate::slot::Slot;
+use crate::telemetry;
+
+/// Runs a worker until a signal; then it drains.
+///
+/// # Errors
+/// It cannot start.
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log)?;
+    let shutdown = shutdown_signal()?;
+    let engine = Engine::start(settings, "worker", false).await?;
+    engine.require_external_queue("worker")?;
+    let slot = Slot::take(&engine.settings.state.folder, "worker", &engine.host)?;
+    probes::start(&engine, &shutdown).await?;
+    serve(&engine, &slot, shutdown).await?;
+    Ok(ended())
+}
+
+/// The worker itself.
+pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let settings = &engine.settings;
+    let state = std::path::absolute(&settings.state.folder).context("cannot find the state folder")?;
+    let folder = state.join("attempts").join(slot.number.to_string());
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create the folder `{}` for attempts", folder.display()))?;
+    let program =
+        std::env::current_exe().context("cannot find the program itself, which the warden is started from")?;
+    let options = WorkerOptions {
+        slot: slot.name.clone(),
+        host: engine.host.clone(),
+        incarnation: engine.incarnation,
+        queues: settings.worker.queues.clone(),
+        concurrency: settings.worker.concurrency,
+        heartbeat: settings.lease.heartbeat,
+        lease: settings.lease.duration,
+        drain_timeout: settings.worker.drain_timeout,
+        kill_grace: settings.worker.kill_grace,
+        folder,
+        warden_command: vec![program.to_string_lossy().into_owned(), "warden".to_owned()],
+        held: Some(OwnedFd::from(slot.file.try_clone()?)),
+    };
+    Ok(Worker::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
+}

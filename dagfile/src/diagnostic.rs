@@ -1,0 +1,64 @@
+//! Mistakes, with their place and a hint.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+/// A mistake in a DAG file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// What is wrong.
+    pub message: String,
+    /// What stands at the place, in a few words.
+    pub label: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Line; 1 is the first.
+    pub line: usize,
+    /// Column in characters; 1 is the first.
+    pub column: usize,
+    /// Bytes of the file.
+    pub span: Range<usize>,
+}
+
+/// Collects mistakes; lines and columns are worked out at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    /// Notes a mistake.
+    pub fn add(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+        let message = message.into();
+        self.0.push(Diagnostic { message, label: None, hint: None, line: 1, column: 1, span });
+        self.0.last_mut().expect("one was just added")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The mistakes in order of their places, each told once.
+    pub fn finish(mut self, source: &str) -> Vec<Diagnostic> {
+        for problem in &mut self.0 {
+            let start = (0..=problem.span.start.min(source.len())).rev().find(|at| source.is_char_boundary(*at));
+            let before = &source[..start.unwrap_or(0)];
+            problem.line = before.matches('\n').count() + 1;
+            problem.column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        }
+        self.0.sort_by(|left, right| (left.span.start, left.span.end).cmp(&(right.span.start, right.span.end)));
+        self.0.dedup();
+        self.0
+    }
+}
+
+impl Diagnostic {
+    pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

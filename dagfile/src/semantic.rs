@@ -1,0 +1,103 @@
+//! What no schema can say: schedules, dates, params, operators, the graph; and the DAG that results.
+
+mod files;
+mod graph;
+mod params;
+mod schedule;
+mod tasks;
+
+use flow_model::Dag;
+use flow_model::dag::Catchup;
+
+use crate::check::{ParsedDag, Place};
+use crate::diagnostic::Problems;
+use crate::spec::DagSettings;
+use crate::suggest::listed;
+use crate::tree::{Kind, Node};
+
+/// Reads the DAG from a tree. What the walk has complained about already is passed over.
+pub(crate) fn read(
+    root: &Node,
+    dag_id: &str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    warnings: &mut Problems,
+) -> Option<ParsedDag> {
+    let has_shape = problems.is_empty();
+    check_id(root.get("dag_id"), dag_id, "dag_id", problems);
+    let zone = schedule::zone(root.get("timezone"), "UTC", problems);
+    let schedule = schedule::read(root.get("schedule"), &zone, problems);
+    let start_date = schedule::date(root.get("start_date"), &zone, problems);
+    let end_date = schedule::date(root.get("end_date"), &zone, problems);
+    if let (Some(start), Some(end)) = (start_date, end_date)
+        && end < start
+    {
+        let span = root.get("end_date").map_or(0..0, |node| node.span.clone());
+        problems.add(span, "`end_date` is before `start_date`").hint(format!("the DAG starts at {start}"));
+    }
+    let params = params::read(root.get("params"), problems);
+    graph::check(root.get("tasks"), problems);
+    let mut files = files::Files::new(place);
+    let tasks = tasks::read(root, &mut files, has_shape, problems);
+    if !has_shape {
+        return None;
+    }
+    let settings: DagSettings = match serde_json::from_value(root.to_json()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            problems.add(root.span.clone(), format!("the file cannot be read: {error}"));
+            return None;
+        }
+    };
+    let mut tags = settings.tags;
+    tags.sort();
+    tags.dedup();
+    let owner = settings.owner.unwrap_or_else(|| "flow".to_owned());
+    let tasks = graph::order(tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect());
+    let schedule = schedule?;
+    schedule::warn(root, &schedule, start_date, end_date, warnings);
+    let (hashes, contents) = files.finish();
+    let dag = Dag {
+        dag_id: dag_id.to_owned(),
+        display_name: settings.display_name,
+        description: settings.description,
+        doc_md: settings.doc_md,
+        owner,
+        tags,
+        schedule,
+        start_date,
+        end_date,
+        catchup: catchup(settings.catchup.as_ref()),
+        max_active_runs: settings.max_active_runs.unwrap_or(16),
+        max_active_tasks: settings.max_active_tasks.unwrap_or(16),
+        dagrun_timeout: settings.dagrun_timeout.map(|timeout| timeout.0),
+        is_paused_upon_creation: settings.is_paused_upon_creation,
+        params,
+        files: hashes,
+        tasks,
+    };
+    Some(ParsedDag { dag, files: contents, warnings: Vec::new() })
+}
+
+fn catchup(written: Option<&serde_json::Value>) -> Catchup {
+    match written {
+        Some(serde_json::Value::Bool(true)) => Catchup::All,
+        Some(serde_json::Value::Bool(false)) => Catchup::None,
+        Some(serde_json::Value::String(text)) => text.parse().unwrap_or(Catchup::Latest),
+        _ => Catchup::Latest,
+    }
+}
+
+/// Ids become parts of URLs, file names and metrics.
+fn check_id(node: Option<&Node>, id: &str, what: &str, problems: &mut Problems) {
+    let is_usable = !id.is_empty()
+        && id.len() <= 250
+        && id.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
+    if is_usable || node.is_some_and(|node| !matches!(node.kind, Kind::Text(_))) {
+        return;
+    }
+    let span = node.map_or(0..0, |node| node.span.clone());
+    problems
+        .add(span, format!("`{id}` is not usable as a {what}"))
+        .hint(format!("ids have 1 to 250 letters, digits and {}", listed(["_", ".", "-"])));
+}

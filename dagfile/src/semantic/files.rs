@@ -1,0 +1,84 @@
+//! Scripts beside the DAG file: they are published with the version.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use flow_model::dag::hex;
+use sha2::{Digest, Sha256};
+
+use crate::check::Place;
+use crate::diagnostic::Problems;
+use crate::tree::Node;
+
+/// A script larger than this is refused: it would be kept in the database.
+const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+
+/// Reads scripts and keeps them.
+pub(super) struct Files<'a> {
+    place: &'a Place<'a>,
+    hashes: BTreeMap<String, String>,
+    contents: BTreeMap<String, Vec<u8>>,
+}
+
+impl<'a> Files<'a> {
+    pub fn new(place: &'a Place<'a>) -> Self {
+        Files { place, hashes: BTreeMap::new(), contents: BTreeMap::new() }
+    }
+
+    /// Takes in a script by its path relative to the DAG file.
+    pub fn add(&mut self, path: &str, node: &Node, problems: &mut Problems) {
+        let Some(folder) = self.place.folder else { return };
+        if self.hashes.contains_key(path) {
+            return;
+        }
+        if !stays_inside(&self.place.parent(), Path::new(path)) {
+            problems
+                .add(node.span.clone(), format!("the script `{path}` is outside the DAG folder"))
+                .hint("scripts are published with the DAG; keep them below the DAG folder, with a relative path");
+            return;
+        }
+        let full = folder.join(self.place.parent()).join(path);
+        let size = std::fs::metadata(&full).map(|metadata| metadata.len());
+        let content = match size {
+            Ok(size) if size > SCRIPT_BYTES_MAX => {
+                problems.add(
+                    node.span.clone(),
+                    format!("the script `{path}` has {size} bytes, and may have {SCRIPT_BYTES_MAX}"),
+                );
+                return;
+            }
+            Ok(_) => std::fs::read(&full),
+            Err(error) => Err(error),
+        };
+        match content {
+            Ok(content) => {
+                let hash = hex(&Sha256::digest(&content));
+                self.hashes.insert(path.to_owned(), hash.clone());
+                self.contents.insert(hash, content);
+            }
+            Err(error) => {
+                problems
+                    .add(node.span.clone(), format!("cannot read the script `{path}`: {error}"))
+                    .hint(format!("it is looked for beside the DAG file, at `{}`", full.display()));
+            }
+        }
+    }
+
+    pub fn finish(self) -> (BTreeMap<String, String>, Vec<(String, Vec<u8>)>) {
+        (self.hashes, self.contents.into_iter().collect())
+    }
+}
+
+fn stays_inside(parent: &Path, path: &Path) -> bool {
+    let mut depth = 0_usize;
+    for component in PathBuf::from(parent).join(path).components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            _ => return false,
+        }
+    }
+    // The worker writes it below the attempt's folder under this very path.
+    !path.components().any(|component| component == Component::ParentDir)
+}

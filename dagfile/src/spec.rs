@@ -1,0 +1,181 @@
+//! The parts of a DAG file as types: parsing, the JSON Schema and the check of keys and types follow from them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flow_model::TriggerRule;
+use flow_model::dag::{Output, Overlap, WeightRule};
+use flow_model::time::duration_text;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Top-level keys of a DAG file, besides `tasks`, `params` and `default_args`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct DagSettings {
+    /// Unique id of the DAG (default: the file's name without `.toml`).
+    pub dag_id: Option<String>,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// One line about what the DAG does.
+    pub description: Option<String>,
+    /// Documentation in Markdown.
+    pub doc_md: Option<String>,
+    /// Who answers for it (default: `flow`).
+    pub owner: Option<String>,
+    /// Labels to find it by.
+    pub tags: Vec<String>,
+    /// When it runs: a cron expression, a preset such as `@daily`, a table with `cron`, `every` or `at`, or a list of these.
+    #[schemars(schema_with = "schedule_schema")]
+    pub schedule: Option<Value>,
+    /// IANA zone of the schedule and of dates without an offset (default: `UTC`).
+    pub timezone: Option<String>,
+    /// No tick before this instant.
+    #[schemars(schema_with = "date_schema")]
+    pub start_date: Option<String>,
+    /// No tick after this instant.
+    #[schemars(schema_with = "date_schema")]
+    pub end_date: Option<String>,
+    /// What happens to ticks that were missed: `none`, `latest` (the default) or `all`. False and true are understood, too.
+    #[schemars(schema_with = "catchup_schema")]
+    pub catchup: Option<Value>,
+    /// Runs that may be running at once (default: 16).
+    #[schemars(range(min = 1))]
+    pub max_active_runs: Option<u32>,
+    /// Task instances, over all runs, that may be queued or running at once (default: 16).
+    #[schemars(range(min = 1))]
+    pub max_active_tasks: Option<u32>,
+    /// A run that takes longer fails.
+    pub dagrun_timeout: Option<DurationSpec>,
+    /// Whether the DAG is paused when it is seen for the first time.
+    pub is_paused_upon_creation: Option<bool>,
+}
+
+/// Settings of a task; `default_args` gives them for all tasks of the file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct TaskSettings {
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// Documentation in Markdown.
+    pub doc_md: Option<String>,
+    /// Who answers for it (default: the DAG's owner).
+    pub owner: Option<String>,
+    /// When the task may start, given how the tasks before it ended (default: `all_success`).
+    pub trigger_rule: Option<TriggerRule>,
+    /// Further tries after a failure (default: 0).
+    #[schemars(range(min = 0, max = 1000))]
+    pub retries: Option<u32>,
+    /// Time before the first retry (default: `5m`).
+    pub retry_delay: Option<DurationSpec>,
+    /// Whether each retry waits twice as long as the one before; a number is the factor.
+    #[schemars(schema_with = "backoff_schema")]
+    pub retry_exponential_backoff: Option<Value>,
+    /// No retry waits longer than this (default: `1d`).
+    pub max_retry_delay: Option<DurationSpec>,
+    /// Share of the delay by which it is varied at random (0 to 1, default: 0).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub retry_jitter: Option<f64>,
+    /// A try that takes longer is killed and counts as failed.
+    pub execution_timeout: Option<DurationSpec>,
+    /// The pool whose slots the task uses (default: `default_pool`).
+    pub pool: Option<String>,
+    /// Slots of the pool that it uses (default: 1).
+    #[schemars(range(min = 1))]
+    pub pool_slots: Option<u32>,
+    /// Tasks with a higher weight go first (default: 1).
+    pub priority_weight: Option<i64>,
+    /// How the weights of the tasks around it count: `downstream` (the default), `upstream` or `absolute`.
+    pub weight_rule: Option<WeightRule>,
+    /// The queue whose workers run it (default: `default`).
+    pub queue: Option<String>,
+    /// Waits until the same task of the previous run has succeeded or was skipped.
+    pub depends_on_past: Option<bool>,
+    /// Also waits for the tasks directly after it in the previous run.
+    pub wait_for_downstream: Option<bool>,
+    /// Is never rerun after its worker was lost: it fails instead.
+    pub at_most_once: Option<bool>,
+    /// Whether a rerun may start while a lost attempt might still be running: `allow` (the default) or `forbid`.
+    pub overlap: Option<Overlap>,
+    /// Environment variables (values are templates).
+    #[schemars(schema_with = "env_schema")]
+    pub env: Option<BTreeMap<String, Value>>,
+    /// Working directory (a template; default: a temporary folder).
+    pub cwd: Option<String>,
+    /// What of the standard output becomes the XCom `return_value`: `none`, `last_line` (the default), `text` or `json`.
+    pub output: Option<Output>,
+    /// Values for the task's templates, on top of the DAG's params.
+    pub params: Option<BTreeMap<String, Value>>,
+}
+
+/// A duration: text with units, or a number of seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DurationSpec(pub Duration);
+
+impl<'de> Deserialize<'de> for DurationSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let duration = match Value::deserialize(deserializer)? {
+            Value::String(text) => duration_text::parse(&text).map_err(serde::de::Error::custom)?,
+            Value::Number(number) => Duration::try_from_secs_f64(number.as_f64().unwrap_or(-1.0))
+                .map_err(|_| serde::de::Error::custom("a duration must be zero or more"))?,
+            _ => return Err(serde::de::Error::custom("a duration is text or a number of seconds")),
+        };
+        Ok(DurationSpec(duration))
+    }
+}
+
+impl JsonSchema for DurationSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] },
+            { "type": "number", "minimum": 0 },
+        ]})
+    }
+}
+
+fn date_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "flow-date" })
+}
+
+fn catchup_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string", "enum": ["none", "latest", "all"] }, { "type": "boolean" }] })
+}
+
+fn backoff_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "boolean" }, { "type": "number", "minimum": 1 }] })
+}
+
+fn env_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "anyOf": [
+        { "type": "string" }, { "type": "number" }, { "type": "boolean" },
+    ]}})
+}
+
+fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
+    let rule = serde_json::json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "cron": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] },
+            "timezone": { "type": "string" },
+            "every": { "anyOf": [{ "type": "string", "format": "flow-duration" }, { "type": "number", "minimum": 1 }] },
+            "at": { "anyOf": [
+                { "type": "string", "format": "flow-date" },
+                { "type": "array", "items": { "type": "string", "format": "flow-date" }, "minItems": 1 },
+            ]},
+            "data_intervals": { "type": "boolean" },
+        },
+    });
+    let one =
+        serde_json::json!({ "type": "string", "examples": ["0 6 * * 1-5", "@daily", "@once", "@continuous", "none"] });
+    json_schema!({ "anyOf": [
+        one.clone(),
+        rule.clone(),
+        { "type": "array", "minItems": 1, "items": { "anyOf": [one, rule] } },
+    ]})
+}

@@ -1,0 +1,220 @@
+//! Compares a tree with the schema: unknown keys, wrong types, values that are not allowed.
+
+use flow_model::time::duration_text;
+use serde_json::Value;
+
+use crate::diagnostic::Problems;
+use crate::suggest::{listed, nearest};
+use crate::tree::{Kind, Node};
+
+/// Names from elsewhere, and what they are called here.
+const KNOWN_ELSEWHERE: [(&str, &str); 16] = [
+    ("dag_display_name", "display_name"),
+    ("schedule_interval", "schedule"),
+    ("timetable", "schedule"),
+    ("cron", "schedule"),
+    ("docs", "doc_md"),
+    ("doc", "doc_md"),
+    ("name", "display_name"),
+    ("concurrency", "max_active_tasks"),
+    ("dependencies", "depends_on"),
+    ("depends", "depends_on"),
+    ("upstream", "depends_on"),
+    ("bash_command", "bash"),
+    ("script", "bash"),
+    ("timeout", "execution_timeout"),
+    ("working_dir", "cwd"),
+    ("default_params", "params"),
+];
+
+/// Notes everything in which the node does not fit the schema.
+pub(crate) fn check(node: &Node, schema: &Value, what: &str, problems: &mut Problems) {
+    if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
+        return check_alternatives(node, alternatives, what, problems);
+    }
+    if !fits_type(node, schema) {
+        wrong_type(node, &[schema], what, problems);
+        return;
+    }
+    match &node.kind {
+        Kind::Table(_) => check_table(node, schema, what, problems),
+        Kind::List(items) => {
+            if items.is_empty() && schema["minItems"].as_u64().is_some_and(|min| min > 0) {
+                problems.add(node.span.clone(), format!("`{what}` is empty"));
+            }
+            if schema["items"].is_object() {
+                items.iter().for_each(|item| check(item, &schema["items"], what, problems));
+            }
+        }
+        Kind::Text(text) => check_text(node, text, schema, what, problems),
+        Kind::Integer(integer) => {
+            #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+            check_range(node, *integer as f64, schema, what, problems);
+        }
+        Kind::Float(float) => check_range(node, *float, schema, what, problems),
+        Kind::Bool(value) => {
+            if schema["const"].as_bool().is_some_and(|constant| constant != *value) {
+                problems.add(node.span.clone(), format!("`{what}` can only be {}", schema["const"]));
+            }
+        }
+        Kind::Date(_) => {}
+    }
+}
+
+fn check_alternatives(node: &Node, alternatives: &[Value], what: &str, problems: &mut Problems) {
+    let constants: Vec<&str> = alternatives.iter().flat_map(allowed_texts).collect();
+    if constants.len() >= alternatives.len() && !constants.is_empty() && node.text().is_some() {
+        return check_allowed(node, &constants, what, problems);
+    }
+    let fitting: Vec<&Value> = alternatives.iter().filter(|schema| fits_type(node, schema)).collect();
+    match fitting.as_slice() {
+        [] => wrong_type(node, &alternatives.iter().collect::<Vec<_>>(), what, problems),
+        [only] => check(node, only, what, problems),
+        [first, ..] => {
+            // Several could be meant: it is enough to fit one, and the first tells what is wrong.
+            let fits_one = fitting.iter().any(|schema| {
+                let mut tried = Problems::default();
+                check(node, schema, what, &mut tried);
+                tried.is_empty()
+            });
+            if !fits_one {
+                check(node, first, what, problems);
+            }
+        }
+    }
+}
+
+fn check_table(node: &Node, schema: &Value, what: &str, problems: &mut Problems) {
+    let properties = schema["properties"].as_object();
+    for entry in node.entries() {
+        if let Some(property) = properties.and_then(|properties| properties.get(&entry.key)) {
+            check(&entry.node, property, &entry.key, problems);
+        } else if schema["additionalProperties"].is_object() {
+            check(&entry.node, &schema["additionalProperties"], &entry.key, problems);
+        } else if schema["additionalProperties"] == false {
+            let known: Vec<&str> = properties.into_iter().flat_map(|known| known.keys().map(String::as_str)).collect();
+            unknown_key(&entry.key, &entry.key_span, &known, what, problems);
+        }
+    }
+    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if node.entry(required).is_none() {
+            problems
+                .add(node.span.start..node.span.start, format!("`{what}` has no `{required}`"))
+                .hint(format!("add `{required}`"));
+        }
+    }
+}
+
+fn unknown_key(key: &str, span: &std::ops::Range<usize>, known: &[&str], what: &str, problems: &mut Problems) {
+    let elsewhere =
+        KNOWN_ELSEWHERE.iter().find(|(name, here)| *name == key && known.contains(here)).map(|(_, here)| *here);
+    let hint = match elsewhere.or_else(|| nearest(key, known.iter().copied())) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.len() <= 12 => format!("`{what}` has the keys {}", listed(known.iter().copied())),
+        None => "`flowctl dags schema` prints every key; docs/dag-file.md explains them".to_owned(),
+    };
+    problems.add(span.clone(), format!("unknown key `{key}`")).label("not a key here").hint(hint);
+}
+
+fn check_text(node: &Node, text: &str, schema: &Value, what: &str, problems: &mut Problems) {
+    let allowed: Vec<&str> = allowed_texts(schema).collect();
+    if !allowed.is_empty() {
+        return check_allowed(node, &allowed, what, problems);
+    }
+    if schema["format"] == "flow-duration"
+        && let Err(why) = duration_text::parse(text)
+    {
+        problems
+            .add(node.span.clone(), format!("`{what}` is not a duration: {why}"))
+            .hint("for instance `30s`, `5m` or `1h 30m`");
+    }
+}
+
+fn check_allowed(node: &Node, allowed: &[&str], what: &str, problems: &mut Problems) {
+    let text = node.text().unwrap_or_default();
+    if allowed.contains(&text) {
+        return;
+    }
+    let hint = match nearest(text, allowed.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("it is one of {}", listed(allowed.iter().copied())),
+    };
+    problems.add(node.span.clone(), format!("`{what}` cannot be `{text}`")).hint(hint);
+}
+
+fn check_range(node: &Node, number: f64, schema: &Value, what: &str, problems: &mut Problems) {
+    if let Some(minimum) = schema["minimum"].as_f64().filter(|minimum| number < *minimum || number.is_nan()) {
+        problems.add(node.span.clone(), format!("`{what}` must be at least {minimum}"));
+    } else if let Some(maximum) = schema["maximum"].as_f64().filter(|maximum| number > *maximum) {
+        problems.add(node.span.clone(), format!("`{what}` must be at most {maximum}"));
+    }
+}
+
+/// Texts that a schema allows by `enum` or `const`.
+fn allowed_texts(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["enum"].as_array().into_iter().flatten().chain(schema.get("const")).filter_map(Value::as_str)
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn fits_type(node: &Node, schema: &Value) -> bool {
+    if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
+        return alternatives.iter().any(|alternative| fits_type(node, alternative));
+    }
+    let types = types(schema);
+    if types.is_empty() {
+        return true;
+    }
+    types.iter().any(|name| match (*name, &node.kind) {
+        ("string", Kind::Text(_))
+        | ("integer" | "number", Kind::Integer(_))
+        | ("number", Kind::Float(_))
+        | ("boolean", Kind::Bool(_))
+        | ("array", Kind::List(_))
+        | ("object", Kind::Table(_)) => true,
+        ("string", Kind::Date(_)) => schema["format"] == "flow-date",
+        _ => false,
+    })
+}
+
+fn wrong_type(node: &Node, schemas: &[&Value], what: &str, problems: &mut Problems) {
+    let mut expected: Vec<&str> = Vec::new();
+    for name in schemas.iter().flat_map(|schema| described_types(schema)) {
+        if !expected.contains(&name) {
+            expected.push(name);
+        }
+    }
+    let message = format!("`{what}` must be {}, not {}", expected.join(" or "), node.type_name());
+    let problem = problems.add(node.span.clone(), message).label(format!("this is {}", node.type_name()));
+    if let (Kind::Integer(_) | Kind::Float(_) | Kind::Bool(_), true) = (&node.kind, expected.contains(&"text")) {
+        problem.hint("put it into quotes");
+    }
+}
+
+fn described_types(schema: &Value) -> Vec<&'static str> {
+    if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
+        return alternatives.iter().flat_map(described_types).collect();
+    }
+    types(schema)
+        .into_iter()
+        .filter_map(|name| {
+            Some(match name {
+                "string" if schema["format"] == "flow-date" => "a date",
+                "string" if schema["format"] == "flow-duration" => "a duration such as \"30s\"",
+                "string" => "text",
+                "integer" => "a whole number",
+                "number" => "a number",
+                "boolean" => "true or false",
+                "array" => "a list",
+                "object" => "a table",
+                _ => return None,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,136 @@
+//! A run and how its tasks hang together: I2 for its own events, I7, I8, I10.
+
+use std::collections::HashMap;
+
+use super::{Findings, RunEvent, RunHistory, TaskEvent, TaskHistory, subject};
+use crate::TaskState;
+use crate::moves::Actor;
+use crate::state::RunState;
+use crate::trigger_rule::{TriggerRule, UpstreamCounts, Verdict};
+
+/// The reason of moves that the end of a run's time brings about.
+const TIMEOUT: &str = "dagrun_timeout";
+
+pub(super) fn check(run: &RunHistory, found: &mut Findings) {
+    chain(run, found);
+    edges(run, found);
+    outcome(run, found);
+    let by_index: HashMap<u32, &TaskHistory> = run.tasks.iter().map(|task| (task.task_index, task)).collect();
+    if !run.tasks.is_empty() {
+        for (index, task) in run.graph.dag.tasks.iter().enumerate() {
+            if !by_index.contains_key(&(index as u32)) {
+                found.add("I7", format!("there is no instance of `{}`", task.task_id));
+            }
+        }
+    }
+    let of_run = found.subject.clone();
+    for task in &run.tasks {
+        found.subject = subject(run, task);
+        dependencies(run, task, &by_index, found);
+    }
+    found.subject = of_run;
+}
+
+/// I2 for runs.
+fn chain(run: &RunHistory, found: &mut Findings) {
+    let mut state = None;
+    for (position, event) in run.events.iter().enumerate() {
+        if event.event_no != position as i64 + 1 || event.from != state {
+            found.add("I2", format!("event {} of the run does not follow from the one before", event.event_no));
+        }
+        state = Some(event.to);
+    }
+    if state != Some(run.state) || run.events.last().map(|event| event.event_no) != Some(run.event_no) {
+        found.add("I2", format!("the run is {}, its history ends otherwise", run.state));
+    }
+}
+
+/// I10, the moves: a run ends once, unless a person opens it again.
+fn edges(run: &RunHistory, found: &mut Findings) {
+    use RunState as S;
+    for event in &run.events {
+        let is_legal = match (event.from, event.to, event.actor) {
+            (None, S::Queued, _)
+            | (Some(S::Queued), S::Running, Actor::Scheduler)
+            | (Some(S::Running), S::Success | S::Failed, Actor::Scheduler)
+            | (Some(S::Success | S::Failed), S::Queued, Actor::User) => true,
+            (Some(from), S::Success | S::Failed, Actor::User) => from != event.to,
+            _ => false,
+        };
+        if !is_legal {
+            let from = event.from.map_or("nothing", RunState::as_str);
+            found.add("I10", format!("{from} -> {} by {} is no legal move of a run", event.to, event.actor));
+        }
+    }
+}
+
+/// I10, the result: all tasks of an ended run have ended, and its leaves say how.
+fn outcome(run: &RunHistory, found: &mut Findings) {
+    if !run.state.is_finished() {
+        return;
+    }
+    let unfinished = run.tasks.iter().filter(|task| !task.state.is_finished()).count();
+    if unfinished > 0 {
+        found.add("I10", format!("the run is {}, but {unfinished} of its task instances are not finished", run.state));
+    }
+    let decided_by_leaves =
+        |event: &RunEvent| event.actor == Actor::Scheduler && event.reason.as_deref() != Some(TIMEOUT);
+    if !run.events.last().is_some_and(decided_by_leaves) {
+        return;
+    }
+    let has_failed_leaf = run.tasks.iter().any(|task| {
+        (task.task_index as usize) < run.graph.downstream.len()
+            && run.graph.is_leaf(task.task_index)
+            && matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed)
+    });
+    let expected = if has_failed_leaf { RunState::Failed } else { RunState::Success };
+    if run.state != expected {
+        found.add("I10", format!("the run is {}, its leaves say {expected}", run.state));
+    }
+}
+
+/// I8: each decision about a task follows from its trigger rule and the upstream states of that moment.
+fn dependencies(run: &RunHistory, task: &TaskHistory, by_index: &HashMap<u32, &TaskHistory>, found: &mut Findings) {
+    let Some(definition) = run.graph.dag.tasks.get(task.task_index as usize) else {
+        return found.add("I8", format!("the DAG has no task {}", task.task_index));
+    };
+    for event in task.events.iter().filter(|event| is_decision(event)) {
+        let mut counts = UpstreamCounts::default();
+        for upstream in &run.graph.upstream[task.task_index as usize] {
+            counts.total += 1;
+            if let Some(upstream) = by_index.get(upstream) {
+                counts.add(state_before(upstream, event.seq), 1);
+            }
+        }
+        let verdict = match event.to {
+            TaskState::Skipped => Verdict::Skip,
+            TaskState::UpstreamFailed => Verdict::UpstreamFailed,
+            _ => Verdict::Run,
+        };
+        if !may_have_said(definition.trigger_rule, counts, verdict) {
+            let rule = definition.trigger_rule;
+            found.add("I8", format!("{rule} does not lead to {} with {counts:?} (event {})", event.to, event.event_no));
+        }
+    }
+}
+
+fn is_decision(event: &TaskEvent) -> bool {
+    event.from == Some(TaskState::None) && event.actor == Actor::Scheduler && event.reason.as_deref() != Some(TIMEOUT)
+}
+
+/// The state in which the last event below `seq` left the task instance.
+fn state_before(task: &TaskHistory, seq: i64) -> TaskState {
+    let seen = task.events.partition_point(|event| event.seq < seq);
+    if seen == 0 { TaskState::None } else { task.events[seen - 1].to }
+}
+
+/// Whether the rule leads to the verdict with these counts, or without some that the decision may not have seen yet:
+/// of events that were appended just before it, not all need have been committed.
+fn may_have_said(rule: TriggerRule, seen: UpstreamCounts, verdict: Verdict) -> bool {
+    let without_failures = UpstreamCounts { failed: 0, upstream_failed: 0, ..seen };
+    let without_skips = UpstreamCounts { skipped: 0, ..seen };
+    let without_successes = UpstreamCounts { success: 0, ..seen };
+    [seen, without_failures, without_skips, without_successes]
+        .into_iter()
+        .any(|counts| rule.evaluate(counts) == verdict)
+}

@@ -1,0 +1,3 @@
+select id, task_id, task_index, map_index, state from task_instance
+where dag_run_id = $1
+order by task_index, map_index

@@ -1,0 +1,148 @@
+//! Gathers the facts from which `model::explain` says why a task instance is where it is. Only reads.
+
+use flow_model::explain::{Facts, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts};
+use flow_model::{TaskState, Timestamp};
+
+use crate::connect::Store;
+use crate::dialect::Dialect;
+use crate::error::{Result, StoreError};
+use crate::read::RunRecord;
+use crate::rows::{json, task_state};
+use crate::transaction::reading;
+
+/// Upstream tasks that are looked at by name.
+const UPSTREAM_MAX: usize = 200;
+
+impl Store {
+    /// The facts about a task of a run.
+    ///
+    /// # Errors
+    /// The run's version has no such task, or the database failed.
+    pub async fn explain_facts(&self, now: Timestamp, run: &RunRecord, task_id: &str, map_index: i64) -> Result<Facts> {
+        let graph = self.dag_graph(run.version_id).await?;
+        let task_index = graph
+            .index_of(task_id)
+            .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", run.dag_id) })?;
+        let task = &graph.dag.tasks[task_index as usize];
+        let instance = self.find_task_instance(run, task_id, map_index).await?;
+        let dag = self.find_dag(&run.dag_id).await?;
+        let processes = self.list_processes().await?;
+        let before: Vec<u32> = graph.upstream[task_index as usize].iter().copied().take(UPSTREAM_MAX).collect();
+        let looks_back = task.depends_on_past || task.wait_for_downstream;
+
+        let (upstream, pool, used, dag_live_tasks, running_runs, past) = reading!(self, "explain a task", |tx| {
+            let upstream: Vec<(String, String)> = sqlx::query_as(tx.choose(
+                "select task_id, state from task_instance where dag_run_id = $1
+                    and task_index in (select value::bigint from json_array_elements_text($2::json))
+                 order by task_index, map_index",
+                "select task_id, state from task_instance where dag_run_id = $1
+                    and task_index in (select value from json_each($2)) order by task_index, map_index",
+            ))
+            .bind(run.id.0)
+            .bind(json(&before))
+            .fetch_all(&mut *tx)
+            .await?;
+            let pool: Option<i64> = sqlx::query_scalar("select slots from pool where name = $1")
+                .bind(&task.pool)
+                .fetch_optional(&mut *tx)
+                .await?;
+            let used: i64 = sqlx::query_scalar(
+                "select cast(coalesce(sum(pool_slots), 0) as bigint) from task_instance
+                 where pool = $1 and state in ('queued', 'running')",
+            )
+            .bind(&task.pool)
+            .fetch_one(&mut *tx)
+            .await?;
+            let dag_live_tasks: i64 = sqlx::query_scalar(
+                "select count(*) from task_instance where dag_id = $1 and state in ('queued', 'running')",
+            )
+            .bind(&run.dag_id)
+            .fetch_one(&mut *tx)
+            .await?;
+            let running_runs: i64 = sqlx::query_scalar(tx.choose(
+                "select count(*) from dag_run where dag_id = $1 and state = 'running'",
+                "select count(*) from dag_run indexed by dag_run_live where dag_id = $1 and state = 'running'",
+            ))
+            .bind(&run.dag_id)
+            .fetch_one(&mut *tx)
+            .await?;
+            let past: Option<(String, String)> = match run.logical_date.filter(|_| looks_back) {
+                None => None,
+                Some(logical_date) => {
+                    sqlx::query_as(
+                        "select q.run_id, t.state from dag_run q
+                         join task_instance t on t.dag_run_id = q.id and t.task_id = $3 and t.map_index = -1
+                         where q.id = (select id from dag_run where dag_id = $1 and logical_date < $2
+                            order by logical_date desc limit 1)
+                         limit 1",
+                    )
+                    .bind(&run.dag_id)
+                    .bind(logical_date.as_micros())
+                    .bind(task_id)
+                    .fetch_optional(&mut *tx)
+                    .await?
+                }
+            };
+            (upstream, pool, used, dag_live_tasks, running_runs, past)
+        })?;
+
+        let upstream = if instance.is_none() {
+            before
+                .iter()
+                .map(|&index| UpstreamTask {
+                    task_id: graph.dag.tasks[index as usize].task_id.clone(),
+                    state: TaskState::None,
+                })
+                .collect()
+        } else {
+            upstream
+                .into_iter()
+                .map(|(task_id, state)| Ok(UpstreamTask { task_id, state: task_state(&state)? }))
+                .collect::<Result<Vec<_>>>()?
+        };
+        let is_alive = |until: Timestamp| until > now;
+        Ok(Facts {
+            now,
+            dag_id: run.dag_id.clone(),
+            task_id: task_id.to_owned(),
+            dag_is_paused: dag.is_paused,
+            run: RunFacts {
+                state: run.state,
+                run_after: run.run_after,
+                reason: run.reason.clone(),
+                running_runs,
+                max_active_runs: dag.max_active_runs,
+            },
+            trigger_rule: task.trigger_rule,
+            upstream,
+            pool: pool.map(|slots| PoolFacts { slots, used }),
+            dag_live_tasks,
+            max_active_tasks: dag.max_active_tasks,
+            past: past.map(|(run_id, state)| task_state(&state).map(|state| PastTask { run_id, state })).transpose()?,
+            workers: processes
+                .iter()
+                .filter(|process| process.kind == "worker" && process.state == "live" && is_alive(process.lease_until))
+                .map(|process| WorkerFacts {
+                    queues: process.queues.as_deref().unwrap_or("").split(',').map(str::to_owned).collect(),
+                    running: process.running,
+                    concurrency: process.concurrency,
+                })
+                .collect(),
+            has_scheduler: processes.iter().any(|process| process.kind == "scheduler" && is_alive(process.lease_until)),
+            task: instance.map(|instance| TaskFacts {
+                upstream: instance.upstream(),
+                state: instance.state,
+                reason: instance.reason,
+                try_number: instance.try_number,
+                max_tries: instance.max_tries,
+                not_before: instance.not_before,
+                waits_for_past: instance.waits_for_past,
+                queue: instance.queue,
+                pool: instance.pool,
+                pool_slots: instance.pool_slots,
+                started_at: instance.started_at,
+                hostname: instance.hostname,
+            }),
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! One suite for both databases: every case is written once and runs on SQLite and on PostgreSQL.
+
+#[macro_use]
+mod bench;
+mod audited;
+mod claims;
+mod concurrent;
+mod dags;
+mod differential;
+mod limits;
+mod losses;
+mod moves;
+mod past;
+mod people;
+mod plans;
+mod queueing;
+mod schedules;
+mod schema;
+mod smoke;
+mod tokens;
+mod world;
+
+// The scheduler's own decisions: pure functions of the model, so the store is tested with what really drives it.
+#[path = "../../../scheduler/src/decide/dag.rs"]
+mod decide_dag;
+#[path = "../../../scheduler/src/decide/tick.rs"]
+mod decide_tick;

@@ -1,0 +1,79 @@
+//! The REST API: Airflow's paths and field names under `/api/v2`, what is only Flow's under `/api/flow`.
+
+mod dags;
+mod follow;
+mod import_errors;
+mod logs;
+mod pools;
+mod runs;
+mod system;
+mod task_instances;
+
+use axum::Router;
+use axum::routing::{get, post};
+use flow_store::read::Page;
+use serde::Deserialize;
+
+use crate::state::App;
+
+pub(crate) use dags::{graph_of, upcoming};
+pub(crate) use logs::has_ended as log_has_ended;
+pub(crate) use pools::set_pool;
+pub(crate) use runs::{ALL_BELLS, Trigger, find as find_run, set_state as set_run_state, trigger};
+
+/// Rows of a listing unless the request says otherwise.
+const LIMIT: i64 = 50;
+
+/// Rows of a listing at most.
+const LIMIT_MAX: i64 = 100;
+
+/// Rows of a listing of task instances at most.
+const TASK_INSTANCES_MAX: i64 = 1_000;
+
+/// Which part of a listing a request wants.
+#[derive(Debug, Default, Deserialize)]
+struct PageQuery {
+    limit: Option<i64>,
+    offset: Option<i64>,
+}
+
+impl PageQuery {
+    fn page(&self, limit_max: i64) -> Page {
+        Page::new(self.limit.unwrap_or(LIMIT), self.offset.unwrap_or(0), limit_max)
+    }
+}
+
+pub(crate) fn routes() -> Router<App> {
+    const RUN: &str = "/api/v2/dags/{dag_id}/dagRuns/{run_id}";
+    const FLOW_RUN: &str = "/api/flow/dags/{dag_id}/dagRuns/{run_id}";
+    let task = |rest: &str| format!("{RUN}/taskInstances/{{task_id}}{rest}");
+    let flow_task = |rest: &str| format!("{FLOW_RUN}/taskInstances/{{task_id}}{rest}");
+    Router::new()
+        .route("/api/v2/version", get(system::version))
+        .route("/api/v2/monitor/health", get(system::health))
+        .route("/api/flow/processes", get(system::processes))
+        .route("/api/flow/events", get(system::events))
+        .route("/api/v2/dags", get(dags::list))
+        .route("/api/v2/dags/{dag_id}", get(dags::one).patch(dags::patch))
+        .route("/api/v2/dags/{dag_id}/details", get(dags::details))
+        .route("/api/v2/dagSources/{dag_id}", get(dags::source))
+        .route("/api/v2/dags/{dag_id}/tasks", get(dags::tasks))
+        .route("/api/v2/dags/{dag_id}/dagVersions", get(dags::versions))
+        .route("/api/flow/dags/{dag_id}/next", get(dags::next))
+        .route("/api/v2/dags/{dag_id}/dagRuns", get(runs::list).post(runs::create))
+        .route(RUN, get(runs::one).patch(runs::patch))
+        .route(&format!("{FLOW_RUN}/cancel"), post(runs::cancel))
+        .route(&format!("{FLOW_RUN}/follow"), get(follow::run))
+        .route(&format!("{RUN}/taskInstances"), get(task_instances::list))
+        .route(&task(""), get(task_instances::one).patch(task_instances::mark))
+        .route(&task("/tries"), get(task_instances::tries))
+        .route(&task("/xcomEntries"), get(task_instances::xcoms))
+        .route(&task("/xcomEntries/{key}"), get(task_instances::xcom))
+        .route(&task("/logs/{try_number}"), get(logs::read))
+        .route(&flow_task("/logs/{try_number}/follow"), get(logs::follow))
+        .route(&flow_task("/explain"), get(task_instances::explain))
+        .route("/api/v2/dags/{dag_id}/clearTaskInstances", post(task_instances::clear))
+        .route("/api/v2/pools", get(pools::list).post(pools::create))
+        .route("/api/v2/pools/{name}", get(pools::one).patch(pools::set))
+        .route("/api/v2/importErrors", get(import_errors::list))
+}

@@ -1,0 +1,323 @@
+//! Task instances: listing, marking, clearing, explaining; their tries and XComs.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use flow_model::explain::explain as explain_task;
+use flow_model::{DagGraph, TaskState};
+use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceRecord, XComRecord};
+use flow_store::{Affected, ClearRequest, Mark, MarkRequest, Selection};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::runs::{ALL_BELLS, find as find_run};
+use super::{PageQuery, TASK_INSTANCES_MAX};
+use crate::auth::Principal;
+use crate::error::{WebError, WebResult};
+use crate::extract::{ApiJson, ApiQuery};
+use crate::state::App;
+use crate::words;
+
+/// The path of a task instance: DAG, run, task.
+pub(super) type TaskPath = Path<(String, String, String)>;
+
+/// Task instances that an answer about what was changed lists at most.
+const AFFECTED_MAX: i64 = 20_000;
+
+#[derive(Deserialize)]
+pub(super) struct MapIndexQuery {
+    map_index: Option<i64>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Path((dag_id, run_id)): Path<(String, String)>,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let (instances, total) = app.store.list_task_instances(run.id, query.page(TASK_INSTANCES_MAX)).await?;
+    let instances: Vec<Value> = instances.iter().map(|instance| instance_json(instance, &graph)).collect();
+    Ok(Json(json!({ "task_instances": instances, "total_entries": total })))
+}
+
+pub(super) async fn one(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    ApiQuery(query): ApiQuery<MapIndexQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let instance = find(&app, &run, &task_id, query.map_index.unwrap_or(-1)).await?;
+    let graph = app.store.dag_graph(run.version_id).await?;
+    Ok(Json(instance_json(&instance, &graph)))
+}
+
+/// The instance of a task.
+pub(crate) async fn find(app: &App, run: &RunRecord, task_id: &str, map_index: i64) -> WebResult<TaskInstanceRecord> {
+    app.store.find_task_instance(run, task_id, map_index).await?.ok_or_else(|| {
+        WebError::not_found(format!("task `{task_id}` has no instance in the run `{}` yet", run.run_id))
+            .hint(format!("the run is {}; its task instances are created when it starts", run.state))
+    })
+}
+
+pub(super) async fn tries(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    ApiQuery(query): ApiQuery<MapIndexQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let instance = find(&app, &run, &task_id, query.map_index.unwrap_or(-1)).await?;
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let attempts = app.store.list_attempts(instance.id).await?;
+    let tries: Vec<Value> = attempts.iter().map(|attempt| attempt_json(attempt, &instance, &graph)).collect();
+    Ok(Json(json!({ "task_instances": tries, "total_entries": tries.len() })))
+}
+
+/// Airflow's wishes that are not understood: silently leaving them out would change more or less than was asked.
+#[derive(Debug, Default, Deserialize)]
+struct Unsupported {
+    #[serde(default)]
+    include_past: bool,
+    #[serde(default)]
+    include_future: bool,
+    #[serde(default)]
+    only_running: bool,
+}
+
+impl Unsupported {
+    fn refuse(&self) -> WebResult<()> {
+        for (is_asked, name) in [
+            (self.include_past, "include_past"),
+            (self.include_future, "include_future"),
+            (self.only_running, "only_running"),
+        ] {
+            if is_asked {
+                return Err(WebError::unprocessable(format!("`{name}` is not supported"))
+                    .hint("name each run in a request of its own"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct MarkBody {
+    new_state: String,
+    #[serde(default)]
+    include_upstream: bool,
+    #[serde(default)]
+    include_downstream: bool,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(flatten)]
+    unsupported: Unsupported,
+}
+
+pub(super) async fn mark(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    principal: Principal,
+    ApiJson(body): ApiJson<MarkBody>,
+) -> WebResult {
+    body.unsupported.refuse()?;
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    find(&app, &run, &task_id, -1).await?;
+    let to = match body.new_state.as_str() {
+        "success" => Mark::Success,
+        "failed" => Mark::Failed,
+        "skipped" => Mark::Skipped,
+        other => {
+            return Err(WebError::unprocessable(format!("a task cannot be marked `{other}`"))
+                .hint("use `success`, `failed` or `skipped`"));
+        }
+    };
+    let tasks =
+        Selection { task_ids: vec![task_id], upstream: body.include_upstream, downstream: body.include_downstream };
+    let request = MarkRequest { run: run.id, tasks, to, principal: principal.0 };
+    let affected = app.store.mark_tasks(app.store.now(), &request, body.dry_run).await?;
+    answer(&app, &run, &affected, body.dry_run).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClearBody {
+    dag_run_id: Option<String>,
+    task_ids: Option<Vec<String>>,
+    #[serde(default = "yes")]
+    only_failed: bool,
+    #[serde(default)]
+    include_upstream: bool,
+    #[serde(default)]
+    include_downstream: bool,
+    #[serde(default = "yes")]
+    dry_run: bool,
+    #[serde(flatten)]
+    unsupported: Unsupported,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+pub(super) async fn clear(
+    State(app): State<App>,
+    Path(dag_id): Path<String>,
+    principal: Principal,
+    ApiJson(body): ApiJson<ClearBody>,
+) -> WebResult {
+    body.unsupported.refuse()?;
+    let run_id = body.dag_run_id.ok_or_else(|| {
+        WebError::unprocessable("`dag_run_id` is missing").hint("name the run whose tasks are to be cleared")
+    })?;
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let tasks = Selection {
+        task_ids: body.task_ids.unwrap_or_default(),
+        upstream: body.include_upstream,
+        downstream: body.include_downstream,
+    };
+    let request = ClearRequest { run: run.id, tasks, only_failed: body.only_failed, principal: principal.0 };
+    let affected = app.store.clear_tasks(app.store.now(), &request, body.dry_run).await?;
+    answer(&app, &run, &affected, body.dry_run).await
+}
+
+/// Lists what was changed, or would be.
+async fn answer(app: &App, run: &RunRecord, affected: &Affected, dry_run: bool) -> WebResult {
+    if !dry_run {
+        app.ring(ALL_BELLS).await;
+    }
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let changed: HashSet<_> = affected.tasks.iter().map(|task| task.task_instance).collect();
+    let (instances, _) = app.store.list_task_instances(run.id, Page::first(AFFECTED_MAX)).await?;
+    let instances: Vec<Value> = instances
+        .iter()
+        .filter(|instance| changed.contains(&instance.id))
+        .map(|instance| instance_json(instance, &graph))
+        .collect();
+    Ok(Json(json!({ "task_instances": instances, "total_entries": affected.tasks.len() })))
+}
+
+pub(super) async fn xcoms(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    ApiQuery(query): ApiQuery<MapIndexQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let values = app.store.list_xcoms(run.id, &task_id, query.map_index.unwrap_or(-1)).await?;
+    let values: Vec<Value> = values
+        .iter()
+        .map(|xcom| {
+            let mut body = xcom_json(xcom, &run);
+            if let Value::Object(body) = &mut body {
+                body.remove("value");
+            }
+            body
+        })
+        .collect();
+    Ok(Json(json!({ "xcom_entries": values, "total_entries": values.len() })))
+}
+
+pub(super) async fn xcom(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id, key)): Path<(String, String, String, String)>,
+    ApiQuery(query): ApiQuery<MapIndexQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let values = app.store.list_xcoms(run.id, &task_id, query.map_index.unwrap_or(-1)).await?;
+    let value = values
+        .iter()
+        .find(|xcom| xcom.key == key)
+        .ok_or_else(|| WebError::not_found(format!("task `{task_id}` left no XCom `{key}` in the run `{run_id}`")))?;
+    Ok(Json(xcom_json(value, &run)))
+}
+
+pub(super) async fn explain(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    ApiQuery(query): ApiQuery<MapIndexQuery>,
+) -> WebResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let map_index = query.map_index.unwrap_or(-1);
+    let facts = app.store.explain_facts(app.store.now(), &run, &task_id, map_index).await?;
+    let explanation = explain_task(&facts);
+    Ok(Json(json!({
+        "dag_id": dag_id,
+        "dag_run_id": run_id,
+        "task_id": task_id,
+        "map_index": map_index,
+        "state": facts.task.as_ref().map_or(Value::Null, |task| state_json(task.state)),
+        "summary": explanation.summary,
+        "reasons": explanation.reasons,
+    })))
+}
+
+/// A state's name; null for one that nothing has been decided about.
+pub(super) fn state_json(state: TaskState) -> Value {
+    match state {
+        TaskState::None => Value::Null,
+        other => other.as_str().into(),
+    }
+}
+
+fn instance_json(instance: &TaskInstanceRecord, graph: &DagGraph) -> Value {
+    let task = usize::try_from(instance.task_index).ok().and_then(|index| graph.dag.tasks.get(index));
+    json!({
+        "task_id": instance.task_id,
+        "task_display_name": task.and_then(|task| task.display_name.as_ref()).unwrap_or(&instance.task_id),
+        "dag_id": instance.dag_id,
+        "dag_run_id": instance.run_id,
+        "map_index": instance.map_index,
+        "logical_date": instance.logical_date,
+        "run_after": instance.run_after,
+        "start_date": instance.started_at,
+        "end_date": instance.ended_at,
+        "duration": words::seconds(instance.started_at, instance.ended_at),
+        "state": state_json(instance.state),
+        "try_number": instance.try_number,
+        "max_tries": instance.max_tries,
+        "hostname": instance.hostname,
+        "pool": instance.pool,
+        "pool_slots": instance.pool_slots,
+        "queue": instance.queue,
+        "priority_weight": instance.priority,
+        "operator": task.map(|task| task.operator.name()),
+        "queued_when": instance.queued_at,
+        "scheduled_when": instance.scheduled_at,
+        "note": null,
+        "reason": instance.reason,
+    })
+}
+
+fn attempt_json(attempt: &AttemptRecord, instance: &TaskInstanceRecord, graph: &DagGraph) -> Value {
+    let mut body = instance_json(instance, graph);
+    let of_try = json!({
+        "try_number": attempt.try_number,
+        "state": state_json(attempt.state),
+        "start_date": attempt.started_at,
+        "end_date": attempt.ended_at,
+        "duration": words::seconds(Some(attempt.started_at), attempt.ended_at),
+        "hostname": attempt.hostname,
+        "reason": attempt.reason,
+        "exit_code": attempt.exit_code,
+        "rendered_fields": attempt.rendered,
+        "log_bytes": attempt.log_bytes,
+        "log_lines": attempt.log_lines,
+        "log_bytes_dropped": attempt.log_bytes_dropped,
+    });
+    if let (Value::Object(body), Value::Object(of_try)) = (&mut body, of_try) {
+        body.extend(of_try);
+    }
+    body
+}
+
+fn xcom_json(xcom: &XComRecord, run: &RunRecord) -> Value {
+    json!({
+        "key": xcom.key,
+        "timestamp": xcom.created_at,
+        "logical_date": run.logical_date,
+        "map_index": xcom.map_index,
+        "task_id": xcom.task_id,
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "value": xcom.value,
+    })
+}

@@ -1,0 +1,136 @@
+//! What buttons do. Each answers with a redirect to the page that shows the result, so that going back or reloading
+//! never does it again.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect};
+use flow_model::RunState;
+use flow_queue::Bell;
+use flow_store::{ClearRequest, Mark, MarkRequest, Selection};
+use serde::Deserialize;
+
+use super::frame::{run_path, task_path};
+use super::{Frame, PageResult};
+use crate::api::{ALL_BELLS, find_run, set_run_state as set_state};
+use crate::auth::Principal;
+use crate::error::WebError;
+use crate::state::App;
+
+/// A page of ours: one slash, and nothing that a browser could read as another host.
+fn safe_path(path: &str) -> &str {
+    let is_ours = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t']);
+    if is_ours { path } else { "/" }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PauseForm {
+    paused: bool,
+    back: String,
+}
+
+pub(super) async fn pause(
+    State(app): State<App>,
+    frame: Frame,
+    Path(dag_id): Path<String>,
+    Form(form): Form<PauseForm>,
+) -> PageResult {
+    app.store.set_dag_paused(app.store.now(), &dag_id, form.paused, &frame.principal).await?;
+    app.ring(&[Bell::Scheduler, Bell::Runs]).await;
+    Ok(Redirect::to(safe_path(&form.back)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct StateForm {
+    state: String,
+}
+
+pub(super) async fn set_run_state(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id)): Path<(String, String)>,
+    Form(form): Form<StateForm>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let principal = Principal(frame.principal);
+    match form.state.as_str() {
+        "cancelled" => {
+            app.store.cancel_run(app.store.now(), run.id, &principal.0).await?;
+            app.ring(ALL_BELLS).await;
+        }
+        "queued" => set_state(&app, &run, RunState::Queued, principal).await?,
+        "success" => set_state(&app, &run, RunState::Success, principal).await?,
+        "failed" => set_state(&app, &run, RunState::Failed, principal).await?,
+        other => return Err(WebError::unprocessable(format!("a run cannot be marked `{other}`")).into()),
+    }
+    Ok(Redirect::to(&run_path(&dag_id, &run_id)).into_response())
+}
+
+pub(super) async fn clear_failed(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id)): Path<(String, String)>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let request =
+        ClearRequest { run: run.id, tasks: Selection::default(), only_failed: true, principal: frame.principal };
+    app.store.clear_tasks(app.store.now(), &request, false).await?;
+    app.ring(ALL_BELLS).await;
+    Ok(Redirect::to(&run_path(&dag_id, &run_id)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClearForm {
+    downstream: Option<String>,
+    upstream: Option<String>,
+}
+
+pub(super) async fn clear_task(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id, task_id)): Path<(String, String, String)>,
+    Form(form): Form<ClearForm>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let tasks = Selection {
+        task_ids: vec![task_id.clone()],
+        upstream: form.upstream.is_some(),
+        downstream: form.downstream.is_some(),
+    };
+    let request = ClearRequest { run: run.id, tasks, only_failed: false, principal: frame.principal };
+    app.store.clear_tasks(app.store.now(), &request, false).await?;
+    app.ring(ALL_BELLS).await;
+    Ok(Redirect::to(&task_path(&dag_id, &run_id, &task_id)).into_response())
+}
+
+pub(super) async fn set_task_state(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id, task_id)): Path<(String, String, String)>,
+    Form(form): Form<StateForm>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let to = match form.state.as_str() {
+        "success" => Mark::Success,
+        "failed" => Mark::Failed,
+        "skipped" => Mark::Skipped,
+        other => return Err(WebError::unprocessable(format!("a task cannot be marked `{other}`")).into()),
+    };
+    let tasks = Selection { task_ids: vec![task_id.clone()], upstream: false, downstream: false };
+    let request = MarkRequest { run: run.id, tasks, to, principal: frame.principal };
+    app.store.mark_tasks(app.store.now(), &request, false).await?;
+    app.ring(ALL_BELLS).await;
+    Ok(Redirect::to(&task_path(&dag_id, &run_id, &task_id)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_path;
+
+    #[test]
+    fn redirects_stay_here() {
+        assert_eq!(safe_path("/dags/a?x=1"), "/dags/a?x=1");
+        for evil in ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", "/\t/evil.example"] {
+            assert_eq!(safe_path(evil), "/", "{evil}");
+        }
+    }
+}

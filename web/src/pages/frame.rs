@@ -1,0 +1,82 @@
+//! What every page has around its content.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::{PageError, PageResult};
+use crate::assets;
+use crate::auth::Principal;
+use crate::error::WebError;
+use crate::state::App;
+
+/// The frame of a page.
+pub(super) struct Frame {
+    /// Who is logged in; empty on pages for everybody.
+    pub(super) principal: String,
+    /// The page's own path and query, from which it is refreshed.
+    pub(super) here: String,
+    pub(super) version: &'static str,
+}
+
+impl Frame {
+    /// For pages that everybody may see.
+    pub(super) fn public() -> Frame {
+        Frame { principal: String::new(), here: "/".to_owned(), version: "" }
+    }
+
+    pub(super) fn asset(&self, name: &str) -> String {
+        assets::path(name)
+    }
+}
+
+impl FromRequestParts<App> for Frame {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> PageResult<Frame> {
+        let principal = Principal::from_request_parts(parts, app).await.map_err(PageError)?.0;
+        let here = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Frame { principal, here, version: app.version })
+    }
+}
+
+/// Renders a page.
+pub(super) fn show(page: &impl Template) -> PageResult<Response> {
+    match page.render() {
+        Ok(html) => Ok(Html(html).into_response()),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not render a page");
+            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+            Err(PageError(WebError::new(status, "the page could not be rendered")))
+        }
+    }
+}
+
+/// Text as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~:+@".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}
+
+/// The path of a DAG's page.
+pub(super) fn dag_path(dag_id: &str) -> String {
+    format!("/dags/{}", segment(dag_id))
+}
+
+/// The path of a run's page.
+pub(super) fn run_path(dag_id: &str, run_id: &str) -> String {
+    format!("/dags/{}/runs/{}", segment(dag_id), segment(run_id))
+}
+
+/// The path of a task's page.
+pub(super) fn task_path(dag_id: &str, run_id: &str, task_id: &str) -> String {
+    format!("{}/tasks/{}", run_path(dag_id, run_id), segment(task_id))
+}

@@ -1,0 +1,128 @@
+//! One run and its task instances.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use flow_model::DagGraph;
+use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
+use serde::Deserialize;
+
+use super::frame::{dag_path, run_path, task_path};
+use super::mark::{Mark, Time, duration};
+use super::{Frame, PageResult, show};
+use crate::api::find_run;
+use crate::extract::ApiQuery;
+use crate::state::App;
+
+/// Rows on a page.
+const PER_PAGE: i64 = 200;
+
+#[derive(Deserialize)]
+pub(super) struct Query {
+    page: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    frame: Frame,
+    head: RunHead,
+    tasks: Vec<TaskRow>,
+    total: i64,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+/// What is told about a run.
+pub(super) struct RunHead {
+    pub(super) dag_name: String,
+    pub(super) dag_path: String,
+    pub(super) run_id: String,
+    pub(super) path: String,
+    pub(super) mark: Mark,
+    pub(super) is_over: bool,
+    pub(super) reason: String,
+    pub(super) kind: String,
+    pub(super) logical_date: Option<Time>,
+    pub(super) run_after: Time,
+    pub(super) started: Option<Time>,
+    pub(super) length: String,
+    pub(super) version: i64,
+    pub(super) conf: String,
+    pub(super) note: String,
+}
+
+impl RunHead {
+    pub(super) fn new(app: &App, run: &RunRecord) -> RunHead {
+        let who = run.principal.as_ref().map_or(String::new(), |who| format!(" by {who}"));
+        RunHead {
+            dag_name: run.dag_display_name.clone().unwrap_or_else(|| run.dag_id.clone()),
+            dag_path: dag_path(&run.dag_id),
+            run_id: run.run_id.clone(),
+            path: run_path(&run.dag_id, &run.run_id),
+            mark: run.state.into(),
+            is_over: run.state.is_finished(),
+            reason: run.reason.clone().unwrap_or_default(),
+            kind: format!("{}, through {}{who}", run.run_type, run.triggered_by),
+            logical_date: run.logical_date.map(Time::from),
+            run_after: run.run_after.into(),
+            started: run.started_at.map(Time::from),
+            length: duration(run.started_at, run.ended_at, app.store.now()),
+            version: run.version_number,
+            conf: match run.conf.as_object() {
+                Some(conf) if conf.is_empty() => String::new(),
+                _ => format!("{:#}", run.conf),
+            },
+            note: run.note.clone().unwrap_or_default(),
+        }
+    }
+}
+
+struct TaskRow {
+    task_id: String,
+    path: String,
+    operator: &'static str,
+    mark: Mark,
+    started: Option<Time>,
+    length: String,
+    tries: String,
+    reason: String,
+    can_clear: bool,
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id)): Path<(String, String)>,
+    ApiQuery(query): ApiQuery<Query>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let number = query.page.unwrap_or(0).max(0);
+    let page = Page::new(PER_PAGE, number.saturating_mul(PER_PAGE), PER_PAGE);
+    let (instances, total) = app.store.list_task_instances(run.id, page).await?;
+    let head = RunHead::new(&app, &run);
+    let link = |number: i64| format!("{}?page={number}", head.path);
+    show(&RunPage {
+        frame,
+        previous: (number > 0).then(|| link(number - 1)),
+        next: (total > (number + 1) * PER_PAGE).then(|| link(number + 1)),
+        tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
+        total,
+        head,
+    })
+}
+
+fn row(app: &App, instance: &TaskInstanceRecord, graph: &DagGraph) -> TaskRow {
+    let task = usize::try_from(instance.task_index).ok().and_then(|index| graph.dag.tasks.get(index));
+    TaskRow {
+        task_id: instance.task_id.clone(),
+        path: task_path(&instance.dag_id, &instance.run_id, &instance.task_id),
+        operator: task.map_or("", |task| task.operator.name()),
+        mark: instance.state.into(),
+        started: instance.started_at.map(Time::from),
+        length: duration(instance.started_at, instance.ended_at, app.store.now()),
+        tries: format!("{} of {}", instance.try_number, (instance.max_tries + 1).max(instance.try_number)),
+        reason: instance.reason.clone().unwrap_or_default(),
+        can_clear: instance.state != flow_model::TaskState::None,
+    }
+}

@@ -1,0 +1,190 @@
+//! One task of a run: why it is where it is, its tries, its log, what it was given and what it left.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use flow_model::explain::{Explanation, explain};
+use flow_model::log::lines;
+use flow_store::read::{AttemptRecord, LogChunk};
+use serde::Deserialize;
+
+use super::frame::task_path;
+use super::mark::{Mark, Time, duration};
+use super::run::RunHead;
+use super::{Frame, PageResult, show};
+use crate::api::{find_run, log_has_ended};
+use crate::extract::ApiQuery;
+use crate::state::App;
+use crate::words;
+
+/// Pieces of the log that the page carries; a follower gets all of it.
+const LOG_CHUNKS: i64 = 16;
+
+/// Lines of the log that the page carries.
+const LOG_LINES: usize = 1_000;
+
+#[derive(Deserialize)]
+pub(super) struct Query {
+    #[serde(rename = "try")]
+    try_number: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct TaskPage {
+    frame: Frame,
+    run: RunHead,
+    task_id: String,
+    path: String,
+    mark: Mark,
+    explanation: Explanation,
+    facts: Vec<(&'static str, String)>,
+    doc: String,
+    tries: Vec<Try>,
+    shown_try: i64,
+    log: Vec<Line>,
+    /// Where the log is followed; empty when it is complete.
+    follow: String,
+    whole_log: String,
+    rendered: String,
+    xcoms: Vec<(String, String)>,
+    can_clear: bool,
+    exists: bool,
+}
+
+struct Try {
+    number: i64,
+    mark: Mark,
+    started: Time,
+    length: String,
+    host: String,
+    exit_code: String,
+    reason: String,
+    is_shown: bool,
+}
+
+struct Line {
+    stream: &'static str,
+    time: String,
+    text: String,
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    frame: Frame,
+    Path((dag_id, run_id, task_id)): Path<(String, String, String)>,
+    ApiQuery(query): ApiQuery<Query>,
+) -> PageResult {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let now = app.store.now();
+    let facts = app.store.explain_facts(now, &run, &task_id, -1).await?;
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let task = graph.index_of(&task_id).and_then(|index| graph.dag.tasks.get(index as usize));
+    let instance = app.store.find_task_instance(&run, &task_id, -1).await?;
+    let attempts = match &instance {
+        Some(instance) => app.store.list_attempts(instance.id).await?,
+        None => Vec::new(),
+    };
+    let newest = instance.as_ref().map_or(0, |instance| instance.try_number);
+    let shown_try = query.try_number.unwrap_or(newest).max(0);
+    let (chunks, is_open) = match &instance {
+        Some(instance) => {
+            (app.store.read_log_tail(instance.id, shown_try, LOG_CHUNKS).await?, !log_has_ended(instance, shown_try))
+        }
+        None => (Vec::new(), !run.state.is_finished()),
+    };
+    let path = task_path(&dag_id, &run_id, &task_id);
+    let segments =
+        path.replacen("/dags/", "", 1).replacen("/runs/", "/dagRuns/", 1).replacen("/tasks/", "/taskInstances/", 1);
+    // A try that has not begun is followed too: the reader sees it start.
+    let followed_try = if query.try_number.is_some() { shown_try } else { 0 };
+    show(&TaskPage {
+        frame,
+        run: RunHead::new(&app, &run),
+        mark: instance.as_ref().map_or(flow_model::TaskState::None, |instance| instance.state).into(),
+        explanation: explain(&facts),
+        facts: details(task, instance.as_ref()),
+        doc: task.and_then(|task| task.doc_md.clone()).unwrap_or_default(),
+        shown_try,
+        log: log_lines(&chunks),
+        follow: if is_open { format!("/api/flow/dags/{segments}/logs/{followed_try}/follow") } else { String::new() },
+        whole_log: format!("/api/v2/dags/{segments}/logs/{shown_try}"),
+        rendered: attempts
+            .iter()
+            .rfind(|attempt| attempt.try_number == shown_try)
+            .and_then(|attempt| attempt.rendered.as_ref())
+            .map_or(String::new(), |rendered| format!("{rendered:#}")),
+        xcoms: app
+            .store
+            .list_xcoms(run.id, &task_id, -1)
+            .await?
+            .into_iter()
+            .map(|xcom| (xcom.key, format!("{:#}", xcom.value)))
+            .collect(),
+        tries: attempts.iter().map(|attempt| try_row(attempt, shown_try, now)).collect(),
+        can_clear: instance.as_ref().is_some_and(|instance| instance.state != flow_model::TaskState::None),
+        exists: instance.is_some(),
+        task_id,
+        path,
+    })
+}
+
+fn details(
+    task: Option<&flow_model::Task>,
+    instance: Option<&flow_store::read::TaskInstanceRecord>,
+) -> Vec<(&'static str, String)> {
+    let mut details = Vec::new();
+    if let Some(task) = task {
+        details.push(("Operator", task.operator.name().to_owned()));
+        details.push(("Trigger rule", task.trigger_rule.to_string()));
+        if !task.depends_on.is_empty() {
+            details.push(("After", task.depends_on.join(", ")));
+        }
+        let slots = if task.pool_slots == 1 { "slot" } else { "slots" };
+        details.push(("Pool", format!("{} ({} {slots})", task.pool, task.pool_slots)));
+        details.push(("Queue", task.queue.clone()));
+        details.push(("Retries", task.retry.retries.to_string()));
+        if let Some(timeout) = task.execution_timeout {
+            details.push(("Time limit", words::length(timeout)));
+        }
+    }
+    if let Some(instance) = instance {
+        details.push(("Priority", instance.priority.to_string()));
+        if let Some(at) = instance.queued_at {
+            details.push(("Queued", words::instant(at)));
+        }
+        if let Some(host) = &instance.hostname {
+            details.push(("Runs on", host.clone()));
+        }
+        if instance.lost_count > 0 {
+            details.push(("Workers lost", instance.lost_count.to_string()));
+        }
+    }
+    details
+}
+
+fn try_row(attempt: &AttemptRecord, shown_try: i64, now: flow_model::Timestamp) -> Try {
+    Try {
+        number: attempt.try_number,
+        mark: attempt.state.into(),
+        started: attempt.started_at.into(),
+        length: duration(Some(attempt.started_at), attempt.ended_at, now),
+        host: attempt.hostname.clone().unwrap_or_default(),
+        exit_code: attempt.exit_code.map_or(String::new(), |code| code.to_string()),
+        reason: attempt.reason.clone().unwrap_or_default(),
+        is_shown: attempt.try_number == shown_try,
+    }
+}
+
+fn log_lines(chunks: &[LogChunk]) -> Vec<Line> {
+    let mut all: Vec<Line> = chunks
+        .iter()
+        .flat_map(|chunk| lines(&chunk.content))
+        .map(|line| Line {
+            stream: line.stream.as_str(),
+            time: words::instant(line.at).get(11..).unwrap_or("").to_owned(),
+            text: line.text,
+        })
+        .collect();
+    all.drain(..all.len().saturating_sub(LOG_LINES));
+    all
+}

@@ -1,0 +1,10 @@
+//! The web role against the real store on both databases, with a clock that stands still.
+
+mod auth;
+mod dags;
+mod fixture;
+mod pages;
+mod pools;
+mod runs;
+mod system;
+mod tasks;

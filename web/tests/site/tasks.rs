@@ -1,0 +1,123 @@
+use axum::http::StatusCode;
+use flow_queue::Bell;
+use flow_store::OutcomeKind;
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+
+use crate::fixture::{Site, on_both_databases};
+
+const RUN: &str = "/api/v2/dags/sales/dagRuns/one";
+const FLOW: &str = "/api/flow/dags/sales/dagRuns/one/taskInstances";
+
+fn states(listed: &Value) -> Vec<&str> {
+    let instances = listed["task_instances"].as_array().unwrap();
+    instances.iter().map(|instance| instance["state"].as_str().unwrap_or("none")).collect()
+}
+
+async fn task_instances_are_shown_in_airflows_shape(site: Site) {
+    let load = site.run_until_load("one").await;
+    let listed = site.get(&format!("{RUN}/taskInstances")).await;
+    assert_eq!(listed["total_entries"], 3);
+    assert_eq!(states(&listed), ["success", "running", "none"]);
+    assert_json_snapshot!("task_instance", site.get(&format!("{RUN}/taskInstances/load")).await);
+    site.finish(&load, OutcomeKind::Failed { retry_at: site.soon() }).await;
+    assert_json_snapshot!("tries", site.get(&format!("{RUN}/taskInstances/load/tries")).await);
+    assert_json_snapshot!("xcoms", site.get(&format!("{RUN}/taskInstances/list/xcomEntries")).await);
+    assert_json_snapshot!("xcom", site.get(&format!("{RUN}/taskInstances/list/xcomEntries/return_value")).await);
+    let missing = site.ask("GET", &format!("{RUN}/taskInstances/list/xcomEntries/nope"), None).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    let missing = site.ask("GET", &format!("{RUN}/taskInstances/nope"), None).await;
+    assert_eq!(missing.json()["detail"], "there is no task `sales.nope`");
+}
+
+async fn a_run_that_waits_has_no_instances_yet(site: Site) {
+    site.trigger("one").await;
+    assert_eq!(site.get(&format!("{RUN}/taskInstances")).await["total_entries"], 0);
+    let early = site.ask("GET", &format!("{RUN}/taskInstances/list"), None).await;
+    assert_eq!(early.status, StatusCode::NOT_FOUND);
+    assert!(early.text.contains("the run is queued"), "{}", early.text);
+    let explained = site.get(&format!("{FLOW}/list/explain")).await;
+    assert_eq!(explained["reasons"][0]["kind"], "next_tick");
+}
+
+async fn every_state_is_explained(site: Site) {
+    let load = site.run_until_load("one").await;
+    let explained = site.get(&format!("{FLOW}/report/explain")).await;
+    assert_json_snapshot!("explain", explained);
+    let running = site.get(&format!("{FLOW}/load/explain")).await;
+    assert_eq!(running["summary"], "runs on alpha for 0s (try 1 of 2)");
+    site.finish(&load, OutcomeKind::FailedForGood).await;
+    site.tick().await;
+    let failed = site.get(&format!("{FLOW}/report/explain")).await;
+    assert_eq!(failed["summary"], "did not run, because of `load` (failed)");
+}
+
+async fn tasks_are_cleared_with_a_dry_run_first(site: Site) {
+    let load = site.run_until_load("one").await;
+    site.finish(&load, OutcomeKind::FailedForGood).await;
+    site.tick().await;
+    let path = "/api/v2/dags/sales/clearTaskInstances";
+    let dry = site.ask("POST", path, Some(json!({ "dag_run_id": "one" }))).await.json();
+    assert_eq!(dry["total_entries"], 2);
+    assert_eq!(states(&dry), ["failed", "upstream_failed"], "a dry run changes nothing");
+    let body = json!({ "dag_run_id": "one", "task_ids": ["load"], "include_downstream": true, "dry_run": false });
+    let done = site.ask("POST", path, Some(body)).await.json();
+    assert_eq!(states(&done), ["none", "none"]);
+    assert_eq!(site.get(RUN).await["state"], "queued");
+    for (body, status) in [
+        (json!({}), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "dag_run_id": "two" }), StatusCode::NOT_FOUND),
+        (json!({ "dag_run_id": "one", "task_ids": ["nope"] }), StatusCode::NOT_FOUND),
+        (json!({ "dag_run_id": "one", "include_past": true }), StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let refused = site.ask("POST", path, Some(body)).await;
+        assert_eq!(refused.status, status, "{}", refused.text);
+    }
+}
+
+async fn tasks_are_marked(site: Site) {
+    site.run_until_load("one").await;
+    let path = format!("{RUN}/taskInstances/load");
+    let body = json!({ "new_state": "success", "dry_run": true });
+    assert_eq!(states(&site.ask("PATCH", &path, Some(body)).await.json()), ["running"]);
+    let body = json!({ "new_state": "success", "include_downstream": true });
+    assert_eq!(states(&site.ask("PATCH", &path, Some(body)).await.json()), ["success", "success"]);
+    let refused = site.ask("PATCH", &path, Some(json!({ "new_state": "purple" }))).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+async fn logs_are_read_and_followed(site: Site) {
+    let load = site.run_until_load("one").await;
+    site.log(&load, 0, "<b>hello</b>").await;
+    let path = format!("{RUN}/taskInstances/load/logs/1");
+    let first = site.get(&path).await;
+    assert_json_snapshot!("log", first);
+    let token = first["continuation_token"].as_str().unwrap();
+    assert_eq!(site.get(&format!("{path}?token={token}")).await["content"], json!([]));
+
+    let follow = format!("{FLOW}/load/logs/0/follow");
+    let (followed, ()) = tokio::join!(site.ask("GET", &follow, None), async {
+        site.log(&load, 1, "more").await;
+        site.finish(&load, OutcomeKind::Success).await;
+        site.queue.ring(Bell::Runs).await.unwrap();
+    });
+    let lines = followed.lines();
+    let texts: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(texts, ["<b>hello</b>", "more", "the end"]);
+    assert_eq!(*lines.last().unwrap(), json!({ "end": true, "state": "success" }));
+
+    let rest = site.get(&format!("{path}?token={token}")).await;
+    assert_eq!(rest["content"].as_array().unwrap().len(), 2);
+    assert_eq!(rest["is_complete"], true);
+    let wrong = site.ask("GET", &format!("{path}?token=x"), None).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+on_both_databases!(
+    task_instances_are_shown_in_airflows_shape,
+    a_run_that_waits_has_no_instances_yet,
+    every_state_is_explained,
+    tasks_are_cleared_with_a_dry_run_first,
+    tasks_are_marked,
+    logs_are_read_and_followed,
+);

@@ -1,0 +1,264 @@
+//! One attempt of a task instance, from the claimed work order to its outcome.
+
+mod folder;
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_model::dag::Output;
+use flow_model::log::Stream;
+use flow_model::time::duration_text;
+use flow_model::{Task, Timestamp};
+use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::environment::TaskEnvironment;
+use crate::log::AttemptLog;
+use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
+use crate::output::xcom;
+use crate::service::WardenKeeper;
+use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope};
+
+/// Times that templates may ask for further XComs before it is taken for a loop.
+const LOOKUP_ROUNDS_MAX: usize = 100;
+/// Bytes of rendered fields that are kept.
+const RENDERED_BYTES_MAX: usize = 256 * 1024;
+
+/// What attempts need of their worker.
+pub struct Workshop {
+    /// Where XComs and published files come from.
+    pub store: Store,
+    /// Starts processes.
+    pub wardens: WardenKeeper,
+    /// Sends requests.
+    pub http: HttpClient,
+    /// What processes inherit.
+    pub environment: TaskEnvironment,
+    /// Where attempts get their folders.
+    pub folder: std::path::PathBuf,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
+}
+
+/// Why an attempt must stop before it has ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It has lost the right to act: its result counts for nothing.
+    Fenced,
+    /// The worker goes: the task instance is given back.
+    Released,
+}
+
+/// Tells an attempt to stop.
+pub type StopSignal = watch::Receiver<Option<Stop>>;
+
+/// How the work itself went.
+pub(crate) struct Ended {
+    kind: Ending,
+    exit_code: Option<i32>,
+    xcoms: Vec<NewXCom>,
+}
+
+pub(crate) enum Ending {
+    Success,
+    Skipped(String),
+    Failed(String),
+    /// Trying again would not help.
+    FailedForGood(String),
+    Stopped(Stop),
+    /// Infrastructure failed, not the task.
+    Lost(String),
+}
+
+impl Ended {
+    pub(crate) fn new(kind: Ending) -> Self {
+        Ended { kind, exit_code: None, xcoms: Vec::new() }
+    }
+}
+
+/// Runs an attempt. `None`: it was fenced, so there is nothing to report.
+pub async fn run(workshop: &Workshop, order: WorkOrder, log: Arc<AttemptLog>, stop: StopSignal) -> Option<Outcome> {
+    flow_model::crash_point!("worker.attempt_started");
+    let mut rendered = None;
+    let ended = match prepare(workshop, &order).await {
+        Ok(prepared) => {
+            rendered = rendered_text(&prepared.rendered);
+            carry_out(workshop, &order, prepared.work, &log, stop).await
+        }
+        Err(PrepareError::Template(message)) => Ended::new(Ending::FailedForGood(message)),
+        Err(PrepareError::Store(error)) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
+    };
+    flow_model::crash_point!("worker.attempt_ended");
+    outcome(workshop.store.now(), &order, ended, rendered, &log)
+}
+
+enum PrepareError {
+    Template(String),
+    Store(StoreError),
+}
+
+/// Renders the task. What its templates want of other tasks is fetched as they ask for it.
+async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, PrepareError> {
+    let lookups = Arc::new(Lookups::default());
+    let renderer = Renderer::new(Arc::new(Scope::new(order.clone(), Arc::clone(&lookups))));
+    for _ in 0..LOOKUP_ROUNDS_MAX {
+        let error = match operators::prepare(task_of(order), &renderer) {
+            Ok(prepared) => return Ok(prepared),
+            Err(error) => error,
+        };
+        let wanted = lookups.take_wanted();
+        if wanted.is_empty() {
+            return Err(PrepareError::Template(error.to_string()));
+        }
+        for key in wanted {
+            let value =
+                workshop.store.xcom(order.run, &key.task_id, -1, &key.key).await.map_err(PrepareError::Store)?;
+            lookups.learn(key, value);
+        }
+    }
+    Err(PrepareError::Template(format!("its templates ask for more than {LOOKUP_ROUNDS_MAX} XComs")))
+}
+
+async fn carry_out(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    work: Work,
+    log: &AttemptLog,
+    mut stop: StopSignal,
+) -> Ended {
+    let timeout = task_of(order).execution_timeout;
+    match work {
+        Work::Noop => Ended::new(Ending::Success),
+        Work::Process(work) => process::run(workshop, order, work, log, stop).await,
+        Work::Sleep(duration) => {
+            until_stopped(timeout, &mut stop, async {
+                tokio::time::sleep(duration).await;
+                Ended::new(Ending::Success)
+            })
+            .await
+        }
+        Work::Http(work) => {
+            let sending = send(workshop, &work, task_of(order).output, log);
+            until_stopped(timeout, &mut stop, sending).await
+        }
+    }
+}
+
+/// Work inside the worker: it is simply dropped when it must stop.
+async fn until_stopped(timeout: Option<Duration>, stop: &mut StopSignal, work: impl Future<Output = Ended>) -> Ended {
+    tokio::select! {
+        ended = work => ended,
+        stop = stopped(stop) => Ended::new(Ending::Stopped(stop)),
+        () = timed_out(timeout) => Ended::new(Ending::Failed(timeout_reason(timeout))),
+    }
+}
+
+/// Returns when the attempt must stop.
+pub(crate) async fn stopped(stop: &mut StopSignal) -> Stop {
+    match stop.wait_for(Option::is_some).await {
+        Ok(value) => (*value).unwrap_or(Stop::Fenced),
+        // The worker forgot the attempt without a word: it has no right to act any more.
+        Err(_) => Stop::Fenced,
+    }
+}
+
+pub(crate) async fn timed_out(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(crate) fn timeout_reason(timeout: Option<Duration>) -> String {
+    format!(
+        "timed out: it ran longer than its `execution_timeout` of {}",
+        duration_text::format(timeout.unwrap_or_default())
+    )
+}
+
+async fn send(workshop: &Workshop, work: &HttpWork, output: Output, log: &AttemptLog) -> Ended {
+    let now = || workshop.store.now();
+    log.system(now(), &work.summary());
+    let answer = match workshop.http.send(work).await {
+        Ok(answer) => answer,
+        Err(why) => return Ended::new(Ending::Failed(why)),
+    };
+    let text = String::from_utf8_lossy(&answer.body);
+    log.system(now(), &format!("answered with status {} and {} bytes", answer.status, answer.body.len()));
+    text.lines().for_each(|line| log.line(now(), Stream::Stdout, line, 0));
+    if !answer.is_expected {
+        return Ended::new(Ending::Failed(format!("answered with status {}, which is not expected", answer.status)));
+    }
+    let value = match output {
+        Output::None => None,
+        Output::Json => match serde_json::from_str::<Value>(&text) {
+            Ok(value) => Some(value),
+            Err(error) => return Ended::new(Ending::Failed(format!("the answer is not JSON: {error}"))),
+        },
+        Output::LastLine | Output::Text => Some(Value::String(text.into_owned())),
+    };
+    Ended {
+        kind: Ending::Success,
+        exit_code: None,
+        xcoms: value.map(|value| xcom(RETURN_VALUE, &value)).into_iter().collect(),
+    }
+}
+
+pub(crate) fn task_of(order: &WorkOrder) -> &Task {
+    &order.graph.dag.tasks[order.task_index as usize]
+}
+
+fn rendered_text(rendered: &serde_json::Map<String, Value>) -> Option<String> {
+    if rendered.is_empty() {
+        return None;
+    }
+    let text = serde_json::to_string(rendered).expect("a map has string keys").replace("\\u0000", "\\u2400");
+    Some(if text.len() > RENDERED_BYTES_MAX {
+        r#"{"omitted":"the rendered fields are too large"}"#.to_owned()
+    } else {
+        text
+    })
+}
+
+fn outcome(
+    now: Timestamp,
+    order: &WorkOrder,
+    ended: Ended,
+    rendered: Option<String>,
+    log: &AttemptLog,
+) -> Option<Outcome> {
+    let (kind, reason) = match ended.kind {
+        Ending::Success => (OutcomeKind::Success, None),
+        Ending::Skipped(reason) => (OutcomeKind::Skipped, Some(reason)),
+        Ending::Failed(reason) => {
+            let delay = task_of(order).retry.delay_after(order.try_number, rand::random());
+            (OutcomeKind::Failed { retry_at: now + delay }, Some(reason))
+        }
+        Ending::FailedForGood(reason) => (OutcomeKind::FailedForGood, Some(reason)),
+        Ending::Lost(reason) => (OutcomeKind::Released, Some(reason)),
+        Ending::Stopped(Stop::Released) => (OutcomeKind::Released, Some("released".to_owned())),
+        Ending::Stopped(Stop::Fenced) => return None,
+    };
+    if let Some(reason) = &reason {
+        log.system(now, reason);
+    }
+    let (pieces, totals) = log.finish(now);
+    Some(Outcome {
+        task_instance: order.task_instance,
+        epoch: order.epoch,
+        claim: order.claim,
+        kind,
+        // The reason is one line in lists; hints and details are in the log.
+        reason: reason.map(|reason| reason.lines().next().unwrap_or_default().to_owned()),
+        ended_at: now,
+        exit_code: ended.exit_code,
+        rendered,
+        xcoms: ended.xcoms,
+        log: pieces,
+        log_bytes: totals.bytes,
+        log_lines: totals.lines,
+        log_bytes_dropped: totals.bytes_dropped,
+    })
+}

@@ -1,0 +1,49 @@
+//! The folder of one attempt: its scripts, its XCom file, and where it works unless it says otherwise.
+
+use std::path::{Component, Path, PathBuf};
+
+/// A folder that is removed with everything in it when it is dropped.
+#[derive(Debug)]
+pub(super) struct AttemptFolder(PathBuf);
+
+impl AttemptFolder {
+    pub fn create(parent: &Path, name: &str) -> std::io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = parent.join(name);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        Ok(AttemptFolder(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn xcom_file(&self) -> PathBuf {
+        self.0.join(".xcom")
+    }
+
+    /// Writes a file below the folder and returns its path.
+    pub fn write(&self, relative: &str, content: &[u8]) -> std::io::Result<PathBuf> {
+        let relative = Path::new(relative);
+        if relative.components().any(|component| !matches!(component, Component::Normal(_) | Component::CurDir)) {
+            return Err(std::io::Error::other(format!("`{}` would leave the attempt's folder", relative.display())));
+        }
+        let path = self.0.join(relative);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, content)?;
+        Ok(path)
+    }
+}
+
+impl Drop for AttemptFolder {
+    fn drop(&mut self) {
+        // The usual folder is empty, and one system call does it.
+        if std::fs::remove_dir(&self.0).is_err()
+            && let Err(error) = std::fs::remove_dir_all(&self.0)
+        {
+            tracing::warn!(folder = %self.0.display(), %error, "could not remove the folder of an attempt");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What tasks' processes see of the worker's environment, and how their programs are found.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use flow_store::WorkOrder;
+
+use crate::attempt::task_of;
+
+/// Where programs are looked for when no `PATH` is set.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The variables that every task inherits from its worker.
+#[derive(Debug, Clone)]
+pub struct TaskEnvironment {
+    base: Vec<(String, String)>,
+}
+
+impl TaskEnvironment {
+    /// This process's environment without the engine's own settings, which hold the database's password.
+    pub fn inherited() -> Self {
+        let base = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !name.starts_with("FLOW_") && name != "DATABASE_URL")
+            .collect();
+        TaskEnvironment { base }
+    }
+
+    /// The whole environment of an attempt: what is inherited, what names the attempt (under Airflow's names, too, so
+    /// that scripts written for it go on working), and what the task sets.
+    pub fn of_attempt(&self, order: &WorkOrder, xcom_file: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
+        let task = task_of(order);
+        let mut env = self.base.clone();
+        let mut set = |names: &[&str], value: String| {
+            env.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));
+        };
+        set(&["FLOW_DAG_ID", "AIRFLOW_CTX_DAG_ID"], order.graph.dag.dag_id.clone());
+        set(&["FLOW_TASK_ID", "AIRFLOW_CTX_TASK_ID"], task.task_id.clone());
+        set(&["FLOW_RUN_ID", "AIRFLOW_CTX_DAG_RUN_ID"], order.run_id.clone());
+        set(&["FLOW_TRY_NUMBER", "AIRFLOW_CTX_TRY_NUMBER"], order.try_number.to_string());
+        set(&["AIRFLOW_CTX_DAG_OWNER"], task.owner.clone());
+        if let Some(at) = order.logical_date {
+            set(&["FLOW_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE"], at.to_string());
+        }
+        set(&["FLOW_XCOM_FILE"], xcom_file.to_string_lossy().into_owned());
+        env.extend(own);
+        env
+    }
+}
+
+/// The absolute path of a program: one with a slash is taken from `cwd`, others are looked up in the `PATH` that the
+/// task sees.
+///
+/// # Errors
+/// In words: it does not exist, or cannot be executed.
+pub fn find_program(program: &str, cwd: &str, env: &[(String, String)]) -> Result<String, String> {
+    if program.is_empty() {
+        return Err("the name of the program is empty".to_owned());
+    }
+    if program.contains('/') {
+        let path = Path::new(cwd).join(program);
+        return if is_executable(&path) {
+            Ok(path.to_string_lossy().into_owned())
+        } else if path.exists() {
+            Err(format!("`{program}` is not executable\nhint: chmod +x {program}"))
+        } else {
+            Err(format!("the program `{program}` does not exist on this worker"))
+        };
+    }
+    let path = env.iter().rev().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_str());
+    let found: Option<PathBuf> =
+        path.split(':').map(|folder| Path::new(cwd).join(folder).join(program)).find(|path| is_executable(path));
+    match found {
+        Some(path) => Ok(path.to_string_lossy().into_owned()),
+        None => Err(format!(
+            "the program `{program}` is not on this worker's PATH ({path})\nhint: install it there, or give its full path"
+        )),
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}

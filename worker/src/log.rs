@@ -1,0 +1,206 @@
+//! The log of a running attempt: lines are collected here, shipped to the store while the attempt runs, and the rest
+//! goes in with its outcome.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flow_model::log::{Stream, write_line};
+use flow_model::{ClaimId, Epoch, TaskInstanceKey, Timestamp};
+use flow_store::{LogAppend, WorkOrder};
+
+/// Bytes of one line that are kept.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one attempt that are kept from its beginning.
+const HEAD_BYTES_MAX: u64 = 16 << 20;
+/// Bytes that are kept from the end of an attempt that wrote more.
+const TAIL_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one piece in the store.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+
+/// An attempt's log.
+#[derive(Debug)]
+pub struct AttemptLog {
+    task_instance: TaskInstanceKey,
+    epoch: Epoch,
+    claim: ClaimId,
+    try_number: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: VecDeque<String>,
+    next_seq: i64,
+    head_bytes: u64,
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    totals: Totals,
+}
+
+/// What an attempt wrote in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of text.
+    pub bytes: u64,
+    /// Lines.
+    pub lines: u64,
+    /// Bytes that were not kept.
+    pub bytes_dropped: u64,
+}
+
+impl AttemptLog {
+    /// An empty log.
+    pub fn new(order: &WorkOrder) -> Self {
+        AttemptLog {
+            task_instance: order.task_instance,
+            epoch: order.epoch,
+            claim: order.claim,
+            try_number: order.try_number,
+            state: Mutex::default(),
+        }
+    }
+
+    /// A line from the task. `cut` bytes of it have been left out already.
+    pub fn line(&self, at: Timestamp, stream: Stream, text: &str, cut: u64) {
+        let mut state = self.lock();
+        state.totals.lines += 1;
+        state.totals.bytes += text.len() as u64 + 1 + cut;
+        state.totals.bytes_dropped += cut;
+        if cut > 0 {
+            let text = format!("{text} ... ({cut} more bytes of this line are left out)");
+            state.keep(at, stream, &text);
+        } else {
+            state.keep(at, stream, text);
+        }
+    }
+
+    /// A line from the engine. Always kept.
+    pub fn system(&self, at: Timestamp, text: &str) {
+        let mut state = self.lock();
+        for line in text.lines() {
+            state.totals.lines += 1;
+            if state.tail.is_empty() {
+                state.push(at, Stream::System, line)
+            } else {
+                state.keep(at, Stream::System, line)
+            }
+        }
+    }
+
+    /// What has been collected since the last call, for shipping while the attempt runs.
+    pub fn take_piece(&self) -> Option<LogAppend> {
+        let mut state = self.lock();
+        let content = state.pending.pop_front()?;
+        Some(self.piece(&mut state, content))
+    }
+
+    /// Everything that is left, with the end of a log that was too long.
+    pub fn finish(&self, at: Timestamp) -> (Vec<LogAppend>, Totals) {
+        let mut state = self.lock();
+        if !state.tail.is_empty() {
+            let kept: u64 = state.tail.iter().map(|line| line.len() as u64).sum();
+            let left_out = state.totals.bytes_dropped.saturating_sub(kept);
+            state.totals.bytes_dropped = left_out;
+            if left_out > 0 {
+                state.push(at, Stream::System, &format!("... {left_out} bytes of this log are left out here ..."));
+            }
+            for line in std::mem::take(&mut state.tail) {
+                state.append(&line);
+            }
+        }
+        let mut pieces = Vec::new();
+        while let Some(content) = state.pending.pop_front() {
+            pieces.push(self.piece(&mut state, content));
+        }
+        (pieces, state.totals)
+    }
+
+    fn piece(&self, state: &mut State, content: String) -> LogAppend {
+        let seq = state.next_seq;
+        state.next_seq += 1;
+        LogAppend {
+            task_instance: self.task_instance,
+            epoch: self.epoch,
+            claim: self.claim,
+            try_number: self.try_number,
+            seq,
+            content,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Keeps a line at the end of the head, or in the tail that only its last lines survive.
+    fn keep(&mut self, at: Timestamp, stream: Stream, text: &str) {
+        if self.head_bytes < HEAD_BYTES_MAX && self.tail.is_empty() {
+            self.head_bytes += text.len() as u64 + 1;
+            self.push(at, stream, text);
+            return;
+        }
+        let mut line = String::new();
+        write_line(&mut line, at, stream, text);
+        self.totals.bytes_dropped += line.len() as u64;
+        self.tail_bytes += line.len();
+        self.tail.push_back(line);
+        while self.tail_bytes > TAIL_BYTES_MAX {
+            self.tail_bytes -= self.tail.pop_front().map_or(0, |line| line.len());
+        }
+    }
+
+    fn push(&mut self, at: Timestamp, stream: Stream, text: &str) {
+        let mut line = String::with_capacity(text.len() + 24);
+        write_line(&mut line, at, stream, text);
+        self.append(&line);
+    }
+
+    fn append(&mut self, line: &str) {
+        match self.pending.back_mut() {
+            Some(last) if last.len() + line.len() <= PIECE_BYTES_MAX => last.push_str(line),
+            _ => self.pending.push_back(line.to_owned()),
+        }
+    }
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Debug, Default)]
+pub struct LineSplitter {
+    partial: Vec<u8>,
+    cut: u64,
+}
+
+impl LineSplitter {
+    /// Takes in bytes and hands out every line that they complete, with the count of bytes left out of it.
+    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&str, u64)) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.add(&bytes[..end]);
+            self.emit(&mut each);
+            bytes = &bytes[end + 1..];
+        }
+        self.add(bytes);
+    }
+
+    /// Hands out a last line that had no newline.
+    pub fn finish(&mut self, mut each: impl FnMut(&str, u64)) {
+        if !self.partial.is_empty() || self.cut > 0 {
+            self.emit(&mut each);
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES_MAX - self.partial.len();
+        let kept = bytes.len().min(room);
+        self.partial.extend_from_slice(&bytes[..kept]);
+        self.cut += (bytes.len() - kept) as u64;
+    }
+
+    fn emit(&mut self, each: &mut impl FnMut(&str, u64)) {
+        let text = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
+        each(&String::from_utf8_lossy(text), self.cut);
+        self.partial.clear();
+        self.cut = 0;
+    }
+}

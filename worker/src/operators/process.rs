@@ -1,0 +1,175 @@
+//! The operators that start a process: `bash`, `command`, `python`.
+
+use flow_model::Task;
+use flow_model::operator::{Bash, Command, Python};
+use serde_json::{Map, Value, json};
+
+use crate::template::{Renderer, TemplateError};
+
+/// A script longer than this goes into a file: Linux takes no argument longer than 128 KiB.
+const INLINE_BYTES_MAX: usize = 100 * 1024;
+
+/// A process to start.
+#[derive(Debug)]
+pub struct ProcessWork {
+    /// What to run.
+    pub program: Program,
+    /// Its arguments, after those that the program form itself needs.
+    pub args: Vec<String>,
+    /// Variables on top of the worker's environment.
+    pub env: Vec<(String, String)>,
+    /// Its working directory; the attempt's own folder where the task names none.
+    pub cwd: Option<String>,
+    /// Text for its standard input.
+    pub stdin: Option<String>,
+    /// Exit codes that mean "skipped".
+    pub skip_on_exit_code: Vec<i32>,
+}
+
+/// What is run.
+#[derive(Debug)]
+pub enum Program {
+    /// A program by name or path.
+    Named(String),
+    /// Code passed as an argument: `bash -c <code> bash`.
+    BashCode(String),
+    /// A script that is put into the attempt's folder and run by an interpreter.
+    Script {
+        /// The interpreter, by name or path.
+        interpreter: String,
+        /// The script.
+        file: ScriptFile,
+    },
+}
+
+/// Where a script comes from.
+#[derive(Debug)]
+pub enum ScriptFile {
+    /// Text of the DAG file.
+    Inline {
+        /// The name it gets.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// A file that was published with the DAG version.
+    Published {
+        /// Its path beside the DAG file.
+        path: String,
+    },
+}
+
+pub(super) fn bash(
+    task: &Task,
+    bash: &Bash,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<ProcessWork, TemplateError> {
+    let mut env = environment(task, renderer, rendered)?;
+    let program = match (&bash.script, &bash.command) {
+        (Some(path), _) => script("bash", path),
+        (None, command) => {
+            let script = renderer.shell("bash", command.as_deref().unwrap_or_default())?;
+            rendered.insert("command".to_owned(), json!(script.shown));
+            env.extend(script.variables);
+            if script.code.len() > INLINE_BYTES_MAX {
+                let file = ScriptFile::Inline { name: "command.sh".to_owned(), text: script.code };
+                Program::Script { interpreter: "bash".to_owned(), file }
+            } else {
+                Program::BashCode(script.code)
+            }
+        }
+    };
+    let args = arguments(&bash.args, renderer, rendered)?;
+    finish(task, program, args, env, None, &bash.skip_on_exit_code, renderer)
+}
+
+pub(super) fn command(
+    task: &Task,
+    command: &Command,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<ProcessWork, TemplateError> {
+    let env = environment(task, renderer, rendered)?;
+    let argv: Vec<String> =
+        command.argv.iter().map(|argument| renderer.text("argv", argument)).collect::<Result<_, _>>()?;
+    rendered.insert("argv".to_owned(), json!(argv));
+    let stdin = command.stdin.as_ref().map(|text| renderer.text("stdin", text)).transpose()?;
+    if let Some(stdin) = &stdin {
+        rendered.insert("stdin".to_owned(), json!(stdin));
+    }
+    let mut argv = argv.into_iter();
+    let program = Program::Named(argv.next().unwrap_or_default());
+    finish(task, program, argv.collect(), env, stdin, &command.skip_on_exit_code, renderer)
+}
+
+pub(super) fn python(
+    task: &Task,
+    python: &Python,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<ProcessWork, TemplateError> {
+    let mut env = environment(task, renderer, rendered)?;
+    // Lines appear in the log when they are printed, not when a buffer is full.
+    if !env.iter().any(|(name, _)| name == "PYTHONUNBUFFERED") {
+        env.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
+    }
+    let program = match &python.script {
+        Some(path) => script(&python.interpreter, path),
+        // In a file of its own, so that tracebacks show the lines.
+        None => Program::Script {
+            interpreter: python.interpreter.clone(),
+            file: ScriptFile::Inline {
+                name: format!("{}.py", task.task_id),
+                text: python.code.clone().unwrap_or_default(),
+            },
+        },
+    };
+    let args = arguments(&python.args, renderer, rendered)?;
+    finish(task, program, args, env, None, &python.skip_on_exit_code, renderer)
+}
+
+fn script(interpreter: &str, path: &str) -> Program {
+    Program::Script { interpreter: interpreter.to_owned(), file: ScriptFile::Published { path: path.to_owned() } }
+}
+
+fn environment(
+    task: &Task,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<Vec<(String, String)>, TemplateError> {
+    let env: Vec<(String, String)> = task
+        .env
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), renderer.text(&format!("env.{name}"), value)?)))
+        .collect::<Result<_, TemplateError>>()?;
+    if !env.is_empty() {
+        rendered.insert("env".to_owned(), env.iter().map(|(name, value)| (name.clone(), json!(value))).collect());
+    }
+    Ok(env)
+}
+
+fn arguments(
+    args: &[String],
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<Vec<String>, TemplateError> {
+    let args: Vec<String> = args.iter().map(|argument| renderer.text("args", argument)).collect::<Result<_, _>>()?;
+    if !args.is_empty() {
+        rendered.insert("args".to_owned(), json!(args));
+    }
+    Ok(args)
+}
+
+fn finish(
+    task: &Task,
+    program: Program,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    stdin: Option<String>,
+    skip_on_exit_code: &[i32],
+    renderer: &Renderer,
+) -> Result<ProcessWork, TemplateError> {
+    let cwd = task.cwd.as_ref().map(|cwd| renderer.text("cwd", cwd)).transpose()?;
+    Ok(ProcessWork { program, args, env, cwd, stdin, skip_on_exit_code: skip_on_exit_code.to_vec() })
+}

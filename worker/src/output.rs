@@ -1,0 +1,124 @@
+//! What of a task's standard output, and of its XCom file, becomes XComs.
+
+use std::path::Path;
+
+use flow_model::dag::Output;
+use flow_store::NewXCom;
+use serde_json::Value;
+
+use crate::template::RETURN_VALUE;
+
+/// Bytes of one XCom. Larger things belong into files or object stores, and their place into the XCom.
+pub const XCOM_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a whole XCom file.
+const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// Collects what the task's output setting asks for while it runs.
+#[derive(Debug)]
+pub struct OutputCapture {
+    output: Output,
+    last_line: Option<String>,
+    text: Vec<u8>,
+    is_too_large: bool,
+}
+
+impl OutputCapture {
+    /// Collects nothing yet.
+    pub fn new(output: Output) -> Self {
+        OutputCapture { output, last_line: None, text: Vec::new(), is_too_large: false }
+    }
+
+    /// Bytes of standard output.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        if matches!(self.output, Output::Text | Output::Json) && !self.is_too_large {
+            self.is_too_large = self.text.len() + bytes.len() > XCOM_BYTES_MAX;
+            if !self.is_too_large {
+                self.text.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// A line of standard output.
+    pub fn line(&mut self, line: &str) {
+        if self.output == Output::LastLine && !line.trim().is_empty() {
+            self.last_line = Some(line.to_owned());
+        }
+    }
+
+    /// The task's `return_value`, if it has one.
+    ///
+    /// # Errors
+    /// The output is too large, or is not the JSON that it should be.
+    pub fn finish(self) -> Result<Option<NewXCom>, String> {
+        if self.is_too_large {
+            return Err(format!(
+                "the output is larger than an XCom may be ({} MiB)\nhint: write it to a file or an object store, and print where it is",
+                XCOM_BYTES_MAX >> 20
+            ));
+        }
+        let text = String::from_utf8_lossy(&self.text);
+        match self.output {
+            Output::None => Ok(None),
+            Output::LastLine => Ok(self.last_line.map(|line| xcom(RETURN_VALUE, &Value::String(line)))),
+            Output::Text => Ok(Some(xcom(RETURN_VALUE, &Value::String(text.into_owned())))),
+            Output::Json => match serde_json::from_str::<Value>(&text) {
+                Ok(value) => Ok(Some(xcom(RETURN_VALUE, &value))),
+                Err(error) => Err(format!(
+                    "the output is not JSON, which `output = \"json\"` asks for: {error}\nhint: print messages to stderr, so that stdout holds the JSON alone"
+                )),
+            },
+        }
+    }
+}
+
+/// An XCom from a value.
+pub fn xcom(key: &str, value: &Value) -> NewXCom {
+    // PostgreSQL's text cannot hold NUL, not even escaped in jsonb.
+    NewXCom { key: key.to_owned(), value: value.to_string().replace("\\u0000", "\\u2400") }
+}
+
+/// Appends a value to an attempt's XCom file: one line `key=<JSON>`.
+///
+/// # Errors
+/// The key is not usable, or the file cannot be written.
+pub fn append_to_xcom_file(path: &Path, key: &str, value: &Value) -> std::io::Result<()> {
+    use std::io::Write;
+    if key.is_empty() || key.contains(['=', '\n']) {
+        let message = format!("`{}` is no usable XCom key: it must not be empty or hold `=`", key.escape_debug());
+        return Err(std::io::Error::other(message));
+    }
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(format!("{key}={value}\n").as_bytes())
+}
+
+/// The XComs that a task left in its file; a later line wins. A value that is not JSON is text.
+///
+/// # Errors
+/// The file cannot be read or is too large, or a line is not `key=value`.
+pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
+    let size = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(_) => return Ok(Vec::new()),
+    };
+    if size > XCOM_FILE_BYTES_MAX {
+        return Err(format!("the XCom file is larger than {} MiB", XCOM_FILE_BYTES_MAX >> 20));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read the XCom file: {error}"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut xcoms: Vec<NewXCom> = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let Some((key, value)) = line.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(format!(
+                "line {} of the XCom file is not `key=value`\nhint: use `flowctl xcom push <key> <value>`",
+                number + 1
+            ));
+        };
+        if value.len() > XCOM_BYTES_MAX {
+            return Err(format!("XCom `{key}` is larger than {} MiB", XCOM_BYTES_MAX >> 20));
+        }
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        xcoms.retain(|known| known.key != key);
+        xcoms.push(xcom(key, &value));
+    }
+    Ok(xcoms)
+}

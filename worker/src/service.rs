@@ -1,0 +1,199 @@
+//! The worker as a process: it takes hints, claims, runs attempts, reports, and says that it is alive.
+
+mod intake;
+mod liveness;
+mod report;
+mod roster;
+mod wardens;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_model::{Incarnation, ProcessId};
+use flow_queue::{Bell, Queue};
+use flow_store::{NewProcess, ProcessKind, Store, StoreError};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{Stop, Workshop};
+use crate::environment::TaskEnvironment;
+use crate::operators::HttpClient;
+use report::Reporter;
+use roster::Roster;
+
+pub use wardens::WardenKeeper;
+
+/// How a worker works.
+#[derive(Debug)]
+pub struct WorkerOptions {
+    /// A name that it keeps over restarts.
+    pub slot: String,
+    /// The machine it runs on.
+    pub host: String,
+    /// Minted at this start.
+    pub incarnation: Incarnation,
+    /// The queues it serves.
+    pub queues: Vec<String>,
+    /// Attempts it runs at once.
+    pub concurrency: u32,
+    /// How often it says that it is alive.
+    pub heartbeat: Duration,
+    /// How long it counts as alive without a heartbeat.
+    pub lease: Duration,
+    /// How long attempts may go on after a request to stop, before they are killed and given back.
+    pub drain_timeout: Duration,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
+    /// Where attempts get their folders; what is in it at start is left over and removed.
+    pub folder: PathBuf,
+    /// Program and arguments that start a warden.
+    pub warden_command: Vec<String>,
+    /// Kept open until the last process of every attempt is gone (a lock file).
+    pub held: Option<OwnedFd>,
+}
+
+/// A worker.
+pub struct Worker {
+    store: Store,
+    queue: Queue,
+    options: WorkerOptions,
+}
+
+/// What the loops of a worker share.
+struct Shared {
+    store: Store,
+    queue: Queue,
+    options: Settings,
+    workshop: Workshop,
+    roster: Roster,
+    slots: Arc<Semaphore>,
+    reporter: Reporter,
+    /// Changes when the worker has to register anew.
+    process: tokio::sync::watch::Sender<ProcessId>,
+}
+
+struct Settings {
+    slot: String,
+    host: String,
+    incarnation: Incarnation,
+    queues: Vec<String>,
+    concurrency: u32,
+    heartbeat: Duration,
+    lease: Duration,
+}
+
+impl Worker {
+    /// A worker on a store and a queue.
+    pub fn new(store: Store, queue: Queue, options: WorkerOptions) -> Self {
+        Worker { store, queue, options }
+    }
+
+    /// Works until `shutdown`, then drains: it takes nothing new, lets attempts end, kills and gives back what does not.
+    ///
+    /// # Errors
+    /// It cannot register at start.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
+        let Worker { store, queue, options } = self;
+        let drain_timeout = options.drain_timeout;
+        wardens::remove_leftovers(&options.folder);
+        let settings = Settings {
+            slot: options.slot,
+            host: options.host,
+            incarnation: options.incarnation,
+            queues: options.queues,
+            concurrency: options.concurrency,
+            heartbeat: options.heartbeat,
+            lease: options.lease,
+        };
+        let process = register(&store, &queue, &settings).await?;
+        let (process, _) = tokio::sync::watch::channel(process);
+        let workshop = Workshop {
+            store: store.clone(),
+            wardens: WardenKeeper::new(options.warden_command, options.held),
+            http: HttpClient::default(),
+            environment: TaskEnvironment::inherited(),
+            folder: options.folder,
+            kill_grace: options.kill_grace,
+        };
+        let (reporter, outcomes) = Reporter::new();
+        let shared = Arc::new(Shared {
+            slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            roster: Roster::default(),
+            options: settings,
+            store,
+            queue,
+            workshop,
+            reporter,
+            process,
+        });
+        tracing::info!(
+            process.id = shared.process_id().0,
+            queues = shared.options.queues.join(","),
+            concurrency = shared.options.concurrency,
+            "worker is up"
+        );
+        let reporting = tokio::spawn(report::run(Arc::clone(&shared), outcomes));
+        let stop_background = CancellationToken::new();
+        let liveness = tokio::spawn(liveness::run(Arc::clone(&shared), stop_background.clone()));
+        let shipping = tokio::spawn(report::ship_logs(Arc::clone(&shared), stop_background.clone()));
+        intake::run(&shared, &shutdown).await;
+        drain(&shared, drain_timeout).await;
+        shared.reporter.close();
+        let _ = reporting.await;
+        stop_background.cancel();
+        let _ = liveness.await;
+        let _ = shipping.await;
+        if let Err(error) = shared.store.retire_process(shared.store.now(), shared.process_id()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not sign off");
+        }
+        let _ = shared.queue.ring(Bell::Scheduler).await;
+        tracing::info!("worker stopped");
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn process_id(&self) -> ProcessId {
+        *self.process.borrow()
+    }
+}
+
+async fn register(store: &Store, queue: &Queue, settings: &Settings) -> Result<ProcessId, StoreError> {
+    let new = NewProcess {
+        kind: ProcessKind::Worker,
+        slot: settings.slot.clone(),
+        host: settings.host.clone(),
+        pid: std::process::id(),
+        incarnation: settings.incarnation,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        queues: settings.queues.clone(),
+        concurrency: Some(settings.concurrency),
+        lease: settings.lease,
+    };
+    let (process, rescued) = store.register_process(store.now(), &new).await?;
+    if !rescued.is_empty() {
+        tracing::warn!(count = rescued.len(), "took over from a predecessor: its task instances are rerun");
+        let _ = queue.ring(Bell::Scheduler).await;
+    }
+    Ok(process)
+}
+
+/// Lets attempts end by themselves for a while, then stops them.
+async fn drain(shared: &Shared, timeout: Duration) {
+    if let Err(error) = shared.store.drain_process(shared.process_id()).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "could not announce the drain");
+    }
+    let running = shared.roster.count();
+    if running > 0 {
+        tracing::info!(count = running, timeout = ?timeout, "waiting for running attempts");
+    }
+    let all_slots = shared.slots.acquire_many(shared.options.concurrency);
+    tokio::pin!(all_slots);
+    if tokio::time::timeout(timeout, &mut all_slots).await.is_err() {
+        tracing::info!(count = shared.roster.count(), "giving back what still runs");
+        shared.roster.stop_all(Stop::Released);
+        let _ = all_slots.await;
+    }
+}

@@ -1,0 +1,176 @@
+//! Templates in task fields: Jinja with Airflow's names, strict about what is not defined.
+
+mod context;
+mod dates;
+mod shell;
+mod xcom;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+
+pub use context::Scope;
+pub use shell::ShellScript;
+pub use xcom::{Lookups, RETURN_VALUE, XComKey};
+
+/// Steps that one template may take: a loop without end stops here.
+const FUEL: u64 = 5_000_000;
+
+/// A template could not be rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot render the template of `{field}`{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
+pub struct TemplateError {
+    /// The task's field.
+    pub field: String,
+    /// Line within the field's text; 1 is the first.
+    pub line: Option<usize>,
+    /// What is wrong, with a hint where there is one.
+    pub message: String,
+}
+
+/// Renders the fields of one attempt.
+pub struct Renderer {
+    scope: Arc<Scope>,
+}
+
+impl Renderer {
+    /// A renderer with the names of a scope.
+    pub fn new(scope: Arc<Scope>) -> Self {
+        Renderer { scope }
+    }
+
+    /// Renders a field as plain text.
+    ///
+    /// # Errors
+    /// The template is broken, or names something that does not exist.
+    pub fn text(&self, field: &str, source: &str) -> Result<String, TemplateError> {
+        if !is_template(source) {
+            return Ok(source.to_owned());
+        }
+        self.render(environment(), field, source)
+    }
+
+    /// Renders every text inside a JSON value.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`].
+    pub fn json(&self, field: &str, value: &serde_json::Value) -> Result<serde_json::Value, TemplateError> {
+        use serde_json::Value as Json;
+        Ok(match value {
+            Json::String(text) => Json::String(self.text(field, text)?),
+            Json::Array(items) => {
+                Json::Array(items.iter().map(|item| self.json(field, item)).collect::<Result<_, _>>()?)
+            }
+            Json::Object(entries) => Json::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), self.json(field, value)?)))
+                    .collect::<Result<_, TemplateError>>()?,
+            ),
+            other => other.clone(),
+        })
+    }
+
+    /// Renders shell code: no value is spliced into it, each becomes a variable that is quoted for where it stands.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or an expression stands where no value can be passed safely.
+    pub fn shell(&self, field: &str, source: &str) -> Result<ShellScript, TemplateError> {
+        if !is_template(source) {
+            return Ok(ShellScript::constant(source));
+        }
+        let values = Arc::new(Mutex::new(Vec::new()));
+        let marks = shell::Marks::new(rand::random());
+        let mut environment = environment();
+        let collected = Arc::clone(&values);
+        environment.set_formatter(move |out, state, value| {
+            if value.is_undefined() {
+                return minijinja::escape_formatter(out, state, value);
+            }
+            if value.is_safe() {
+                return out.write_str(value.as_str().unwrap_or_default()).map_err(minijinja::Error::from);
+            }
+            let mut values = collected.lock().unwrap_or_else(PoisonError::into_inner);
+            // A value made of other values (a macro, a captured block) is one value.
+            let text = marks.resolve(&value.to_string(), &values);
+            let mark = marks.write(values.len());
+            values.push(text);
+            out.write_str(&mark).map_err(minijinja::Error::from)
+        });
+        let marked = self.render(environment, field, source)?;
+        let values = values.lock().unwrap_or_else(PoisonError::into_inner);
+        shell::quote(&marked, marks, &values).map_err(|(line, message)| TemplateError {
+            field: field.to_owned(),
+            line: Some(line),
+            message,
+        })
+    }
+
+    fn render(&self, environment: Environment<'_>, field: &str, source: &str) -> Result<String, TemplateError> {
+        let template =
+            environment.template_from_named_str(field, source).map_err(|error| syntax_error(field, &error))?;
+        let context = Value::from_dyn_object(Arc::clone(&self.scope));
+        template.render(context).map_err(|error| {
+            let message = match error.kind() {
+                ErrorKind::UndefinedError => self.explain_undefined(&template),
+                ErrorKind::OutOfFuel => "it does not come to an end".to_owned(),
+                _ => describe(&error),
+            };
+            TemplateError { field: field.to_owned(), line: error.line(), message }
+        })
+    }
+
+    /// Names what is missing.
+    fn explain_undefined(&self, template: &minijinja::Template<'_, '_>) -> String {
+        let mut missing: Vec<String> =
+            template.undeclared_variables(true).into_iter().filter(|path| !self.scope.knows(path)).collect();
+        missing.sort();
+        if missing.is_empty() {
+            return "it uses a value that is not defined".to_owned();
+        }
+        let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        format!("{names} {verb} not defined\nhint: {}", self.scope.hint_for(&missing[0]))
+    }
+}
+
+/// Whether a text holds anything to render.
+pub fn is_template(source: &str) -> bool {
+    source.contains("{{") || source.contains("{%") || source.contains("{#")
+}
+
+/// Checks a template's syntax without rendering it.
+///
+/// # Errors
+/// The template is broken.
+pub fn check_syntax(field: &str, source: &str) -> Result<(), TemplateError> {
+    environment().template_from_named_str(field, source).map(drop).map_err(|error| syntax_error(field, &error))
+}
+
+fn syntax_error(field: &str, error: &minijinja::Error) -> TemplateError {
+    TemplateError { field: field.to_owned(), line: error.line(), message: describe(error) }
+}
+
+fn describe(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+fn from_json<T: serde::Serialize + ?Sized>(value: &T) -> Value {
+    Value::from(minijinja::value::Serde(value))
+}
+
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    dates::add_filters(&mut environment);
+    environment
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The names that templates know, as Airflow calls them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flow_model::params::resolve_params;
+use flow_model::{Task, Timestamp};
+use flow_store::WorkOrder;
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+use serde_json::{Map, Value as Json, json};
+
+use super::dates::{DateValue, Macros};
+use super::from_json;
+use super::xcom::{Lookups, Outputs, TaskInstanceValue};
+
+/// Top-level names; also what `hint` lines list.
+const NAMES: [&str; 22] = [
+    "ds",
+    "ds_nodash",
+    "ts",
+    "ts_nodash",
+    "ts_nodash_with_tz",
+    "logical_date",
+    "data_interval_start",
+    "data_interval_end",
+    "run_id",
+    "run_after",
+    "dag",
+    "dag_run",
+    "task",
+    "task_instance",
+    "task_instance_key_str",
+    "ti",
+    "params",
+    "conf",
+    "xcom",
+    "macros",
+    "map_index",
+    "try_number",
+];
+
+/// Everything that the templates of one attempt may name.
+#[derive(Debug)]
+pub struct Scope {
+    order: WorkOrder,
+    params: Map<String, Json>,
+    lookups: Arc<Lookups>,
+}
+
+impl Scope {
+    /// The scope of a claimed task instance.
+    pub fn new(order: WorkOrder, lookups: Arc<Lookups>) -> Self {
+        let dag = &order.graph.dag;
+        // The trigger has checked conf; values that do not fit a newer declaration are still passed on.
+        let mut params = resolve_params(&dag.params, &order.conf).unwrap_or_else(|_| order.conf.clone());
+        params.extend(dag.tasks[order.task_index as usize].params.clone());
+        Scope { order, params, lookups }
+    }
+
+    /// The XComs that have been fetched for this attempt.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    fn task(&self) -> &Task {
+        &self.order.graph.dag.tasks[self.order.task_index as usize]
+    }
+
+    fn name(&self, name: &str) -> Option<Value> {
+        let order = &self.order;
+        let formatted = |format: &str| order.logical_date.map(|at| Value::from(utc(at).strftime(format).to_string()));
+        match name {
+            "ds" => formatted("%Y-%m-%d"),
+            "ds_nodash" => formatted("%Y%m%d"),
+            "ts" => order.logical_date.map(|at| Value::from(at.to_string())),
+            "ts_nodash" => formatted("%Y%m%dT%H%M%S"),
+            "ts_nodash_with_tz" => formatted("%Y%m%dT%H%M%S+0000"),
+            "logical_date" => order.logical_date.map(DateValue::value),
+            "data_interval_start" => order.data_interval.map(|(start, _)| DateValue::value(start)),
+            "data_interval_end" => order.data_interval.map(|(_, end)| DateValue::value(end)),
+            "run_id" => Some(Value::from(&order.run_id)),
+            "run_after" => Some(DateValue::value(order.run_after)),
+            "dag" => Some(self.dag()),
+            "dag_run" => Some(self.dag_run()),
+            "task" => Some(self.task_value()),
+            "task_instance" | "ti" => Some(self.task_instance()),
+            "task_instance_key_str" => Some(Value::from(format!(
+                "{}__{}__{}",
+                order.graph.dag.dag_id,
+                self.task().task_id,
+                order.logical_date.map_or_else(|| order.run_id.clone(), |at| utc(at).strftime("%Y%m%d").to_string())
+            ))),
+            "params" => Some(from_json(&self.params)),
+            "conf" => Some(from_json(&order.conf)),
+            "xcom" => Some(Value::from_object(Outputs(Arc::clone(&self.lookups)))),
+            "macros" => Some(Value::from_object(Macros)),
+            "map_index" => Some(Value::from(order.map_index)),
+            "try_number" => Some(Value::from(order.try_number)),
+            _ => None,
+        }
+    }
+
+    fn dag(&self) -> Value {
+        let dag = &self.order.graph.dag;
+        from_json(&json!({
+            "dag_id": dag.dag_id, "display_name": dag.display_name, "description": dag.description,
+            "owner": dag.owner, "tags": dag.tags,
+        }))
+    }
+
+    fn dag_run(&self) -> Value {
+        let order = &self.order;
+        let mut fields: HashMap<&'static str, Value> = [
+            ("run_id", Value::from(&order.run_id)),
+            ("dag_id", Value::from(&order.graph.dag.dag_id)),
+            ("run_type", Value::from(order.run_type.as_str())),
+            ("conf", from_json(&order.conf)),
+            ("run_after", DateValue::value(order.run_after)),
+        ]
+        .into();
+        fields.extend(order.logical_date.map(|at| ("logical_date", DateValue::value(at))));
+        fields.extend(order.run_started_at.map(|at| ("start_date", DateValue::value(at))));
+        if let Some((start, end)) = order.data_interval {
+            fields.insert("data_interval_start", DateValue::value(start));
+            fields.insert("data_interval_end", DateValue::value(end));
+        }
+        Value::from_pairs(fields)
+    }
+
+    fn task_value(&self) -> Value {
+        let task = self.task();
+        from_json(&json!({
+            "task_id": task.task_id, "owner": task.owner, "retries": task.retry.retries, "pool": task.pool,
+            "queue": task.queue, "operator": task.operator.name(), "upstream_task_ids": task.depends_on,
+        }))
+    }
+
+    fn task_instance(&self) -> Value {
+        let order = &self.order;
+        let fields = [
+            ("task_id", Value::from(&self.task().task_id)),
+            ("dag_id", Value::from(&order.graph.dag.dag_id)),
+            ("run_id", Value::from(&order.run_id)),
+            ("try_number", Value::from(order.try_number)),
+            ("max_tries", Value::from(order.max_tries)),
+            ("map_index", Value::from(order.map_index)),
+        ]
+        .into();
+        Value::from_object(TaskInstanceValue { fields, lookups: Arc::clone(&self.lookups) })
+    }
+
+    /// Whether a dotted path leads to a value.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        let mut parts = path.split('.');
+        let mut value = parts.next().and_then(|name| self.name(name));
+        for part in parts {
+            value = value
+                .and_then(|value| value.get_attr(part).ok())
+                // Methods are called, not looked up.
+                .filter(|value| !value.is_undefined() || ["xcom_pull", "strftime", "ds_add"].contains(&part));
+        }
+        value.is_some()
+    }
+
+    /// What to do about a path that leads nowhere.
+    pub(super) fn hint_for(&self, path: &str) -> String {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let listed = |names: Vec<&String>| {
+            if names.is_empty() {
+                return "none".to_owned();
+            }
+            names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        match first {
+            "ds"
+            | "ds_nodash"
+            | "ts"
+            | "ts_nodash"
+            | "ts_nodash_with_tz"
+            | "logical_date"
+            | "data_interval_start"
+            | "data_interval_end" => {
+                format!("this run has no logical date; use `run_after`, or trigger it with one (`{first}` needs it)")
+            }
+            "params" => format!("this run's params are {}", listed(self.params.keys().collect())),
+            "conf" => format!("this run's conf has {}", listed(self.order.conf.keys().collect())),
+            "xcom" => {
+                format!(
+                    "task `{rest}` left no output in this run: does it exist, come before this one, and print a line?"
+                )
+            }
+            _ if NAMES.contains(&first) => format!("`{first}` has no such field"),
+            _ => format!("templates know {}", NAMES.map(|name| format!("`{name}`")).join(", ")),
+        }
+    }
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.name(key.as_str()?)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&NAMES)
+    }
+}
+
+fn utc(at: Timestamp) -> jiff::Zoned {
+    at.to_jiff().to_zoned(jiff::tz::TimeZone::UTC)
+}

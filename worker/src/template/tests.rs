@@ -1,0 +1,169 @@
+use std::process::Command;
+
+use flow_model::graph::DagGraph;
+use flow_model::state::RunType;
+use flow_model::{ClaimId, DagRunKey, DagVersionKey, Epoch, TaskInstanceKey, Timestamp};
+use flow_store::WorkOrder;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn scope(conf: serde_json::Value) -> Arc<Scope> {
+    scope_at(conf, Some("2026-03-05T06:30:00Z"))
+}
+
+fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<Scope> {
+    let dag = serde_json::from_value(json!({
+        "dag_id": "sales", "owner": "ann", "tags": [], "schedule": "none", "catchup": "latest",
+        "max_active_runs": 1, "max_active_tasks": 1, "tasks": [{
+            "task_id": "load", "owner": "ann", "depends_on": [], "trigger_rule": "all_success", "retries": 0,
+            "retry_delay": "1s", "retry_backoff_factor": 1.0, "max_retry_delay": "1s", "retry_jitter": 0.0,
+            "pool": "p", "pool_slots": 1, "priority_weight": 1, "weight_rule": "absolute", "queue": "default",
+            "depends_on_past": false, "wait_for_downstream": false, "at_most_once": false, "overlap": "allow",
+            "output": "none", "operator": { "noop": {} },
+        }],
+    }))
+    .unwrap();
+    let at = logical_date.map(|text| text.parse::<Timestamp>().unwrap());
+    let serde_json::Value::Object(conf) = conf else { panic!("conf must be an object") };
+    let order = WorkOrder {
+        task_instance: TaskInstanceKey(1),
+        epoch: Epoch(1),
+        claim: ClaimId(1),
+        run: DagRunKey(1),
+        run_id: "manual__1".to_owned(),
+        run_type: RunType::Manual,
+        graph: Arc::new(DagGraph::new(DagVersionKey(1), dag)),
+        task_index: 0,
+        map_index: -1,
+        try_number: 2,
+        max_tries: 3,
+        logical_date: at,
+        data_interval: at.map(|at| (at, at)),
+        run_after: "2026-03-05T06:31:00Z".parse().unwrap(),
+        run_started_at: at,
+        conf,
+    };
+    Arc::new(Scope::new(order, Arc::new(Lookups::default())))
+}
+
+fn text(source: &str) -> String {
+    Renderer::new(scope(json!({"n": 5}))).text("command", source).unwrap()
+}
+
+fn refusal(source: &str) -> String {
+    Renderer::new(scope(json!({"n": 5, "bad": "a[$(id)]"}))).shell("bash", source).unwrap_err().to_string()
+}
+
+/// What bash makes of a template with `{{ conf.v }}` in it.
+fn run_bash(source: &str, value: &str) -> String {
+    let script = Renderer::new(scope(json!({ "v": value }))).shell("bash", source).unwrap();
+    let output = Command::new("bash").arg("-c").arg(&script.code).envs(script.variables).output().unwrap();
+    assert!(output.status.success(), "{}: {}", script.code, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn airflows_names_are_there() {
+    for (source, expected) in [
+        ("{{ ds }} {{ ds_nodash }}", "2026-03-05 20260305"),
+        ("{{ ts }} {{ ts_nodash }}", "2026-03-05T06:30:00+00:00 20260305T063000"),
+        ("{{ logical_date }}", "2026-03-05 06:30:00+00:00"),
+        ("{{ logical_date.add(days=-1) | ds }}", "2026-03-04"),
+        ("{{ logical_date.strftime('%d.%m.%Y') }} {{ logical_date.year }}", "05.03.2026 2026"),
+        ("{{ logical_date.in_timezone('Europe/Stockholm') }}", "2026-03-05 07:30:00+01:00"),
+        ("{{ macros.ds_add(ds, -5) }} {{ macros.ds_format(ds, '%Y-%m-%d', '%d/%m') }}", "2026-02-28 05/03"),
+        ("{{ dag.dag_id }}.{{ task.task_id }} {{ ti.try_number }} {{ run_id }}", "sales.load 2 manual__1"),
+        ("{{ dag_run.conf['n'] + 1 }} {{ params.n }} {{ conf.n }}", "6 5 5"),
+        ("{% for i in range(3) %}{{ i }},{% endfor %}", "0,1,2,"),
+    ] {
+        assert_eq!(text(source), expected, "{source}");
+    }
+}
+
+#[test]
+fn an_undefined_name_is_told_with_its_line() {
+    let error = Renderer::new(scope(json!({}))).text("command", "echo\necho {{ dss }}").unwrap_err();
+    assert_eq!(error.line, Some(2));
+    assert!(error.to_string().contains("`dss` is not defined"), "{error}");
+    let error = Renderer::new(scope(json!({"a": 1}))).text("command", "{{ params.b }}").unwrap_err();
+    assert!(error.to_string().contains("`params.b` is not defined") && error.to_string().contains("`a`"), "{error}");
+    let error = Renderer::new(scope_at(json!({}), None)).text("command", "{{ ds }}").unwrap_err();
+    assert!(error.to_string().contains("no logical date"), "{error}");
+}
+
+#[test]
+fn a_wanted_xcom_is_noted_and_used_once_it_is_known() {
+    let scope = scope(json!({}));
+    let renderer = Renderer::new(Arc::clone(&scope));
+    assert!(renderer.text("command", "{{ xcom.list.size }}").is_err());
+    let wanted = scope.lookups().take_wanted();
+    assert_eq!(wanted, [XComKey { task_id: "list".to_owned(), key: "return_value".to_owned() }]);
+    scope.lookups().learn(wanted[0].clone(), Some(json!({"size": 4})));
+    assert_eq!(renderer.text("command", "{{ xcom.list.size }}").unwrap(), "4");
+    scope.lookups().learn(XComKey { task_id: "b".to_owned(), key: "k".to_owned() }, None);
+    let pulled = renderer.text("command", "{{ ti.xcom_pull(task_ids='b', key='k', default=7) }}").unwrap();
+    assert_eq!(pulled, "7");
+}
+
+#[test]
+fn an_endless_template_ends() {
+    let error = Renderer::new(scope(json!({})))
+        .text("c", "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}");
+    assert!(error.unwrap_err().message.contains("come to an end"));
+}
+
+#[test]
+fn places_where_no_value_is_safe_are_refused() {
+    assert!(refusal("echo `ls {{ conf.n }}`").contains("backticks"));
+    assert!(refusal("echo $(( {{ conf.bad }} + 1 ))").contains("arithmetic"));
+    assert!(refusal("x=(1 2)\necho ${x[{{ conf.bad }}]}").contains("line 2"));
+    assert!(refusal("echo \\{{ conf.n }}").contains("backslash"));
+    assert_eq!(run_bash("echo $(( {{ conf.v }} + 1 ))", "41"), "42\n");
+}
+
+#[test]
+fn a_raw_splice_has_to_be_asked_for() {
+    assert_eq!(run_bash("{{ conf.v | safe }}", "echo a; echo b"), "a\nb\n");
+    assert_eq!(run_bash("echo {{ conf.v }}", "a; echo b"), "a; echo b\n");
+}
+
+/// Every place in which a value can stand, with what comes before and after it in the output.
+const PLACES: [(&str, &str, &str); 16] = [
+    ("printf %s {{ conf.v }}", "", ""),
+    ("printf %s \"a {{ conf.v }} b\"", "a ", " b"),
+    ("printf %s 'a {{ conf.v }} b'", "a ", " b"),
+    ("printf %s $'a\\t{{ conf.v }}'", "a\t", ""),
+    ("printf %s pre{{ conf.v }}post", "pre", "post"),
+    ("x={{ conf.v }}; printf %s \"$x\"", "", ""),
+    ("printf %s \"$(printf %s {{ conf.v }}; printf .)\"", "", "."),
+    ("printf %s \"$(printf %s \"{{ conf.v }}\"; printf .)\"", "", "."),
+    ("printf %s \"${unset_variable:-{{ conf.v }}}\"", "", ""),
+    ("# it's a {{ conf.v }} \"comment\nprintf %s {{ conf.v }}", "", ""),
+    ("cat <<EOF\n'{{ conf.v }}'\nEOF\nprintf %s x", "'", "'\nx"),
+    ("cat <<'EOF'; printf %s {{ conf.v }}\nit's \"\nEOF", "it's \"\n", ""),
+    ("if [ {{ conf.v }} = x ]; then :; fi; printf %s {{ conf.v }}", "", ""),
+    ("for f in {{ conf.v }}; do printf %s \"$f\"; done", "", ""),
+    ("f() { printf %s \"$1\"; }; f {{ conf.v }}", "", ""),
+    ("case x in (x) printf %s {{ conf.v }};; esac", "", ""),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_command_sees_exactly_the_value(value in "[ -~\n\t'\"`$\\\\(){}\\[\\]*?!#~éß√]{0,24}") {
+        for (source, before, after) in PLACES {
+            prop_assert_eq!(run_bash(source, &value), format!("{before}{value}{after}"), "{}", source);
+        }
+    }
+
+    #[test]
+    fn reading_any_code_ends(code in "[ -~\n]{0,60}", value in "[ -~]{0,8}") {
+        let marks = shell::Marks::new(7);
+        let marked = format!("{code}{}{code}", marks.write(0));
+        if let Ok(script) = shell::quote(&marked, marks, std::slice::from_ref(&value)) {
+            prop_assert_eq!(script.shown, format!("{code}{value}{code}"));
+        }
+    }
+}
