@@ -31,7 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let load = || config::load(cli.global.config.as_deref(), overrides);
     let form = cli.global.output;
     let exit = match cli.command {
-        Command::Standalone(_) => return roles::standalone(load()?).await,
+        Command::Standalone(_) => return Box::pin(roles::standalone(load()?)).await,
         Command::Scheduler(_) => return roles::scheduler(load()?).await,
         Command::Worker(_) => return roles::worker(load()?).await,
         Command::Triggerer(_) => return roles::triggerer(load()?).await,

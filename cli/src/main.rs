@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::Error::new(error).context("cannot start the async runtime")),
     };
     match runtime.block_on(commands::run(cli)) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(error) => failure::report(&error),
     }
 }

@@ -104,7 +104,7 @@ impl Queue {
     pub fn reader(&self, queues: &[String], consumer: &str) -> Reader {
         match self {
             Queue::InProcess(queue) => Reader::InProcess(queue.reader(queues)),
-            Queue::Redis(queue) => Reader::Redis(queue.reader(queues, consumer)),
+            Queue::Redis(queue) => Reader::Redis(Box::new(queue.reader(queues, consumer))),
         }
     }
 
@@ -191,7 +191,7 @@ pub enum Reader {
     /// Within this process.
     InProcess(in_process::InProcessReader),
     /// On Redis Streams.
-    Redis(redis::RedisReader),
+    Redis(Box<redis::RedisReader>),
 }
 
 impl Reader {

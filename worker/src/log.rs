@@ -80,9 +80,9 @@ impl AttemptLog {
         for line in text.lines() {
             state.totals.lines += 1;
             if state.tail.is_empty() {
-                state.push(at, Stream::System, line)
+                state.push(at, Stream::System, line);
             } else {
-                state.keep(at, Stream::System, line)
+                state.keep(at, Stream::System, line);
             }
         }
     }

@@ -39,7 +39,7 @@ pub async fn run(settings: &Settings, form: Form) -> anyhow::Result<Exit> {
             match &finding.result {
                 Ok(said) => anstream::println!("ok    {:<12} {said}", finding.what),
                 Err((said, hint)) => {
-                    anstream::println!("FAIL  {:<12} {said}\n      {:<12} hint: {hint}", finding.what, "")
+                    anstream::println!("FAIL  {:<12} {said}\n      {:<12} hint: {hint}", finding.what, "");
                 }
             }
         }
