@@ -1,10 +1,14 @@
 //! From text to a DAG.
 
+use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flow_model::Dag;
 
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::identity::Seen;
+use crate::semantic::Files;
 use crate::{schema, semantic, tree, walk};
 
 /// A file larger than this is not read: no DAG that a person wrote is.
@@ -21,6 +25,10 @@ pub struct CheckedFile {
     pub dag_id: String,
     /// The DAG, or every mistake.
     pub result: Result<ParsedDag, Vec<Diagnostic>>,
+    /// Where the file says its id; its beginning if it says none.
+    pub(crate) dag_id_span: Range<usize>,
+    /// The files that the result depends on.
+    pub(crate) seen: Vec<Seen>,
 }
 
 /// A DAG and what was found on the way.
@@ -39,19 +47,26 @@ pub struct ParsedDag {
 pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFile {
     let mut problems = Problems::default();
     let root = tree::parse(source, &mut problems);
-    let dag_id = root.get("dag_id").and_then(tree::Node::text).map_or_else(|| stem(name), str::to_owned);
+    let written_id = root.get("dag_id").filter(|node| node.text().is_some());
+    let dag_id = written_id.and_then(tree::Node::text).map_or_else(|| stem(name), str::to_owned);
+    let dag_id_span = written_id.map_or(0..0, |node| node.span.clone());
     // What a broken file seems to say is not worth complaining about.
     let mut parsed = None;
     let mut warnings = Problems::default();
+    let mut files = Files::new(Place { name, folder });
     if problems.is_empty() {
         walk::check(&root, schema::whole(), "the file", &mut problems);
-        parsed = semantic::read(&root, &dag_id, &Place { name, folder }, &mut problems, &mut warnings);
+        parsed = semantic::read(&root, &dag_id, &mut files, &mut problems, &mut warnings);
+        if parsed.is_none() && problems.is_empty() {
+            problems.add(0..0, "this file cannot be read").hint("please report this, with the file");
+        }
     }
+    let (contents, seen) = files.finish();
     let result = match parsed {
-        Some(parsed) if problems.is_empty() => Ok(ParsedDag { warnings: warnings.finish(source), ..parsed }),
+        Some(dag) if problems.is_empty() => Ok(ParsedDag { dag, files: contents, warnings: warnings.finish(source) }),
         _ => Err(problems.finish(source)),
     };
-    CheckedFile { path: name.to_owned(), source: source.to_owned(), dag_id, result }
+    CheckedFile { path: name.to_owned(), source: source.to_owned(), dag_id, result, dag_id_span, seen }
 }
 
 /// Where a file stands.
@@ -70,30 +85,62 @@ impl Place<'_> {
 /// Reads and checks a file. Files that cannot be read, are too large or are not text become mistakes like any other.
 pub fn check_file(folder: &Path, relative: &Path) -> CheckedFile {
     let name = relative.to_string_lossy().replace('\\', "/");
-    let refused = |message: String, hint: &str| {
-        let mut problems = Problems::default();
-        problems.add(0..0, message).hint(hint);
-        CheckedFile { dag_id: stem(&name), path: name.clone(), source: String::new(), result: Err(problems.finish("")) }
-    };
     let path = folder.join(relative);
-    match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-            let message = format!("the file has {} bytes, and a DAG file may have {FILE_BYTES_MAX}", metadata.len());
-            return refused(message, "keep data out of DAG files: tasks can read it from files or databases");
-        }
-        Ok(_) => {}
-        Err(error) => return refused(format!("cannot read the file: {error}"), "check its permissions"),
-    }
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) => return refused(format!("cannot read the file: {error}"), "check its permissions"),
+    let seen = Seen::now(&path);
+    let mut file = match read_text(&path) {
+        Ok(source) => check_text(&name, &source, Some(folder)),
+        Err((message, hint)) => refused(name, message, hint),
     };
+    file.seen.push(seen);
+    file
+}
+
+fn refused(path: String, message: String, hint: &str) -> CheckedFile {
+    let mut problems = Problems::default();
+    problems.add(0..0, message).hint(hint);
+    CheckedFile {
+        dag_id: stem(&path),
+        path,
+        source: String::new(),
+        result: Err(problems.finish("")),
+        dag_id_span: 0..0,
+        seen: Vec::new(),
+    }
+}
+
+/// The text of a file; or what is wrong with it, and what to do.
+fn read_text(path: &Path) -> Result<String, (String, &'static str)> {
+    let unreadable = |error: std::io::Error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "give the user that Flow runs as the right to read it",
+            std::io::ErrorKind::NotFound => "is it a link to a file that is gone?",
+            _ => "check it with `ls -l`",
+        };
+        (format!("cannot read the file: {error}"), hint)
+    };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    // Reading from a pipe could wait for ever.
+    if !metadata.is_file() {
+        return Err(("this is not a file".to_owned(), "only files and folders belong into the DAG folder"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let size = metadata.len().max(FILE_BYTES_MAX + 1);
+        let message = format!("the file has {size} bytes, and a DAG file may have {FILE_BYTES_MAX}");
+        return Err((message, "keep data out of DAG files: tasks can read it from files or databases"));
+    }
     match String::from_utf8(bytes) {
-        Ok(source) if !source.contains('\0') => check_text(&name, &source, Some(folder)),
-        Ok(_) => refused("the file holds NUL bytes: it is not text".to_owned(), "DAG files are TOML in UTF-8"),
+        Ok(source) if source.contains('\0') => {
+            Err(("the file holds NUL bytes: it is not text".to_owned(), "DAG files are TOML in UTF-8"))
+        }
+        Ok(source) => Ok(source),
         Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            refused(format!("the file is not UTF-8 text (byte {at})"), "save it as UTF-8")
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            Err((format!("line {line} of the file is not UTF-8 text"), "save it as UTF-8"))
         }
     }
 }

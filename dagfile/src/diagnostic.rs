@@ -51,6 +51,12 @@ impl Problems {
     }
 }
 
+impl From<Vec<Diagnostic>> for Problems {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        Problems(diagnostics)
+    }
+}
+
 impl Diagnostic {
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = Some(label.into());

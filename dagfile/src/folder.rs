@@ -1,14 +1,12 @@
 //! The DAG folder: what has changed since the last look.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::check::{CheckedFile, check_file};
 use crate::diagnostic::Problems;
-
-/// Folders within folders are followed this deep.
-const DEPTH_MAX: usize = 16;
+use crate::find::find;
+use crate::identity::Seen;
 
 /// A DAG folder and what is known of it.
 #[derive(Debug)]
@@ -31,18 +29,10 @@ pub struct Scan {
 #[derive(Debug)]
 struct Known {
     dag_id: String,
-    /// The file and its scripts, as they were when they were read.
-    seen: Vec<(PathBuf, Option<Identity>)>,
+    /// The file and its scripts, as they were before they were read.
+    seen: Vec<Seen>,
     /// The path of the file that has the same id and comes first.
     duplicate_of: Option<String>,
-}
-
-/// What changes when a file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    modified: (i64, i64),
-    size: u64,
-    inode: u64,
 }
 
 impl Folder {
@@ -62,9 +52,13 @@ impl Folder {
     /// # Errors
     /// The folder itself cannot be read. What cannot be read inside it becomes a diagnostic of that file.
     pub fn scan(&mut self) -> std::io::Result<Scan> {
-        let mut present = Vec::new();
-        collect(&self.path, Path::new(""), DEPTH_MAX, &mut present)?;
+        let mut found = find(&self.path)?;
+        // What stands in a folder that cannot be read just now has not gone: it is read again, and says why it fails.
+        let hidden = |path: &&String| found.unreadable.iter().any(|folder| Path::new(path).starts_with(folder));
+        found.files.extend(self.known.keys().filter(hidden).cloned().collect::<Vec<_>>());
+        let mut present = found.files;
         present.sort();
+        present.dedup();
         let mut scan = Scan { total: present.len(), ..Scan::default() };
         scan.removed = self.known.keys().filter(|known| present.binary_search(*known).is_err()).cloned().collect();
         for gone in &scan.removed {
@@ -81,21 +75,11 @@ impl Folder {
     }
 
     fn is_unchanged(&self, path: &str) -> bool {
-        self.known.get(path).is_some_and(|known| known.seen.iter().all(|(file, seen)| identity(file) == *seen))
+        self.known.get(path).is_some_and(|known| known.seen.iter().all(Seen::is_current))
     }
 
     fn remember(&mut self, file: &CheckedFile) {
-        let path = self.path.join(&file.path);
-        let parent = path.parent().map(Path::to_owned).unwrap_or_default();
-        let mut seen = vec![(path.clone(), identity(&path))];
-        if let Ok(parsed) = &file.result {
-            seen.extend(parsed.dag.files.keys().map(|script| {
-                let script = parent.join(script);
-                let identity = identity(&script);
-                (script, identity)
-            }));
-        }
-        let known = Known { dag_id: file.dag_id.clone(), seen, duplicate_of: None };
+        let known = Known { dag_id: file.dag_id.clone(), seen: file.seen.clone(), duplicate_of: None };
         self.known.insert(file.path.clone(), known);
     }
 
@@ -122,40 +106,16 @@ impl Folder {
             let Some(holder) = self.known.get(&file.path).and_then(|known| known.duplicate_of.clone()) else {
                 continue;
             };
-            let mut problems = Problems::default();
+            let mut problems = match std::mem::replace(&mut file.result, Err(Vec::new())) {
+                Ok(_) => Problems::default(),
+                Err(diagnostics) => Problems::from(diagnostics),
+            };
             problems
-                .add(0..0, format!("the DAG `{}` is already defined in `{holder}`", file.dag_id))
+                .add(file.dag_id_span.clone(), format!("the DAG `{}` is already defined in `{holder}`", file.dag_id))
                 .hint("give one of them another `dag_id`, or rename the file");
             file.result = Err(problems.finish(&file.source));
         }
     }
-}
-
-fn identity(path: &Path) -> Option<Identity> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Identity { modified: (metadata.mtime(), metadata.mtime_nsec()), size: metadata.len(), inode: metadata.ino() })
-}
-
-/// Paths of the DAG files below a folder, relative to the root.
-fn collect(root: &Path, relative: &Path, depth: usize, found: &mut Vec<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(root.join(relative))? {
-        let Ok(entry) = entry else { continue };
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if name.starts_with(['.', '_']) {
-            continue;
-        }
-        let path = relative.join(name);
-        let is_folder =
-            entry.file_type().is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()));
-        if is_folder && depth > 0 {
-            // A folder inside that cannot be read hides only itself.
-            let _ = collect(root, &path, depth - 1, found);
-        } else if !is_folder && name.ends_with(".toml") {
-            found.push(path.to_string_lossy().into_owned());
-        }
-    }
-    Ok(())
 }
 
 /// Checks files on all cores.

@@ -7,7 +7,9 @@
 
 mod check;
 mod diagnostic;
+mod find;
 mod folder;
+mod identity;
 mod render;
 mod schema;
 mod semantic;

@@ -6,25 +6,28 @@ mod params;
 mod schedule;
 mod tasks;
 
+use std::ops::Range;
+
 use flow_model::Dag;
 use flow_model::dag::Catchup;
 
-use crate::check::{ParsedDag, Place};
 use crate::diagnostic::Problems;
 use crate::spec::DagSettings;
 use crate::suggest::listed;
 use crate::tree::{Kind, Node};
 
+pub(crate) use files::Files;
+
 /// Reads the DAG from a tree. What the walk has complained about already is passed over.
 pub(crate) fn read(
     root: &Node,
     dag_id: &str,
-    place: &Place<'_>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
     warnings: &mut Problems,
-) -> Option<ParsedDag> {
+) -> Option<Dag> {
     let has_shape = problems.is_empty();
-    check_id(root.get("dag_id"), dag_id, "dag_id", problems);
+    check_dag_id(root.get("dag_id"), dag_id, problems);
     let zone = schedule::zone(root.get("timezone"), "UTC", problems);
     let schedule = schedule::read(root.get("schedule"), &zone, problems);
     let start_date = schedule::date(root.get("start_date"), &zone, problems);
@@ -37,8 +40,7 @@ pub(crate) fn read(
     }
     let params = params::read(root.get("params"), problems);
     graph::check(root.get("tasks"), problems);
-    let mut files = files::Files::new(place);
-    let tasks = tasks::read(root, &mut files, has_shape, problems);
+    let tasks = tasks::read(root, files, has_shape, problems);
     if !has_shape {
         return None;
     }
@@ -56,8 +58,7 @@ pub(crate) fn read(
     let tasks = graph::order(tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect());
     let schedule = schedule?;
     schedule::warn(root, &schedule, start_date, end_date, warnings);
-    let (hashes, contents) = files.finish();
-    let dag = Dag {
+    Some(Dag {
         dag_id: dag_id.to_owned(),
         display_name: settings.display_name,
         description: settings.description,
@@ -73,10 +74,9 @@ pub(crate) fn read(
         dagrun_timeout: settings.dagrun_timeout.map(|timeout| timeout.0),
         is_paused_upon_creation: settings.is_paused_upon_creation,
         params,
-        files: hashes,
+        files: files.hashes(),
         tasks,
-    };
-    Some(ParsedDag { dag, files: contents, warnings: Vec::new() })
+    })
 }
 
 fn catchup(written: Option<&serde_json::Value>) -> Catchup {
@@ -88,16 +88,31 @@ fn catchup(written: Option<&serde_json::Value>) -> Catchup {
     }
 }
 
-/// Ids become parts of URLs, file names and metrics.
-fn check_id(node: Option<&Node>, id: &str, what: &str, problems: &mut Problems) {
-    let is_usable = !id.is_empty()
-        && id.len() <= 250
-        && id.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character));
-    if is_usable || node.is_some_and(|node| !matches!(node.kind, Kind::Text(_))) {
-        return;
+fn check_dag_id(written: Option<&Node>, id: &str, problems: &mut Problems) {
+    match written {
+        Some(node) if matches!(node.kind, Kind::Text(_)) => check_id(&node.span, id, "dag_id", problems),
+        Some(_) => {}
+        None if is_usable_id(id) => {}
+        None => {
+            problems.add(0..0, format!("the file's name gives the dag_id `{id}`, which is not usable")).hint(format!(
+                "set `dag_id`, or rename the file: ids have 1 to 250 letters (a-z, A-Z), digits, {}",
+                listed(["_", ".", "-"])
+            ));
+        }
     }
-    let span = node.map_or(0..0, |node| node.span.clone());
-    problems
-        .add(span, format!("`{id}` is not usable as a {what}"))
-        .hint(format!("ids have 1 to 250 letters, digits and {}", listed(["_", ".", "-"])));
+}
+
+/// Ids become parts of URLs, file names and metrics.
+fn is_usable_id(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= 250
+        && id.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
+}
+
+fn check_id(span: &Range<usize>, id: &str, what: &str, problems: &mut Problems) {
+    if !is_usable_id(id) {
+        problems
+            .add(span.clone(), format!("`{id}` is not usable as a {what}"))
+            .hint(format!("ids have 1 to 250 letters (a-z, A-Z), digits, {}", listed(["_", ".", "-"])));
+    }
 }

@@ -109,6 +109,9 @@ pub(crate) struct TaskSettings {
     pub params: Option<BTreeMap<String, Value>>,
 }
 
+/// A hundred years: whatever is longer is a mistake, and would lead beyond what calendars can tell.
+const DURATION_SECONDS_MAX: u64 = 100 * 366 * 86_400;
+
 /// A duration: text with units, or a number of seconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DurationSpec(pub Duration);
@@ -133,7 +136,7 @@ impl JsonSchema for DurationSpec {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [
             { "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] },
-            { "type": "number", "minimum": 0 },
+            { "type": "number", "minimum": 0, "maximum": DURATION_SECONDS_MAX },
         ]})
     }
 }
@@ -163,7 +166,7 @@ fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "cron": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] },
             "timezone": { "type": "string" },
-            "every": { "anyOf": [{ "type": "string", "format": "flow-duration" }, { "type": "number", "minimum": 1 }] },
+            "every": { "anyOf": [{ "type": "string", "format": "flow-duration" }, { "type": "number", "minimum": 1, "maximum": DURATION_SECONDS_MAX }] },
             "at": { "anyOf": [
                 { "type": "string", "format": "flow-date" },
                 { "type": "array", "items": { "type": "string", "format": "flow-date" }, "minItems": 1 },

@@ -40,17 +40,38 @@ pub(crate) fn parse(source: &str, problems: &mut Problems) -> Node {
     let (table, errors) = DeTable::parse_recoverable(source);
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        problems.add(span, format!("this is not TOML: {}", error.message().trim().replace('\n', "; ")));
+        let message = error.message().trim().replace('\n', "; ");
+        let hint = syntax_hint(&message);
+        problems.add(span, format!("this is not TOML: {message}")).hint(hint);
     }
     let span = table.span();
     let entries = entries(table.get_ref(), problems);
     Node { span, kind: Kind::Table(entries) }
 }
 
+/// What to do about an error that the TOML parser describes.
+fn syntax_hint(message: &str) -> &'static str {
+    const HINTS: [(&str, &str); 8] = [
+        ("duplicate key", "this table has the key already: keep one of them"),
+        ("unclosed table", "close the table's name, as in `[tasks.load]`"),
+        ("unclosed array", "close the list with `]`"),
+        ("unclosed inline table", "close the table with `}`"),
+        ("basic string", "close the text with the quotes that it begins with; `\"` within it is written `\\\"`"),
+        ("literal string", "put text into quotes, and write one `key = value` per line"),
+        ("keys cannot be empty", "a line is `key = value`, `[table]` or `# comment`"),
+        ("key with no value", "a line is `key = value`, `[table]` or `# comment`"),
+    ];
+    let known = HINTS.iter().find(|(part, _)| message.contains(part));
+    known.map_or("docs/dag-file.md shows how DAG files are written; https://toml.io has TOML's rules", |(_, hint)| hint)
+}
+
 fn entries(table: &DeTable<'_>, problems: &mut Problems) -> Vec<Entry> {
     let mut entries: Vec<Entry> = table
         .iter()
-        .map(|(key, value)| Entry { key: key.get_ref().to_string(), key_span: key.span(), node: node(value, problems) })
+        .map(|(key, value)| {
+            refuse_nul(key.get_ref(), &key.span(), problems);
+            Entry { key: key.get_ref().to_string(), key_span: key.span(), node: node(value, problems) }
+        })
         .collect();
     // As written, so that mistakes are found in order.
     entries.sort_by_key(|entry| entry.key_span.start);
@@ -60,7 +81,10 @@ fn entries(table: &DeTable<'_>, problems: &mut Problems) -> Vec<Entry> {
 fn node(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
     let span = value.span();
     let kind = match value.get_ref() {
-        DeValue::String(text) => Kind::Text(text.to_string()),
+        DeValue::String(text) => {
+            refuse_nul(text, &span, problems);
+            Kind::Text(text.to_string())
+        }
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(integer) => Kind::Integer(integer),
             Err(_) => {
@@ -68,13 +92,26 @@ fn node(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
                 Kind::Integer(0)
             }
         },
-        DeValue::Float(float) => Kind::Float(float.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Float(float) => {
+            let number = float.as_str().parse().unwrap_or(f64::NAN);
+            if !number.is_finite() {
+                problems.add(span.clone(), "this is not a finite number").hint("write a number such as `1.5`");
+            }
+            Kind::Float(number)
+        }
         DeValue::Boolean(value) => Kind::Bool(*value),
         DeValue::Datetime(date) => Kind::Date(*date),
         DeValue::Array(items) => Kind::List(items.iter().map(|item| node(item, problems)).collect()),
         DeValue::Table(table) => Kind::Table(entries(table, problems)),
     };
     Node { span, kind }
+}
+
+/// Neither databases nor the environment of a process can hold NUL.
+fn refuse_nul(text: &str, span: &Range<usize>, problems: &mut Problems) {
+    if text.contains('\0') {
+        problems.add(span.clone(), "this text holds a NUL character").hint("take `\\u0000` out");
+    }
 }
 
 impl Node {
@@ -137,7 +174,7 @@ impl Node {
         match self.kind {
             Kind::Text(_) => "text",
             Kind::Integer(_) => "a whole number",
-            Kind::Float(_) => "a number",
+            Kind::Float(_) => "a decimal number",
             Kind::Bool(_) => "true or false",
             Kind::Date(_) => "a date",
             Kind::List(_) => "a list",

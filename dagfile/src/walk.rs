@@ -4,11 +4,19 @@ use flow_model::time::duration_text;
 use serde_json::Value;
 
 use crate::diagnostic::Problems;
+use crate::schema::OPERATORS;
 use crate::suggest::{listed, nearest};
 use crate::tree::{Kind, Node};
 
+/// What to do about a file without tasks.
+pub(crate) const NO_TASKS: &str = "add one: a table `[tasks.<id>]` with an operator, such as `bash = \"echo hello\"`";
+
+const A_DATE: &str = "a date";
+const A_DURATION: &str = "a duration such as \"30s\"";
+
 /// Names from elsewhere, and what they are called here.
-const KNOWN_ELSEWHERE: [(&str, &str); 16] = [
+const KNOWN_ELSEWHERE: [(&str, &str); 17] = [
+    ("retry", "retries"),
     ("dag_display_name", "display_name"),
     ("schedule_interval", "schedule"),
     ("timetable", "schedule"),
@@ -40,7 +48,7 @@ pub(crate) fn check(node: &Node, schema: &Value, what: &str, problems: &mut Prob
         Kind::Table(_) => check_table(node, schema, what, problems),
         Kind::List(items) => {
             if items.is_empty() && schema["minItems"].as_u64().is_some_and(|min| min > 0) {
-                problems.add(node.span.clone(), format!("`{what}` is empty"));
+                problems.add(node.span.clone(), format!("`{what}` is empty")).hint("put something into the brackets");
             }
             if schema["items"].is_object() {
                 items.iter().for_each(|item| check(item, &schema["items"], what, problems));
@@ -54,7 +62,9 @@ pub(crate) fn check(node: &Node, schema: &Value, what: &str, problems: &mut Prob
         Kind::Float(float) => check_range(node, *float, schema, what, problems),
         Kind::Bool(value) => {
             if schema["const"].as_bool().is_some_and(|constant| constant != *value) {
-                problems.add(node.span.clone(), format!("`{what}` can only be {}", schema["const"]));
+                problems
+                    .add(node.span.clone(), format!("`{what}` can only be {}", schema["const"]))
+                    .hint(format!("write `{what} = {}`, or take the line away", schema["const"]));
             }
         }
         Kind::Date(_) => {}
@@ -98,18 +108,34 @@ fn check_table(node: &Node, schema: &Value, what: &str, problems: &mut Problems)
     }
     for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if node.entry(required).is_none() {
-            problems
-                .add(node.span.start..node.span.start, format!("`{what}` has no `{required}`"))
-                .hint(format!("add `{required}`"));
+            missing(node, required, what, problems);
         }
     }
 }
 
+fn missing(node: &Node, required: &str, what: &str, problems: &mut Problems) {
+    if required == "tasks" {
+        problems.add(0..0, "this file has no tasks").hint(NO_TASKS);
+    } else {
+        problems.add(node.span.clone(), format!("`{what}` has no `{required}`")).hint(format!("add `{required}`"));
+    }
+}
+
+/// The key that was probably meant by one that is not known.
+pub(crate) fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    KNOWN_ELSEWHERE
+        .iter()
+        .filter(|(name, _)| *name == key)
+        .find_map(|(_, here)| known.iter().copied().find(|name| name == here))
+        .or_else(|| nearest(key, known.iter().copied()))
+}
+
 fn unknown_key(key: &str, span: &std::ops::Range<usize>, known: &[&str], what: &str, problems: &mut Problems) {
-    let elsewhere =
-        KNOWN_ELSEWHERE.iter().find(|(name, here)| *name == key && known.contains(here)).map(|(_, here)| *here);
-    let hint = match elsewhere.or_else(|| nearest(key, known.iter().copied())) {
+    let hint = match meant(key, known) {
         Some(meant) => format!("did you mean `{meant}`?"),
+        None if what == "default_args" && (key == "depends_on" || OPERATORS.iter().any(|form| form.name == key)) => {
+            "it belongs into each task: `default_args` holds settings that tasks share".to_owned()
+        }
         None if known.len() <= 12 => format!("`{what}` has the keys {}", listed(known.iter().copied())),
         None => "`flowctl dags schema` prints every key; docs/dag-file.md explains them".to_owned(),
     };
@@ -124,9 +150,8 @@ fn check_text(node: &Node, text: &str, schema: &Value, what: &str, problems: &mu
     if schema["format"] == "flow-duration"
         && let Err(why) = duration_text::parse(text)
     {
-        problems
-            .add(node.span.clone(), format!("`{what}` is not a duration: {why}"))
-            .hint("for instance `30s`, `5m` or `1h 30m`");
+        let (message, hint) = why.split_once("; ").unwrap_or((&why, "write it like `30s`, `5m`, `1h 30m` or `2d`"));
+        problems.add(node.span.clone(), format!("`{what}`: {message}")).hint(hint);
     }
 }
 
@@ -145,9 +170,13 @@ fn check_allowed(node: &Node, allowed: &[&str], what: &str, problems: &mut Probl
 fn check_range(node: &Node, number: f64, schema: &Value, what: &str, problems: &mut Problems) {
     if let Some(minimum) = schema["minimum"].as_f64().filter(|minimum| number < *minimum || number.is_nan()) {
         problems.add(node.span.clone(), format!("`{what}` must be at least {minimum}"));
-    } else if let Some(maximum) = schema["maximum"].as_f64().filter(|maximum| number > *maximum) {
+    } else if let Some(maximum) = maximum(schema).filter(|maximum| number > *maximum) {
         problems.add(node.span.clone(), format!("`{what}` must be at most {maximum}"));
     }
+}
+
+fn maximum(schema: &Value) -> Option<f64> {
+    schema["maximum"].as_f64().or_else(|| (schema["format"] == "uint32").then_some(f64::from(u32::MAX)))
 }
 
 /// Texts that a schema allows by `enum` or `const`.
@@ -191,9 +220,36 @@ fn wrong_type(node: &Node, schemas: &[&Value], what: &str, problems: &mut Proble
         }
     }
     let message = format!("`{what}` must be {}, not {}", expected.join(" or "), node.type_name());
-    let problem = problems.add(node.span.clone(), message).label(format!("this is {}", node.type_name()));
-    if let (Kind::Integer(_) | Kind::Float(_) | Kind::Bool(_), true) = (&node.kind, expected.contains(&"text")) {
-        problem.hint("put it into quotes");
+    problems
+        .add(node.span.clone(), message)
+        .label(format!("this is {}", node.type_name()))
+        .hint(how_to_write(node, &expected, what));
+}
+
+/// What to write instead of a value of the wrong type.
+fn how_to_write(node: &Node, expected: &[&str], what: &str) -> String {
+    let is_single = !matches!(node.kind, Kind::List(_) | Kind::Table(_));
+    let accepts = |name: &str| expected.contains(&name);
+    if what == "schedule" {
+        "for instance `\"0 6 * * 1-5\"`, `\"@daily\"` or `{ every = \"15m\" }`".to_owned()
+    } else if accepts(A_DATE) {
+        "write it like 2026-01-31, 2026-01-31T06:00:00 or 2026-01-31T06:00:00+01:00".to_owned()
+    } else if accepts("text") && is_single {
+        "put it into quotes".to_owned()
+    } else if accepts("a list") && is_single {
+        "put it into brackets: `[...]`".to_owned()
+    } else if accepts(A_DURATION) {
+        "write it like `\"30s\"`, `\"5m\"` or `\"1h 30m\"`".to_owned()
+    } else if accepts("text") {
+        "write one text in quotes".to_owned()
+    } else if accepts("true or false") {
+        "write `true` or `false`, without quotes".to_owned()
+    } else if accepts("a whole number") {
+        "write a number such as `3`, without quotes".to_owned()
+    } else if accepts("a number") {
+        "write a number such as `0.5`, without quotes".to_owned()
+    } else {
+        format!("write it as a table: `{what} = {{ ... }}`")
     }
 }
 
@@ -205,8 +261,8 @@ fn described_types(schema: &Value) -> Vec<&'static str> {
         .into_iter()
         .filter_map(|name| {
             Some(match name {
-                "string" if schema["format"] == "flow-date" => "a date",
-                "string" if schema["format"] == "flow-duration" => "a duration such as \"30s\"",
+                "string" if schema["format"] == "flow-date" => A_DATE,
+                "string" if schema["format"] == "flow-duration" => A_DURATION,
                 "string" => "text",
                 "integer" => "a whole number",
                 "number" => "a number",

@@ -116,7 +116,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "region": { "type": "string", "default": "eu", "enum": ["eu", "us"] },
             "rows": { "type": "integer", "minimum": 1 },
-            "note": { "type": ["string", "null"], "default": null },
+            "note": { "type": ["string", "null"], "default": "-" },
         }))
         .unwrap()
     }
@@ -125,7 +125,7 @@ mod tests {
     fn defaults_come_first_and_conf_wins() {
         let conf = serde_json::from_str(r#"{"rows": 3, "extra": true}"#).unwrap();
         let params = resolve_params(&declared(), &conf).unwrap();
-        assert_eq!(Value::Object(params), serde_json::json!({"note": null, "region": "eu", "rows": 3, "extra": true}));
+        assert_eq!(Value::Object(params), serde_json::json!({"note": "-", "region": "eu", "rows": 3, "extra": true}));
     }
 
     #[test]

@@ -161,9 +161,8 @@ impl Store {
         let at = now.as_micros();
         let actor_id = &limits.actor_id;
         transaction!(self, "advance runs", |tx| {
-            let mut advanced = Advanced::default();
             // T10.
-            advanced.retries_due = sqlx::query(
+            let retries_due = sqlx::query(
                 "update task_instance set state = 'scheduled', scheduled_at = $1, not_before = null, changed_at = $1,
                     event_no = event_no + 1, actor = 'scheduler', actor_id = $2, reason = null
                  where state = 'up_for_retry' and not_before <= $1",
@@ -173,6 +172,7 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
+            let mut advanced = Advanced { retries_due, ..Advanced::default() };
 
             let run_rows: Vec<RunRow> =
                 sqlx::query_as(statement!(tx, "lock_changed_runs")).bind(limits.runs_max).fetch_all(&mut *tx).await?;
@@ -227,10 +227,10 @@ impl Store {
                     snapshot.runs.push(run_snapshot(row, graph)?);
                 }
                 for row in waiting {
-                    if let Some(run) = snapshot.runs.iter_mut().find(|run| run.run.0 == row.dag_run_id) {
-                        if !run.touched.iter().any(|task| task.task_instance.0 == row.id) {
-                            run.touched.push(touched_task(row));
-                        }
+                    if let Some(run) = snapshot.runs.iter_mut().find(|run| run.run.0 == row.dag_run_id)
+                        && !run.touched.iter().any(|task| task.task_instance.0 == row.id)
+                    {
+                        run.touched.push(touched_task(row));
                     }
                 }
             }

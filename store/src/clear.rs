@@ -231,8 +231,9 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
                 }
-                sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
             }
+            // Also where nothing changes: a tick may have passed over the run because it was locked here.
+            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
             affected
         })
     }

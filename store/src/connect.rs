@@ -8,7 +8,7 @@ use std::time::Duration;
 use flow_model::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection, PgConnection, PgPool, SqlitePool};
 
 use crate::clock::{Clock, ManualClock, Synced, boot_micros, wall_micros};
 use crate::error::{Result, StoreError};
@@ -27,7 +27,12 @@ struct Inner {
 }
 
 pub(crate) enum Pools {
-    Postgres(PgPool),
+    Postgres {
+        /// For transactions: short statements about few rows.
+        write: PgPool,
+        /// For everything that only reads, such as pages.
+        read: PgPool,
+    },
     Sqlite {
         /// One connection: SQLite has one writer, and queueing for it here is fairer than its busy handler.
         write: SqlitePool,
@@ -47,7 +52,7 @@ pub enum StoreKind {
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Connections at most (PostgreSQL), or reading connections (SQLite).
+    /// Connections at most for transactions, and as many for reading (PostgreSQL), or reading connections (SQLite).
     pub connections_max: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
@@ -76,7 +81,7 @@ impl Store {
     /// The URL is not understood, or the database cannot be reached.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Store> {
         let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Pools::Postgres(open_postgres(url, &options).await?)
+            open_postgres(url, &options).await?
         } else if let Some(path) = url.strip_prefix("sqlite:") {
             open_sqlite(path.trim_start_matches("//"), &options).await?
         } else {
@@ -97,7 +102,7 @@ impl Store {
     /// Which database it is.
     pub fn kind(&self) -> StoreKind {
         match self.pools() {
-            Pools::Postgres(_) => StoreKind::Postgres,
+            Pools::Postgres { .. } => StoreKind::Postgres,
             Pools::Sqlite { .. } => StoreKind::Sqlite,
         }
     }
@@ -121,9 +126,9 @@ impl Store {
         }
         let before = boot_micros();
         let database = match self.pools() {
-            Pools::Postgres(pool) => {
+            Pools::Postgres { write, .. } => {
                 sqlx::query_scalar::<_, i64>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
-                    .fetch_one(pool)
+                    .fetch_one(write)
                     .await
                     .map_err(|source| StoreError::Database { doing: "read the database's clock", source })?
             }
@@ -146,7 +151,10 @@ impl Store {
     /// Closes all connections; a SQLite file is checkpointed.
     pub async fn close(&self) {
         match self.pools() {
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
             Pools::Sqlite { write, read } => {
                 read.close().await;
                 write.close().await;
@@ -163,23 +171,36 @@ impl Store {
     }
 }
 
-async fn open_postgres(url: &str, options: &OpenOptions) -> Result<PgPool> {
+/// How transactions are planned. A session keeps the plans that it makes while tables are small, and in a new database
+/// nobody has analysed them yet: it would go on scanning, or comparing everything with everything, when they have become
+/// large. Each statement of a transaction has its index, so the ways without one are closed from the start.
+const BY_INDEX_ONLY: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_material", "off")];
+
+async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pools> {
     let connect = PgConnectOptions::from_str(url)
         .map_err(|error| StoreError::BadUrl { url: without_password(url), why: error.to_string() })?
         .application_name(&options.application_name)
         // A process that is paused inside a transaction must not hold its locks for ever (a split brain otherwise).
-        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "10s"), ("jit", "off")])
-        // A session keeps the plans that it makes while tables are small; every hot statement has its index, so that
-        // plans are made as if tables were large already.
-        .options([("enable_seqscan", "off")]);
-    PgPoolOptions::new()
-        .max_connections(options.connections_max)
+        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "10s"), ("jit", "off")]);
+    // One connection outside the pools first: a pool only says that it has waited in vain, this one says why.
+    let connecting = |source| StoreError::Database { doing: "connect to PostgreSQL", source };
+    let probe = tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&connect));
+    let probe = probe.await.map_err(|_| connecting(sqlx::Error::PoolTimedOut))?.map_err(connecting)?;
+    probe.close().await.map_err(connecting)?;
+    let pool = || {
+        PgPoolOptions::new()
+            .max_connections(options.connections_max)
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+    };
+    let write = pool()
         .min_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .connect_with(connect)
+        .connect_with(connect.clone().options(BY_INDEX_ONLY))
         .await
-        .map_err(|source| StoreError::Database { doing: "connect to PostgreSQL", source })
+        .map_err(connecting)?;
+    let read = pool().connect_lazy_with(connect);
+    Ok(Pools::Postgres { write, read })
 }
 
 async fn open_sqlite(path: &str, options: &OpenOptions) -> Result<Pools> {

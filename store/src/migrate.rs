@@ -55,7 +55,7 @@ impl Store {
         }
         match self.pools() {
             // Under an advisory lock.
-            Pools::Postgres(pool) => POSTGRES.run(pool).await.map_err(StoreError::Migrate),
+            Pools::Postgres { write, .. } => POSTGRES.run(write).await.map_err(StoreError::Migrate),
             Pools::Sqlite { .. } => self.migrate_sqlite().await,
         }
     }
@@ -85,7 +85,7 @@ impl Store {
     pub async fn migrations(&self) -> Result<Vec<MigrationState>> {
         let applied = self.applied_migrations().await?;
         let migrator = match self.pools() {
-            Pools::Postgres(_) => &POSTGRES,
+            Pools::Postgres { .. } => &POSTGRES,
             Pools::Sqlite { .. } => &SQLITE,
         };
         let mut states: Vec<MigrationState> = migrator

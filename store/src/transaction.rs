@@ -18,7 +18,7 @@ macro_rules! transaction {
         let mut conflicts = 0_u32;
         loop {
             let result: std::result::Result<_, $crate::error::Abort> = match $store.pools() {
-                $crate::connect::Pools::Postgres(pool) => {
+                $crate::connect::Pools::Postgres { write: pool, .. } => {
                     async {
                         let mut guard = pool.begin().await?;
                         let out = {
@@ -68,7 +68,7 @@ macro_rules! transaction {
 macro_rules! reading {
     ($store:expr, $doing:literal, |$tx:ident| $body:block) => {{
         let result: std::result::Result<_, $crate::error::Abort> = match $store.pools() {
-            $crate::connect::Pools::Postgres(pool) => {
+            $crate::connect::Pools::Postgres { read: pool, .. } => {
                 async {
                     let mut guard = pool.acquire().await?;
                     let $tx = &mut *guard;
@@ -96,12 +96,10 @@ macro_rules! reading {
 macro_rules! snapshot {
     ($store:expr, $doing:literal, |$tx:ident| $body:block) => {{
         let result: std::result::Result<_, $crate::error::Abort> = match $store.pools() {
-            $crate::connect::Pools::Postgres(pool) => {
+            $crate::connect::Pools::Postgres { read: pool, .. } => {
                 async {
                     let mut guard = pool.begin_with("begin isolation level repeatable read read only").await?;
                     let $tx = &mut *guard;
-                    // Such bodies read a lot, unlike everything else.
-                    sqlx::query("set local enable_seqscan = on").execute(&mut *$tx).await?;
                     Ok($body)
                 }
                 .await

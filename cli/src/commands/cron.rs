@@ -16,7 +16,7 @@ pub fn run(form: Form, args: &CronArgs) -> anyhow::Result<Exit> {
     let expression = CronExpression::parse(&args.expression).map_err(|error| {
         usage(format!("`{}` is not a cron expression: {}", args.expression, error.message)).hint(error.hint)
     })?;
-    let zone = time_zone(&args.timezone).map_err(|why| usage(why).hint("use an IANA name such as Europe/Stockholm"))?;
+    let zone = time_zone(&args.timezone).map_err(usage)?;
     let after = match &args.after {
         Some(text) => text
             .parse()
@@ -34,7 +34,7 @@ pub fn run(form: Form, args: &CronArgs) -> anyhow::Result<Exit> {
         }))?;
         return Ok(Exit::Success);
     }
-    anstream::println!("{words} ({})", args.timezone);
+    anstream::println!("{words}, {}", args.timezone);
     for time in times {
         let local = time.to_jiff().to_zoned(zone.clone());
         anstream::println!("{}  {}", local.strftime("%a %Y-%m-%d %H:%M:%S %Z"), time);

@@ -177,7 +177,11 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
 
 fn checked(path: &Path) -> anyhow::Result<Vec<CheckedFile>> {
     if path.is_dir() {
-        let scan = flow_dagfile::Folder::new(path).scan()?;
+        let mut scan = flow_dagfile::Folder::new(path).scan()?;
+        // Named as the user would open them.
+        for file in &mut scan.changed {
+            file.path = path.join(&file.path).display().to_string();
+        }
         return Ok(scan.changed);
     }
     if !path.exists() {
@@ -185,5 +189,7 @@ fn checked(path: &Path) -> anyhow::Result<Vec<CheckedFile>> {
         return Err(failure.hint("name DAG files or folders, or set `dags.folder`").into());
     }
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(vec![check_file(folder, Path::new(path.file_name().unwrap_or_default()))])
+    let mut checked = check_file(folder, Path::new(path.file_name().unwrap_or_default()));
+    checked.path = path.display().to_string();
+    Ok(vec![checked])
 }

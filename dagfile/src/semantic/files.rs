@@ -8,21 +8,24 @@ use sha2::{Digest, Sha256};
 
 use crate::check::Place;
 use crate::diagnostic::Problems;
+use crate::identity::Seen;
 use crate::tree::Node;
 
 /// A script larger than this is refused: it would be kept in the database.
 const SCRIPT_BYTES_MAX: u64 = 4 << 20;
 
 /// Reads scripts and keeps them.
-pub(super) struct Files<'a> {
-    place: &'a Place<'a>,
+pub(crate) struct Files<'a> {
+    place: Place<'a>,
     hashes: BTreeMap<String, String>,
     contents: BTreeMap<String, Vec<u8>>,
+    /// Also those that do not exist: when one appears, the DAG file is checked again.
+    seen: Vec<Seen>,
 }
 
 impl<'a> Files<'a> {
-    pub fn new(place: &'a Place<'a>) -> Self {
-        Files { place, hashes: BTreeMap::new(), contents: BTreeMap::new() }
+    pub fn new(place: Place<'a>) -> Self {
+        Files { place, hashes: BTreeMap::new(), contents: BTreeMap::new(), seen: Vec::new() }
     }
 
     /// Takes in a script by its path relative to the DAG file.
@@ -38,13 +41,17 @@ impl<'a> Files<'a> {
             return;
         }
         let full = folder.join(self.place.parent()).join(path);
-        let size = std::fs::metadata(&full).map(|metadata| metadata.len());
-        let content = match size {
-            Ok(size) if size > SCRIPT_BYTES_MAX => {
-                problems.add(
-                    node.span.clone(),
-                    format!("the script `{path}` has {size} bytes, and may have {SCRIPT_BYTES_MAX}"),
-                );
+        self.seen.push(Seen::now(&full));
+        let content = match std::fs::metadata(&full) {
+            Ok(metadata) if !metadata.is_file() => Err(std::io::Error::other("it is not a file")),
+            Ok(metadata) if metadata.len() > SCRIPT_BYTES_MAX => {
+                let size = metadata.len();
+                problems
+                    .add(
+                        node.span.clone(),
+                        format!("the script `{path}` has {size} bytes, and may have {SCRIPT_BYTES_MAX}"),
+                    )
+                    .hint("install large programs on the workers, and call them");
                 return;
             }
             Ok(_) => std::fs::read(&full),
@@ -64,8 +71,14 @@ impl<'a> Files<'a> {
         }
     }
 
-    pub fn finish(self) -> (BTreeMap<String, String>, Vec<(String, Vec<u8>)>) {
-        (self.hashes, self.contents.into_iter().collect())
+    /// The scripts' paths with the hashes of their contents.
+    pub fn hashes(&self) -> BTreeMap<String, String> {
+        self.hashes.clone()
+    }
+
+    /// The contents by hash, and what was looked at.
+    pub fn finish(self) -> (Vec<(String, Vec<u8>)>, Vec<Seen>) {
+        (self.contents.into_iter().collect(), self.seen)
     }
 }
 

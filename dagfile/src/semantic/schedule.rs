@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::diagnostic::Problems;
 use crate::tree::{Kind, Node};
+use crate::walk::meant;
 
 /// A usable zone and its name.
 pub(super) struct Zone {
@@ -81,9 +82,12 @@ fn table(node: &Node, zone: &Zone, rules: &mut Vec<TimeRule>, problems: &mut Pro
         rules.push(TimeRule::At { instants });
     }
     if node.get("cron").is_none() && node.get("every").is_none() && node.get("at").is_none() {
-        problems.add(node.span.clone(), "this schedule says nothing about when").hint(
-            "give it `cron`, `every` or `at`; leave `schedule` out for a DAG that only runs when it is triggered",
-        );
+        // A misspelt key has been complained about.
+        if !node.entries().iter().any(|entry| meant(&entry.key, &["cron", "every", "at"]).is_some()) {
+            problems.add(node.span.clone(), "this schedule says nothing about when").hint(
+                "give it `cron`, `every` or `at`; leave `schedule` out for a DAG that only runs when it is triggered",
+            );
+        }
         is_good = false;
     }
     is_good
@@ -93,17 +97,29 @@ fn cron(node: &Node, text: &str, zone: &Zone, problems: &mut Problems) -> Option
     if ["none", "@once", "@continuous"].contains(&text) {
         problems
             .add(node.span.clone(), format!("`{text}` cannot be combined with other schedules"))
-            .hint("write it alone, as `schedule = \"...\"`");
+            .hint(format!("write it alone: `schedule = \"{text}\"`"));
+        return None;
+    }
+    if text == "@none" {
+        problems
+            .add(node.span.clone(), "there is no preset `@none`")
+            .hint("write `schedule = \"none\"`, or leave `schedule` out");
         return None;
     }
     if let Err(error) = CronExpression::parse(text) {
-        problems.add(node.span.clone(), format!("`{text}` is not a schedule: {}", error.message)).hint(error.hint);
+        let message = if error.message.contains(text) {
+            error.message
+        } else {
+            format!("`{text}` is not a schedule: {}", error.message)
+        };
+        problems.add(node.span.clone(), message).hint(error.hint);
         return None;
     }
     Some(TimeRule::Cron { expression: text.to_owned(), timezone: zone.name.clone() })
 }
 
 fn interval(node: &Node, problems: &mut Problems) -> Option<TimeRule> {
+    // Numbers below one and texts that are no durations have been complained about.
     let interval = match &node.kind {
         Kind::Text(text) => duration_text::parse(text).ok()?,
         Kind::Integer(seconds) => Duration::from_secs(u64::try_from(*seconds).ok()?),
@@ -111,6 +127,7 @@ fn interval(node: &Node, problems: &mut Problems) -> Option<TimeRule> {
         _ => return None,
     };
     if interval < Duration::from_secs(1) {
+        node.text()?;
         problems
             .add(node.span.clone(), "`every` must be at least one second")
             .hint("for work that never stops, use `schedule = \"@continuous\"`");
@@ -154,6 +171,9 @@ pub(super) fn warn(
     let bounds = Bounds { start, end };
     if schedule.next_after(start.unwrap_or(Timestamp::UNIX_EPOCH) - Duration::from_secs(1), bounds).is_none() {
         let span = root.get("schedule").map_or(0..0, |node| node.span.clone());
-        warnings.add(span, "this schedule has no tick between `start_date` and `end_date`");
+        warnings
+            .add(span, "this schedule has no tick between `start_date` and `end_date`")
+            .label("this never runs")
+            .hint("check the three against each other: a date without a time is midnight");
     }
 }

@@ -11,8 +11,9 @@ use super::files::Files;
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
-use crate::suggest::listed;
+use crate::suggest::{listed, nearest};
 use crate::tree::{Entry, Kind, Node};
+use crate::walk::{NO_TASKS, meant};
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
@@ -23,18 +24,20 @@ const NO_OWNER: &str = "";
 pub(super) fn read(root: &Node, files: &mut Files<'_>, has_shape: bool, problems: &mut Problems) -> Option<Vec<Task>> {
     let tasks = root.get("tasks")?;
     if tasks.entries().is_empty() {
-        problems
-            .add(tasks.span.clone(), "this DAG has no tasks")
-            .hint("add one: a table `[tasks.<id>]` with an operator, such as `bash = \"echo hello\"`");
+        if matches!(tasks.kind, Kind::Table(_)) {
+            problems.add(tasks.span.clone(), "this file has no tasks").hint(NO_TASKS);
+        }
         return None;
     }
     let defaults: Map<String, Value> = match root.get("default_args").map(Node::to_json) {
         Some(Value::Object(defaults)) => defaults,
         _ => Map::new(),
     };
+    root.get("default_args").into_iter().for_each(|defaults| check_env(defaults, problems));
     let mut read = Vec::new();
     for entry in tasks.entries() {
-        check_id(None, &entry.key, "task id", problems);
+        check_id(&entry.key_span, &entry.key, "task id", problems);
+        check_env(&entry.node, problems);
         let operator = operator(entry, files, problems);
         if has_shape && let Some(operator) = operator {
             read.push(task(entry, &defaults, operator, problems)?);
@@ -113,6 +116,16 @@ fn task(entry: &Entry, defaults: &Map<String, Value>, operator: Operator, proble
     })
 }
 
+fn check_env(settings: &Node, problems: &mut Problems) {
+    for entry in settings.get("env").map(Node::entries).unwrap_or_default() {
+        if entry.key.is_empty() || entry.key.contains('=') {
+            problems
+                .add(entry.key_span.clone(), format!("`{}` cannot name an environment variable", entry.key))
+                .hint("names have letters, digits and `_`");
+        }
+    }
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -135,13 +148,16 @@ fn retry(settings: &TaskSettings) -> RetryPolicy {
 
 /// The one operator of a task.
 fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Option<Operator> {
-    let named: Vec<(&OperatorForm, &Entry)> =
+    let mut named: Vec<(&OperatorForm, &Entry)> =
         OPERATORS.iter().filter_map(|form| Some((form, entry.node.entry(form.name)?))).collect();
+    named.sort_by_key(|(_, written)| written.key_span.start);
     let names = || listed(OPERATORS.iter().map(|form| form.name));
     match named.as_slice() {
         [] => {
-            // A task that is no table has been complained about.
-            if matches!(entry.node.kind, Kind::Table(_)) {
+            // A task that is no table, or whose operator is misspelt, has been complained about.
+            let known = OPERATORS.map(|form| form.name);
+            let is_misspelt = || entry.node.entries().iter().any(|entry| meant(&entry.key, &known).is_some());
+            if matches!(entry.node.kind, Kind::Table(_)) && !is_misspelt() {
                 problems
                     .add(entry.key_span.clone(), format!("task `{}` has no operator", entry.key))
                     .label("what should it do?")
@@ -150,10 +166,11 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
             None
         }
         [(form, written)] => read_operator(form, &written.node, files, problems),
-        [_, (_, second), ..] => {
+        [(first, _), others @ ..] => {
             let all = listed(named.iter().map(|(form, _)| form.name));
             problems
-                .add(second.key_span.clone(), format!("task `{}` has several operators: {all}", entry.key))
+                .add(others[0].1.key_span.clone(), format!("task `{}` has several operators: {all}", entry.key))
+                .label(format!("it has `{}` already", first.name))
                 .hint("a task does one thing: make it several tasks");
             None
         }
@@ -183,7 +200,8 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
             one_of(python.code.as_deref(), python.script.as_deref(), "code", form.name, node, problems)
         }
         Operator::Command(command) => {
-            if command.argv.first().is_none_or(|program| program.trim().is_empty()) {
+            // A list without anything in it has been complained about.
+            if command.argv.first().is_some_and(|program| program.trim().is_empty()) {
                 problems
                     .add(place("argv").span.clone(), "the program is empty")
                     .hint("for instance command = [\"ls\", \"-l\"]");
@@ -193,16 +211,21 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
             if !METHODS.contains(&http.method.as_str()) {
                 let problem =
                     problems.add(place("method").span.clone(), format!("`{}` is not an HTTP method", http.method));
-                problem.hint(format!("it is one of {}", listed(METHODS)));
+                match nearest(&http.method, METHODS) {
+                    Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+                    None => problem.hint(format!("it is one of {}", listed(METHODS))),
+                };
             }
             if http.body.is_some() && http.json.is_some() {
-                problems.add(place("json").span.clone(), "a request has a `body` or a `json`, not both");
+                problems
+                    .add(place("json").span.clone(), "a request has a `body` or a `json`, not both")
+                    .hint("keep one of them");
             }
-            for status in &http.expected_status {
+            for (status, written) in http.expected_status.iter().zip(place("expected_status").items()) {
                 let is_class = matches!(status.as_bytes(), [b'1'..=b'5', b'x', b'x']);
                 if !is_class && !status.parse::<u16>().is_ok_and(|code| (100..600).contains(&code)) {
                     problems
-                        .add(place("expected_status").span.clone(), format!("`{status}` is not a status code"))
+                        .add(written.span.clone(), format!("`{status}` is not a status code"))
                         .hint("for instance `200` or `2xx`");
                 }
             }
@@ -234,7 +257,9 @@ fn one_of(code: Option<&str>, script: Option<&str>, field: &str, operator: &str,
                 .hint(format!("give it `{field}` or `script`"));
         }
         (Some(code), None) if code.trim().is_empty() => {
-            problems.add(node.deepest(&[field]).span.clone(), format!("the text of `{operator}` is empty"));
+            problems
+                .add(node.deepest(&[field]).span.clone(), format!("the text of `{operator}` is empty"))
+                .hint("write what it runs; a task that does nothing is `noop = true`");
         }
         _ => {}
     }

@@ -123,7 +123,7 @@ impl CronExpression {
 
     /// In English words.
     pub fn describe(&self) -> String {
-        self.cron.describe()
+        self.cron.describe().trim_end_matches('.').to_owned()
     }
 
     /// Whether the hour field is `*`: such a schedule follows elapsed time over changes of the clock.

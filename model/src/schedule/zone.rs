@@ -25,11 +25,19 @@ pub fn time_zone(name: &str) -> Result<TimeZone, String> {
     let near = jiff::tz::db()
         .available()
         .map(|known| known.to_string())
-        .filter(|known| {
-            let known = known.to_ascii_lowercase();
-            known.rsplit('/').next() == wanted.rsplit('/').next() || (wanted.len() > 3 && known.contains(&wanted))
+        .map(|known| {
+            let lower = known.to_ascii_lowercase();
+            let has_same_city = lower.rsplit('/').next() == wanted.rsplit('/').next();
+            let likeness = if has_same_city || (wanted.len() > 3 && lower.contains(&wanted)) {
+                1.0
+            } else {
+                strsim::jaro_winkler(&lower, &wanted)
+            };
+            (likeness, known)
         })
-        .min();
+        .filter(|(likeness, _)| *likeness > 0.92)
+        .max_by(|(left, first), (right, second)| left.total_cmp(right).then(second.cmp(first)))
+        .map(|(_, known)| known);
     Err(match near {
         Some(near) => format!("there is no time zone `{name}`; did you mean `{near}`?"),
         None => format!("there is no time zone `{name}`; use an IANA name such as `Europe/Stockholm` or `UTC`"),

@@ -7,7 +7,7 @@ join dag_run r on r.id = t.dag_run_id
 cross join lateral (
     select q.id, q.started_at, q.state from dag_run q
     where q.dag_id = r.dag_id and q.logical_date < r.logical_date
-    order by q.logical_date desc limit 1) q
+    order by q.logical_date desc, q.id desc limit 1) q
 left join lateral (
     select p.id from task_instance p
     where p.dag_run_id = q.id and p.task_id = x.task and p.state not in ('success', 'skipped') limit 1) p on true

@@ -7,7 +7,7 @@ join dag_run r on r.id = t.dag_run_id
 join dag_run q on q.id = (
     select e.id from dag_run e
     where e.dag_id = r.dag_id and e.logical_date < r.logical_date
-    order by e.logical_date desc limit 1)
+    order by e.logical_date desc, e.id desc limit 1)
 where (q.state = 'queued' and q.started_at is null)
    or exists (
     select 1 from task_instance p

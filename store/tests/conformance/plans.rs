@@ -239,7 +239,7 @@ async fn rows_read(bench: &Bench, table: &str) -> (i64, i64) {
 /// A session keeps the plans that it made while the tables were empty, and nobody has analysed them yet.
 #[tokio::test]
 async fn plans_from_the_first_minute_stay_good() {
-    const TASKS: i64 = 6_000;
+    const TASKS: i64 = 3_000;
     let bench = Bench::new(StoreKind::Postgres).await;
     bench.publish(shaped("small", &["a", "b < a", "c < b"])).await;
     for n in 0..8 {
@@ -249,44 +249,28 @@ async fn plans_from_the_first_minute_stay_good() {
     let mut lines = vec!["t0".to_owned()];
     lines.extend((1..TASKS).map(|n| format!("t{n} < t0")));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    if std::env::var("X").is_ok() {
-        for s in ["alter system set log_min_duration_statement = 5", "select pg_reload_conf()"] {
-            flow_testbed::shared_postgres().sql(s).unwrap();
-        }
-    }
     bench.publish(flow_model::Dag { max_active_tasks: 50, ..shaped("large", &lines) }).await;
     bench.trigger("large", "r").await;
-    if std::env::var("X").is_ok() {
-        bench.check_dags().await;
-        let deltas: Vec<String> = (1..TASKS).map(|n| format!(r#"{{"run": 9, "index": {n}, "success": 1, "failed": 0, "upstream_failed": 0, "skipped": 0, "removed": 0}}"#)).collect();
-        let text =
-            std::fs::read_to_string(format!("{}/sql/postgres/count_upstream.sql", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let mut connection = PgConnection::connect(&bench.url).await.unwrap();
-        for statement in [
-            "set enable_seqscan = off".to_owned(),
-            "set plan_cache_mode = force_generic_plan".to_owned(),
-            format!("prepare p as {text}"),
-            "begin".to_owned(),
-        ] {
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    let mut slowest = Duration::ZERO;
+    loop {
+        let due = bench.check_dags().await;
+        let begin = std::time::Instant::now();
+        let advanced = bench.advance().await;
+        slowest = slowest.max(begin.elapsed());
+        let orders = bench.claim_all().await;
+        if orders.is_empty() && advanced.changes == 0 && due.dags == 0 {
+            break;
         }
-        for row in
-            sqlx::raw_sql(AssertSqlSafe(format!("explain (analyze, buffers) execute p('[{}]')", deltas.join(","))))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap()
-        {
-            eprintln!("{}", row.get::<String, _>(0));
-        }
-        return;
+        let outcomes: Vec<_> = orders.iter().map(|order| outcome(order, OutcomeKind::Success, bench.now())).collect();
+        bench.store.record_outcomes(bench.now(), bench.worker, &outcomes).await.unwrap();
     }
-    bench.run_to_end(&[]).await;
+    // One tick schedules 3,000 tasks at once; comparing each with each would take it many times as long.
+    assert!(slowest < Duration::from_secs(4), "{slowest:?}");
     bench.store.close().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     for table in ["task_instance", "dag_run", "attempt", "task_instance_event"] {
         let (scanned, fetched) = rows_read(&bench, table).await;
         assert_eq!(scanned, 0, "{table}");
-        assert!(fetched < 60 * TASKS, "{table}: {fetched} rows were read for {TASKS} tasks");
-        eprintln!("{table} {fetched}");
+        assert!(fetched < 40 * TASKS, "{table}: {fetched} rows were read for {TASKS} tasks");
     }
 }

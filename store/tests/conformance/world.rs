@@ -118,7 +118,7 @@ impl World {
             87 => self.end_run(a, b, now).await,
             88..=89 => {
                 let name = DAGS[a as usize % DAGS.len()];
-                let result = self.bench.store.set_dag_paused(now, name, b % 3 == 0, "someone").await;
+                let result = self.bench.store.set_dag_paused(now, name, b.is_multiple_of(3), "someone").await;
                 format!("pause {name}: {}", said(result))
             }
             90..=91 => {
@@ -192,7 +192,7 @@ impl World {
         let name = DAGS[a as usize % DAGS.len()];
         let run_id = format!("run-{}", self.runs.len());
         let run = NewRun {
-            logical_date: (b % 2 == 0).then_some(now),
+            logical_date: b.is_multiple_of(2).then_some(now),
             run_after: now + Duration::from_secs(b % 3),
             ..new_run(name, &run_id, now)
         };
@@ -207,16 +207,16 @@ impl World {
 
     async fn clear(&mut self, a: u64, b: u64, now: Timestamp) -> String {
         let Some(run) = self.choose(a) else { return "nothing to clear".to_owned() };
-        let tasks = Selection { task_ids: some_task(b), upstream: b % 4 == 1, downstream: b % 2 == 0 };
-        let request = ClearRequest { run, tasks, only_failed: b % 5 == 0, principal: "someone".to_owned() };
-        let result = self.bench.store.clear_tasks(now, &request, b % 7 == 0).await;
+        let tasks = Selection { task_ids: some_task(b), upstream: b % 4 == 1, downstream: b.is_multiple_of(2) };
+        let request = ClearRequest { run, tasks, only_failed: b.is_multiple_of(5), principal: "someone".to_owned() };
+        let result = self.bench.store.clear_tasks(now, &request, b.is_multiple_of(7)).await;
         format!("clear: {}", said(result.map(|affected| affected.tasks.len())))
     }
 
     async fn mark(&mut self, a: u64, b: u64, now: Timestamp) -> String {
         let Some(run) = self.choose(a) else { return "nothing to mark".to_owned() };
         let to = [Mark::Success, Mark::Failed, Mark::Skipped][b as usize % 3];
-        let tasks = Selection { task_ids: some_task(b), upstream: false, downstream: b % 4 == 0 };
+        let tasks = Selection { task_ids: some_task(b), upstream: false, downstream: b.is_multiple_of(4) };
         let request = MarkRequest { run, tasks, to, principal: "someone".to_owned() };
         let result = self.bench.store.mark_tasks(now, &request, false).await;
         format!("mark {to:?}: {}", said(result.map(|affected| affected.tasks.len())))

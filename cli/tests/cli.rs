@@ -1,0 +1,153 @@
+//! What the binary prints and returns, without a server.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `flowctl` in a folder, with nothing of this machine's configuration.
+fn flowctl(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap_or_default())
+        .envs(env.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// Output as one text for a snapshot; the folder's own path does not belong into it.
+fn told(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
+    let output = flowctl(folder, args, env);
+    let clean = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&*folder.to_string_lossy(), "[folder]");
+    format!(
+        "exit {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().unwrap_or(-1),
+        clean(&output.stdout),
+        clean(&output.stderr)
+    )
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(told(folder().path(), &["--help"], &[]));
+}
+
+#[test]
+fn cron_in_words_and_times() {
+    let here = folder();
+    insta::assert_snapshot!(told(
+        here.path(),
+        &["cron", "30 2 * * *", "--timezone", "Europe/Stockholm", "--after", "2026-03-27T12:00:00Z", "-n", "4"],
+        &[]
+    ));
+    insta::assert_snapshot!(told(
+        here.path(),
+        &["cron", "0 9 * * 1#1", "--after", "2026-01-01", "-n", "2", "-o", "json"],
+        &[]
+    ));
+}
+
+#[test]
+fn cron_refuses_with_a_reason() {
+    let here = folder();
+    insta::assert_snapshot!(told(here.path(), &["cron", "61 * * * *"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["cron", "0 0 30 2 *"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["cron", "0 0 * * *", "--timezone", "Europe/Stokholm"], &[]));
+}
+
+#[test]
+fn check_tells_every_mistake() {
+    let here = folder();
+    std::fs::create_dir(here.path().join("dags")).unwrap();
+    let broken = "schedule = \"0 25 * * *\"\n\n[tasks.load]\nbsh = \"echo\"\ndepends_on = [\"extrakt\"]\n\n[tasks.extract]\nnoop = true\n";
+    std::fs::write(here.path().join("dags/broken.toml"), broken).unwrap();
+    std::fs::write(here.path().join("dags/good.toml"), "[tasks.a]\nnoop = true\n").unwrap();
+    insta::assert_snapshot!(told(here.path(), &["dags", "check"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["dags", "check", "dags/good.toml"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["dags", "check", "nowhere"], &[]));
+}
+
+#[test]
+fn configuration_mistakes_name_their_place() {
+    let here = folder();
+    std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurency = 4\n").unwrap();
+    insta::assert_snapshot!(told(here.path(), &["config", "show"], &[]));
+    std::fs::remove_file(here.path().join("flow.toml")).unwrap();
+    insta::assert_snapshot!(told(here.path(), &["config", "show"], &[("FLOW__WORKER__CONCURRENCY", "many")]));
+    insta::assert_snapshot!(told(here.path(), &["config", "show", "--set", "lease.duration=6s"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["config", "show", "--config", "missing.toml"], &[]));
+}
+
+#[test]
+fn later_layers_win() {
+    let here = folder();
+    std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurrency = 4\n[web]\nbind = \"127.0.0.1:1\"\n").unwrap();
+    let env = [("FLOW__WORKER__CONCURRENCY", "8"), ("FLOW__WORKER__QUEUES", "default, gpu")];
+    let output = flowctl(here.path(), &["config", "show", "--set", "web.bind=127.0.0.1:2"], &env);
+    let shown: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+    assert_eq!(shown["worker"]["concurrency"].as_integer(), Some(8));
+    assert_eq!(shown["worker"]["queues"].as_array().unwrap().len(), 2);
+    assert_eq!(shown["web"]["bind"].as_str(), Some("127.0.0.1:2"));
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let env = [("FLOW__DATABASE__URL", "postgres://flow:canary@127.0.0.1:1/flow")];
+    for args in [&["config", "show"][..], &["db", "status"], &["doctor"]] {
+        let told = told(folder().path(), args, &env);
+        assert!(!told.contains("canary"), "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn nobody_there() {
+    let here = folder();
+    insta::assert_snapshot!(told(here.path(), &["dags", "list"], &[]));
+    let unreachable = ["dags", "list", "--url", "http://127.0.0.1:1", "--token", "x"];
+    insta::assert_snapshot!(told(here.path(), &unreachable, &[]));
+    let database = [("FLOW__DATABASE__URL", "postgres://flow@127.0.0.1:1/flow")];
+    insta::assert_snapshot!(told(here.path(), &["db", "status"], &database));
+    insta::assert_snapshot!(told(here.path(), &["db", "status"], &[("FLOW__DATABASE__URL", "mysql://here")]));
+}
+
+#[test]
+fn database_from_nothing_to_current() {
+    let here = folder();
+    insta::assert_snapshot!(told(here.path(), &["db", "status"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["db", "migrate"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["audit", "verify"], &[]));
+}
+
+#[test]
+fn a_role_alone_needs_a_queue_that_others_can_reach() {
+    let here = folder();
+    flowctl(here.path(), &["db", "migrate"], &[]);
+    insta::assert_snapshot!(told(here.path(), &["worker"], &[]));
+}
+
+#[test]
+fn tokens() {
+    let here = folder();
+    flowctl(here.path(), &["db", "migrate"], &[]);
+    let created = flowctl(here.path(), &["tokens", "create", "ci", "-o", "json"], &[]);
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
+    assert!(created["token"].as_str().unwrap().starts_with("flow_"));
+    let revoked = flowctl(here.path(), &["tokens", "revoke", "ci"], &[]);
+    assert_eq!(revoked.status.code(), Some(0));
+    assert_eq!(flowctl(here.path(), &["tokens", "revoke", "ci"], &[]).status.code(), Some(3));
+}
+
+#[test]
+fn xcom_push_only_inside_a_task() {
+    let here = folder();
+    insta::assert_snapshot!(told(here.path(), &["xcom", "push", "rows", "3"], &[]));
+    let file = here.path().join("xcom");
+    let env = [("FLOW_XCOM_FILE", file.to_str().unwrap())];
+    flowctl(here.path(), &["xcom", "push", "rows", "3"], &env);
+    flowctl(here.path(), &["xcom", "push", "note", "two\nlines"], &env);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "rows=3\nnote=\"two\\nlines\"\n");
+}

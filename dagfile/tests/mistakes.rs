@@ -1,0 +1,69 @@
+//! Mistakes in DAG files, and what people read about them: one file in `mistakes/`, one snapshot.
+
+use flow_dagfile::{check_text, render};
+
+macro_rules! mistakes {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                told(stringify!($name), include_str!(concat!("mistakes/", stringify!($name), ".toml")));
+            }
+        )*
+
+        #[test]
+        fn every_file_is_looked_at() {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes");
+            let mut present: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+                .collect();
+            present.sort();
+            let mut listed = [$(stringify!($name)),*];
+            listed.sort_unstable();
+            assert_eq!(present, listed);
+        }
+    };
+}
+
+mistakes!(
+    after_the_end,
+    broken_toml,
+    cycle,
+    dates,
+    durations,
+    empty,
+    ids,
+    never_fires,
+    no_tasks,
+    only_a_comment,
+    operators,
+    params,
+    preset_none,
+    schedules,
+    ten_mistakes,
+    types,
+    unknown_keys,
+    upstreams,
+    values,
+    window,
+    zone,
+);
+
+#[track_caller]
+fn told(name: &str, text: &str) {
+    let file = check_text(&format!("{name}.toml"), text, None);
+    let diagnostics = match &file.result {
+        Ok(parsed) => &parsed.warnings,
+        Err(diagnostics) => diagnostics,
+    };
+    assert!(!diagnostics.is_empty(), "nothing was found");
+    let is_helpful =
+        |diagnostic: &flow_dagfile::Diagnostic| diagnostic.hint.is_some() || diagnostic.message.contains("must be at");
+    for diagnostic in diagnostics {
+        assert!(is_helpful(diagnostic), "it does not say what to do: {diagnostic:#?}");
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, render(&file, false));
+    });
+}
