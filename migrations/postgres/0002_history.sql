@@ -87,7 +87,10 @@ end $$;
 create trigger task_instance_created after insert on task_instance
     referencing new table as new_rows for each statement execute function task_instance_created();
 
-create function task_instance_moved() returns trigger language plpgsql as $$
+-- The planner knows nothing about transition tables, and keeps a plan made for few rows: comparing each old row with each
+-- new one would take minutes for a wide DAG. So they are always joined by hashing.
+create function task_instance_moved() returns trigger language plpgsql
+    set enable_nestloop = off set enable_hashjoin = on as $$
 declare
     offender record;
 begin
@@ -132,7 +135,8 @@ end $$;
 create trigger dag_run_created after insert on dag_run
     referencing new table as new_rows for each statement execute function dag_run_created();
 
-create function dag_run_moved() returns trigger language plpgsql as $$
+create function dag_run_moved() returns trigger language plpgsql
+    set enable_nestloop = off set enable_hashjoin = on as $$
 begin
     if exists (select 1 from new_rows n join old_rows o on o.id = n.id
                where n.event_no <> o.event_no + (n.state <> o.state)::int) then

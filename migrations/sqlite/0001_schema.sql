@@ -90,7 +90,7 @@ create index dag_run_waiting on dag_run (dag_id, run_after, id) where state = 'q
 create index dag_run_live on dag_run (dag_id) where state = 'running';
 create index dag_run_deadline on dag_run (deadline_at) where state = 'running' and deadline_at is not null;
 create index dag_run_recent on dag_run (dag_id, id);
-create index dag_run_past on dag_run (dag_id, logical_date) where logical_date is not null;
+create index dag_run_past on dag_run (dag_id, logical_date, id) where logical_date is not null;
 
 create table task_instance (
     id integer primary key autoincrement,

@@ -100,7 +100,7 @@ fn refusals_say_what_to_do() {
 fn descriptions_are_words() {
     assert_eq!(
         CronExpression::parse("0 6 * * 1-5").unwrap().describe(),
-        "At 06:00, on Monday, Tuesday, Wednesday, Thursday, and Friday."
+        "At 06:00, on Monday, Tuesday, Wednesday, Thursday, and Friday"
     );
 }
 

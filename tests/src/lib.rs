@@ -1,1 +1,22 @@
-//! placeholder
+//! Flow driven from outside, as its users drive it: the real binary, real databases, real queues and real processes.
+//!
+//! Nothing here links the engine's crates. The program is the `flowctl` that was built into the same target folder.
+
+mod api;
+pub mod chaos;
+mod cluster;
+mod processes;
+mod program;
+mod random;
+mod role;
+mod standalone;
+mod waiting;
+
+pub use api::Api;
+pub use cluster::Cluster;
+pub use processes::{alive, descendants_with, send_signal};
+pub use program::{Done, Program};
+pub use random::Random;
+pub use role::Role;
+pub use standalone::Standalone;
+pub use waiting::{eventually, eventually_within};
