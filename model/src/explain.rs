@@ -376,19 +376,8 @@ fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
                 Some("dagrun_timeout") => "was skipped, because its run took longer than `dagrun_timeout`".to_owned(),
                 Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
                 Some("marked") => "was marked as skipped".to_owned(),
-                _ => {
-                    let skipped: Vec<&UpstreamTask> =
-                        facts.upstream.iter().filter(|task| task.state == TaskState::Skipped).collect();
-                    if task.try_number == 0 && !skipped.is_empty() {
-                        format!(
-                            "was skipped by its trigger rule `{}`, because of {}",
-                            facts.trigger_rule,
-                            names(&skipped)
-                        )
-                    } else {
-                        format!("was skipped{}", because(reason))
-                    }
-                }
+                Some("trigger_rule") | None if task.try_number == 0 => skipped_by_rule(facts),
+                _ => format!("was skipped{}", because(reason)),
             };
             vec![Reason::new("skipped", text)]
         }
@@ -400,9 +389,23 @@ fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     }
 }
 
+/// A trigger rule that cannot hold any more.
+fn skipped_by_rule(facts: &Facts) -> String {
+    let skipped: Vec<&UpstreamTask> = facts.upstream.iter().filter(|task| task.state == TaskState::Skipped).collect();
+    let rule = facts.trigger_rule;
+    if !skipped.is_empty() && rule != TriggerRule::OneFailed {
+        return format!("was skipped by its trigger rule `{rule}`, because of {}", names(&skipped));
+    }
+    let all: Vec<&UpstreamTask> = facts.upstream.iter().collect();
+    if all.is_empty() {
+        return format!("was skipped by its trigger rule `{rule}`");
+    }
+    format!("was skipped by its trigger rule `{rule}`, which cannot hold any more: before it are {}", names(&all))
+}
+
 fn paused(facts: &Facts) -> Reason {
     Reason::new("paused", format!("the DAG `{}` is paused", facts.dag_id))
-        .hint(format!("unpause it with `flowctl unpause {}`", facts.dag_id))
+        .hint(format!("unpause it with `flowctl dags unpause {}`", facts.dag_id))
 }
 
 /// Tries in all; a task that was tried more often than planned never shows "3 of 2".
