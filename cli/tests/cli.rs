@@ -85,7 +85,8 @@ fn configuration_mistakes_name_their_place() {
 #[test]
 fn later_layers_win() {
     let here = folder();
-    std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurrency = 4\n[web]\nbind = \"127.0.0.1:1\"\n").unwrap();
+    std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurrency = 4\n[web]\nbind = \"127.0.0.1:1\"\n")
+        .unwrap();
     let env = [("FLOW__WORKER__CONCURRENCY", "8"), ("FLOW__WORKER__QUEUES", "default, gpu")];
     let output = flowctl(here.path(), &["config", "show", "--set", "web.bind=127.0.0.1:2"], &env);
     let shown: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();

@@ -194,11 +194,8 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pools> {
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
     };
-    let write = pool()
-        .min_connections(1)
-        .connect_with(connect.clone().options(BY_INDEX_ONLY))
-        .await
-        .map_err(connecting)?;
+    let write =
+        pool().min_connections(1).connect_with(connect.clone().options(BY_INDEX_ONLY)).await.map_err(connecting)?;
     let read = pool().connect_lazy_with(connect);
     Ok(Pools::Postgres { write, read })
 }

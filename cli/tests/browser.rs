@@ -1,0 +1,93 @@
+//! The pages in a real browser: headless Chromium logs in with the printed link and looks.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A standalone that is stopped when the test ends.
+struct Standalone {
+    process: Child,
+    login: String,
+}
+
+impl Standalone {
+    fn start(folder: &Path) -> Standalone {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+            .args(["standalone", "--bind", "127.0.0.1:0"])
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let login = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned))
+            .expect("it prints a login link");
+        Standalone { process, login }
+    }
+
+    fn base(&self) -> &str {
+        self.login.split("/login").next().unwrap()
+    }
+}
+
+impl Drop for Standalone {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+fn chromium() -> &'static str {
+    ["chromium", "google-chrome", "chromium-browser"]
+        .into_iter()
+        .find(|program| Command::new(program).arg("--version").output().is_ok())
+        .expect("Chromium is installed: apt-get install chromium")
+}
+
+/// The document as the browser has it after its scripts have run.
+fn page(profile: &Path, url: &str) -> String {
+    let output = Command::new(chromium())
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--timeout=3000"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(["--dump-dom", url])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn an_operator_logs_in_and_sees_what_ran() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::create_dir(here.path().join("dags")).unwrap();
+    let dag = "description = \"for the browser\"\n[tasks.say]\nbash = \"echo '<b>tea & toast</b>'\"\n";
+    std::fs::write(here.path().join("dags/kitchen.toml"), dag).unwrap();
+    std::fs::write(here.path().join("dags/broken.toml"), "[tasks.a]\nbsh = \"x\"\n").unwrap();
+    let flow = Standalone::start(here.path());
+    let run = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .args(["trigger", "kitchen", "--run-id", "first", "--wait"])
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let profile = here.path().join("profile");
+
+    let refused = page(&here.path().join("stranger"), flow.base());
+    assert!(refused.contains("flowctl login") && !refused.contains("kitchen"), "{refused}");
+
+    let dags = page(&profile, &flow.login);
+    assert!(dags.contains("kitchen") && dags.contains("for the browser"), "{dags}");
+    assert!(dags.contains("import-errors"), "{dags}");
+
+    let errors = page(&profile, &format!("{}/import-errors", flow.base()));
+    assert!(errors.contains("unknown key") && errors.contains("did you mean `bash`?"), "{errors}");
+
+    let grid = page(&profile, &format!("{}/dags/kitchen", flow.base()));
+    assert!(grid.contains("say") && grid.contains("success"), "{grid}");
+
+    let task = page(&profile, &format!("{}/dags/kitchen/runs/first/tasks/say", flow.base()));
+    // What tasks print is text, never markup.
+    assert!(task.contains("&lt;b&gt;tea &amp; toast&lt;/b&gt;"), "{task}");
+}
