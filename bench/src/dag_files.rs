@@ -1,0 +1,75 @@
+//! The DAGs of the workloads, as DAG files.
+
+use std::fmt::Write;
+
+/// Task instances of one DAG that may be active at once: more than any workload has, so that the limit is not measured.
+const ACTIVE_MAX: u32 = 20_000;
+
+/// What a task does.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    /// Nothing, inside the worker.
+    Noop,
+    /// A program without a shell.
+    Command(Vec<String>),
+}
+
+impl Work {
+    /// The cheapest process there is.
+    pub(crate) fn run_true() -> Work {
+        Work::Command(vec!["true".to_owned()])
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Work::Noop => "noop = true".to_owned(),
+            Work::Command(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+                format!("command = [{}]", words.join(", "))
+            }
+        }
+    }
+}
+
+/// Tasks that do not know each other.
+pub(crate) fn wide(count: usize, work: &Work) -> String {
+    file((0..count).map(|index| (index, Vec::new())), work)
+}
+
+/// Tasks one after the other.
+pub(crate) fn chain(count: usize, work: &Work) -> String {
+    file((0..count).map(|index| (index, index.checked_sub(1).into_iter().collect())), work)
+}
+
+/// One task, `width` tasks after it, one task after all of them.
+pub(crate) fn diamond(width: usize, work: &Work) -> String {
+    let middle = (1..=width).map(|index| (index, vec![0]));
+    let ends = [(0, Vec::new()), (width + 1, (1..=width).collect())];
+    file(ends.into_iter().chain(middle), work)
+}
+
+/// A small DAG with a schedule that is not due while somebody measures.
+pub(crate) fn one_of_many(number: usize) -> String {
+    format!(
+        "description = \"One of many, number {number}\"\nschedule = \"@yearly\"\ncatchup = \"none\"\ntags = [\"many\"]\n\n\
+         [tasks.first]\nbash = \"echo {number}\"\n\n[tasks.second]\ndepends_on = [\"first\"]\nnoop = true\n"
+    )
+}
+
+/// The name of a task.
+pub(crate) fn task_id(index: usize) -> String {
+    format!("t{index:05}")
+}
+
+fn file(tasks: impl Iterator<Item = (usize, Vec<usize>)>, work: &Work) -> String {
+    let line = work.line();
+    let mut text = format!("max_active_tasks = {ACTIVE_MAX}\nmax_active_runs = 100\n");
+    for (index, before) in tasks {
+        let _ = write!(text, "\n[tasks.{}]\n{line}\n", task_id(index));
+        if !before.is_empty() {
+            let before: Vec<String> = before.into_iter().map(|index| format!("\"{}\"", task_id(index))).collect();
+            let _ = writeln!(text, "depends_on = [{}]", before.join(", "));
+        }
+    }
+    text
+}
