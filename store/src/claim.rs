@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flow_model::state::RunType;
-use flow_model::{ClaimId, DagGraph, DagRunKey, DagVersionKey, Epoch, ProcessId, TaskInstanceKey, Timestamp};
+use flow_model::{ClaimId, DagGraph, DagRunKey, DagVersionKey, Epoch, ProcessId, Task, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -60,6 +60,13 @@ pub struct WorkOrder {
     pub run_started_at: Option<Timestamp>,
     /// What the trigger passed.
     pub conf: Map<String, Value>,
+}
+
+impl WorkOrder {
+    /// The task, as the run's version of the DAG says it.
+    pub fn task(&self) -> &Task {
+        &self.graph.dag.tasks[self.task_index as usize]
+    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -3,13 +3,15 @@
 mod folder;
 mod process;
 
+pub(crate) use folder::remove_leftovers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_model::Timestamp;
 use flow_model::dag::Output;
 use flow_model::log::Stream;
 use flow_model::time::duration_text;
-use flow_model::{Task, Timestamp};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -18,8 +20,8 @@ use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::xcom;
-use crate::service::WardenKeeper;
 use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope};
+use crate::warden::WardenKeeper;
 
 /// Times that templates may ask for further XComs before it is taken for a loop.
 const LOOKUP_ROUNDS_MAX: usize = 100;
@@ -104,7 +106,7 @@ async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, Pre
     let lookups = Arc::new(Lookups::default());
     let renderer = Renderer::new(Arc::new(Scope::new(order.clone(), Arc::clone(&lookups))));
     for _ in 0..LOOKUP_ROUNDS_MAX {
-        let error = match operators::prepare(task_of(order), &renderer) {
+        let error = match operators::prepare(order.task(), &renderer) {
             Ok(prepared) => return Ok(prepared),
             Err(error) => error,
         };
@@ -128,7 +130,7 @@ async fn carry_out(
     log: &AttemptLog,
     mut stop: StopSignal,
 ) -> Ended {
-    let timeout = task_of(order).execution_timeout;
+    let timeout = order.task().execution_timeout;
     match work {
         Work::Noop => Ended::new(Ending::Success),
         Work::Process(work) => process::run(workshop, order, work, log, stop).await,
@@ -140,7 +142,7 @@ async fn carry_out(
             .await
         }
         Work::Http(work) => {
-            let sending = send(workshop, &work, task_of(order).output, log);
+            let sending = send(workshop, &work, order.task().output, log);
             until_stopped(timeout, &mut stop, sending).await
         }
     }
@@ -206,10 +208,6 @@ async fn send(workshop: &Workshop, work: &HttpWork, output: Output, log: &Attemp
     }
 }
 
-pub(crate) fn task_of(order: &WorkOrder) -> &Task {
-    &order.graph.dag.tasks[order.task_index as usize]
-}
-
 fn rendered_text(rendered: &serde_json::Map<String, Value>) -> Option<String> {
     if rendered.is_empty() {
         return None;
@@ -233,7 +231,7 @@ fn outcome(
         Ending::Success => (OutcomeKind::Success, None),
         Ending::Skipped(reason) => (OutcomeKind::Skipped, Some(reason)),
         Ending::Failed(reason) => {
-            let delay = task_of(order).retry.delay_after(order.try_number, rand::random());
+            let delay = order.task().retry.delay_after(order.try_number, rand::random());
             (OutcomeKind::Failed { retry_at: now + delay }, Some(reason))
         }
         Ending::FailedForGood(reason) => (OutcomeKind::FailedForGood, Some(reason)),

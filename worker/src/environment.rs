@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use flow_store::WorkOrder;
 
-use crate::attempt::task_of;
-
 /// Where programs are looked for when no `PATH` is set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -29,7 +27,7 @@ impl TaskEnvironment {
     /// The whole environment of an attempt: what is inherited, what names the attempt (under Airflow's names, too, so
     /// that scripts written for it go on working), and what the task sets.
     pub fn of_attempt(&self, order: &WorkOrder, xcom_file: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
-        let task = task_of(order);
+        let task = order.task();
         let mut env = self.base.clone();
         let mut set = |names: &[&str], value: String| {
             env.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));

@@ -204,3 +204,90 @@ impl LineSplitter {
         self.cut = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_model::log::{LogLine, lines};
+
+    use super::*;
+
+    fn log() -> AttemptLog {
+        AttemptLog {
+            task_instance: TaskInstanceKey(1),
+            epoch: Epoch(1),
+            claim: ClaimId(1),
+            try_number: 1,
+            state: Mutex::default(),
+        }
+    }
+
+    fn at() -> Timestamp {
+        Timestamp::from_micros(1)
+    }
+
+    fn read(pieces: &[LogAppend]) -> Vec<LogLine> {
+        pieces.iter().flat_map(|piece| lines(&piece.content).collect::<Vec<_>>()).collect()
+    }
+
+    fn split(chunks: &[&[u8]]) -> Vec<(String, u64)> {
+        let mut splitter = LineSplitter::default();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            splitter.push(chunk, |line, cut| found.push((line.to_owned(), cut)));
+        }
+        splitter.finish(|line, cut| found.push((line.to_owned(), cut)));
+        found
+    }
+
+    #[test]
+    fn lines_are_whole_however_the_bytes_arrive() {
+        let expected = [("one".to_owned(), 0), ("two".to_owned(), 0), (String::new(), 0), ("last".to_owned(), 0)];
+        assert_eq!(split(&[b"one\ntwo\r\n\nlast"]), expected);
+        assert_eq!(split(&[b"o", b"ne", b"\nt", b"wo\r", b"\n\n", b"last"]), expected);
+        assert_eq!(split(&[b"bad \xff byte\n"]), [("bad \u{fffd} byte".to_owned(), 0)]);
+        assert_eq!(split(&[]), []);
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_more_than_its_limit() {
+        let chunk = vec![b'x'; 40_000];
+        let found = split(&[&chunk, &chunk, &chunk, b"\nnext"]);
+        assert_eq!(found[0].0.len(), LINE_BYTES_MAX);
+        assert_eq!(found[0].1, 120_000 - LINE_BYTES_MAX as u64);
+        assert_eq!(found[1].0, "next");
+    }
+
+    #[test]
+    fn pieces_are_numbered_and_lose_nothing() {
+        let log = log();
+        log.line(at(), Stream::Stdout, "first", 0);
+        let shipped = log.take_piece().unwrap();
+        assert!(log.take_piece().is_none());
+        log.line(at(), Stream::Stderr, "second", 0);
+        let (rest, totals) = log.finish(at());
+        assert_eq!((shipped.seq, rest[0].seq), (0, 1));
+        let all = read(&[vec![shipped], rest].concat());
+        assert_eq!(all.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+        assert_eq!(totals, Totals { bytes: 13, lines: 2, bytes_dropped: 0 });
+    }
+
+    #[test]
+    fn a_flood_keeps_its_beginning_and_its_end_and_says_what_is_missing() {
+        let log = log();
+        let text = "y".repeat(1_000);
+        for number in 0..40_000 {
+            log.line(at(), Stream::Stdout, &format!("{number} {text}"), 0);
+        }
+        log.system(at(), "exit code 1");
+        let (pieces, totals) = log.finish(at());
+        let kept = read(&pieces);
+        assert!(kept[0].text.starts_with("0 y"));
+        assert_eq!(kept.last().unwrap().text, "exit code 1");
+        assert!(kept[kept.len() - 2].text.starts_with("39999 y"));
+        assert!(kept.iter().any(|line| line.stream == Stream::System && line.text.contains("left out here")));
+        assert!(totals.bytes_dropped > 20_000_000 && totals.lines == 40_001, "{totals:?}");
+        let stored: usize = pieces.iter().map(|piece| piece.content.len()).sum();
+        assert!(stored < 19 << 20, "{stored}");
+        assert!(pieces.iter().all(|piece| piece.content.len() <= PIECE_BYTES_MAX));
+    }
+}

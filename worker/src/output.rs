@@ -122,3 +122,48 @@ pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
     }
     Ok(xcoms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(output: Output, text: &str) -> Result<Option<String>, String> {
+        let mut capture = OutputCapture::new(output);
+        capture.bytes(text.as_bytes());
+        text.lines().for_each(|line| capture.line(line));
+        capture.finish().map(|xcom| xcom.map(|xcom| xcom.value))
+    }
+
+    #[test]
+    fn the_setting_decides_what_is_kept() {
+        assert_eq!(captured(Output::LastLine, "a\nb\n\n").unwrap(), Some("\"b\"".to_owned()));
+        assert_eq!(captured(Output::LastLine, "").unwrap(), None);
+        assert_eq!(captured(Output::Text, "a\nb\n").unwrap(), Some("\"a\\nb\\n\"".to_owned()));
+        assert_eq!(captured(Output::Json, " {\"n\": [1, 2]}\n").unwrap(), Some("{\"n\":[1,2]}".to_owned()));
+        assert_eq!(captured(Output::None, "a").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_a_hint() {
+        assert!(captured(Output::Json, "loading...\n{}").unwrap_err().contains("hint: print messages to stderr"));
+        assert!(captured(Output::Text, &"x".repeat(XCOM_BYTES_MAX + 1)).unwrap_err().contains("larger than an XCom"));
+    }
+
+    #[test]
+    fn the_file_holds_named_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("xcom");
+        assert_eq!(read_xcom_file(&path).unwrap(), []);
+        append_to_xcom_file(&path, "rows", &serde_json::json!(3)).unwrap();
+        append_to_xcom_file(&path, "note", &serde_json::json!("a=b\nc")).unwrap();
+        append_to_xcom_file(&path, "rows", &serde_json::json!(4)).unwrap();
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "plain=some text\n").unwrap();
+        let read: Vec<(String, String)> =
+            read_xcom_file(&path).unwrap().into_iter().map(|xcom| (xcom.key, xcom.value)).collect();
+        let expected = [("note", "\"a=b\\nc\""), ("rows", "4"), ("plain", "\"some text\"")];
+        assert_eq!(read, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert!(append_to_xcom_file(&path, "a=b", &Value::Null).is_err());
+        std::fs::write(&path, "no equals sign\n").unwrap();
+        assert!(read_xcom_file(&path).unwrap_err().contains("line 1"));
+    }
+}

@@ -4,7 +4,6 @@ mod intake;
 mod liveness;
 mod report;
 mod roster;
-mod wardens;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -17,13 +16,12 @@ use flow_store::{NewProcess, ProcessKind, Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Stop, Workshop};
+use crate::attempt::{Stop, Workshop, remove_leftovers};
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
+use crate::warden::WardenKeeper;
 use report::Reporter;
 use roster::Roster;
-
-pub use wardens::WardenKeeper;
 
 /// How a worker works.
 #[derive(Debug)]
@@ -97,7 +95,7 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let Worker { store, queue, options } = self;
         let drain_timeout = options.drain_timeout;
-        wardens::remove_leftovers(&options.folder);
+        remove_leftovers(&options.folder);
         let settings = Settings {
             slot: options.slot,
             host: options.host,

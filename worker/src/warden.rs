@@ -6,11 +6,13 @@
 //! grandchildren do not inherit it.)
 
 mod client;
+mod keeper;
 mod server;
 mod tree;
 mod wire;
 
 pub use client::{Child, Exit, Launch, LaunchError, Warden, kill_orphans};
+pub use keeper::WardenKeeper;
 pub use server::run;
 
 /// The environment variable that marks every process of an attempt, so that one that leaves its group is still found.

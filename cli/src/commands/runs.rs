@@ -3,7 +3,6 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::tasks::TASKS;
 use crate::args::{Form, RunsCommand};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -16,6 +15,16 @@ const LIST: &[(&str, &str)] = &[
     ("LOGICAL DATE", "logical_date"),
     ("STARTED", "start_date"),
     ("SECONDS", "duration"),
+];
+
+/// Columns of a list of task instances.
+pub const TASKS: &[(&str, &str)] = &[
+    ("TASK", "task_id"),
+    ("STATE", "state"),
+    ("TRY", "try_number"),
+    ("STARTED", "start_date"),
+    ("SECONDS", "duration"),
+    ("REASON", "reason"),
 ];
 
 const FIELDS: &[(&str, &str)] = &[

@@ -3,21 +3,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::runs::{resolve, run_path};
+use super::runs::{TASKS, resolve, run_path};
 use crate::args::{Form, TasksCommand};
 use crate::client::Client;
 use crate::failure::Exit;
 use crate::output::{self, cell, segment};
-
-/// Columns of a list of task instances.
-pub const TASKS: &[(&str, &str)] = &[
-    ("TASK", "task_id"),
-    ("STATE", "state"),
-    ("TRY", "try_number"),
-    ("STARTED", "start_date"),
-    ("SECONDS", "duration"),
-    ("REASON", "reason"),
-];
 
 /// Runs a subcommand.
 ///

@@ -47,3 +47,12 @@ impl Drop for AttemptFolder {
         }
     }
 }
+
+/// Removes what attempts of an earlier worker have left in the folder.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    if let Ok(entries) = std::fs::read_dir(folder) {
+        for entry in entries.flatten() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::folder::AttemptFolder;
-use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, task_of, timed_out, timeout_reason};
+use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, timed_out, timeout_reason};
 use crate::environment::find_program;
 use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::{ProcessWork, Program, ScriptFile};
@@ -47,7 +47,7 @@ pub(super) async fn run(
         }
     };
     let skip_on_exit_code = work.skip_on_exit_code.clone();
-    let capture = Mutex::new(OutputCapture::new(task_of(order).output));
+    let capture = Mutex::new(OutputCapture::new(order.task().output));
     let started = start(workshop, order, work, &folder, &marker).await;
     let (child, stdout, stderr) = match started {
         Ok(started) => started,
@@ -127,7 +127,7 @@ async fn supervise(
     log: &AttemptLog,
     mut stop: StopSignal,
 ) -> End {
-    let timeout = task_of(order).execution_timeout;
+    let timeout = order.task().execution_timeout;
     let end = tokio::select! {
         exit = child.wait() => return exited(exit, &child, marker, log, &workshop.store).await,
         stop = stopped(&mut stop) => End::Stopped(stop),
@@ -218,7 +218,7 @@ async fn start(
         env,
         cwd,
         marker: marker.to_owned(),
-        is_fenced: task_of(order).overlap == Overlap::Forbid,
+        is_fenced: order.task().overlap == Overlap::Forbid,
         stdin,
         stdout: stdout_end,
         stderr: stderr_end,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flow_model::{ClaimId, Epoch, TaskInstanceKey};
 use flow_queue::{Delivery, Reader};
-use flow_store::{ClaimRequest, StoreError};
+use flow_store::{ClaimRequest, StoreError, WorkOrder};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -39,14 +39,10 @@ pub(super) async fn run(shared: &Arc<Shared>, shutdown: &CancellationToken) {
             () = shutdown.cancelled() => return,
         };
         let Ok(slot) = slot else { return };
-        tokio::select! {
-            result = intake.round(slot) => {
-                if let Err(error) = result {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "could not claim; trying again");
-                    tokio::time::sleep(FAILURE_PAUSE).await;
-                }
-            }
-            () = shutdown.cancelled() => return,
+        // Not cut short by a shutdown: a claim whose answer nobody waits for would be held by nobody who knows of it.
+        if let Err(error) = intake.round(slot, shutdown).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not claim; trying again");
+            tokio::time::sleep(FAILURE_PAUSE).await;
         }
     }
 }
@@ -61,22 +57,29 @@ struct Intake {
 
 impl Intake {
     /// One look for work, with at least one free slot in hand.
-    async fn round(&mut self, first_slot: OwnedSemaphorePermit) -> Result<(), StoreError> {
+    async fn round(
+        &mut self,
+        first_slot: OwnedSemaphorePermit,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let free = 1 + self.shared.slots.available_permits();
         if Instant::now() >= self.next_floor {
             let found = self.shared.store.queued_hints(&self.shared.options.queues, free).await?;
             // A full answer means that there may be more, hints or no hints.
             self.schedule_floor(found.len() >= free);
             if !found.is_empty() {
-                return self.claim(first_slot, found).await;
+                return self.claim(first_slot, found, shutdown).await;
             }
         }
-        let deliveries = self.take(free).await;
+        let deliveries = tokio::select! {
+            deliveries = self.take(free) => deliveries,
+            () = shutdown.cancelled() => return Ok(()),
+        };
         if deliveries.is_empty() {
             return Ok(());
         }
         let hints = deliveries.iter().map(|delivery| (delivery.hint.task_instance, delivery.hint.epoch)).collect();
-        let claimed = self.claim(first_slot, hints).await;
+        let claimed = self.claim(first_slot, hints, shutdown).await;
         // Whatever came of it: what is still queued is found again by the floor or the auditor.
         if let Err(error) = self.reader.done(&deliveries).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "could not acknowledge hints");
@@ -121,11 +124,12 @@ impl Intake {
         }
     }
 
-    /// Claims and starts. Claims that fail are given up: their hints are found again.
+    /// Claims and starts.
     async fn claim(
         &self,
         first_slot: OwnedSemaphorePermit,
         hints: Vec<(TaskInstanceKey, Epoch)>,
+        shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
         let shared = &self.shared;
         let requests: Vec<ClaimRequest> = hints
@@ -133,7 +137,7 @@ impl Intake {
             .map(|(task_instance, epoch)| ClaimRequest { task_instance, epoch, claim: ClaimId(rand::random()) })
             .collect();
         flow_model::crash_point!("worker.before_claim");
-        let orders = shared.store.claim(shared.store.now(), shared.process_id(), &requests).await?;
+        let orders = self.granted(&requests, shutdown).await?;
         flow_model::crash_point!("worker.after_claim");
         metrics::counter!("flow_worker_claims_total").increment(orders.len() as u64);
         let mut first_slot = Some(first_slot);
@@ -159,5 +163,24 @@ impl Intake {
             });
         }
         Ok(())
+    }
+
+    /// Asks for claims until there is an answer. When the database fails, nobody knows whether they were granted; the
+    /// same ids asked for again tell. To forget them would leave task instances running for ever that nobody runs.
+    async fn granted(
+        &self,
+        requests: &[ClaimRequest],
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<WorkOrder>, StoreError> {
+        let shared = &self.shared;
+        loop {
+            match shared.store.claim(shared.store.now(), shared.process_id(), requests).await {
+                Err(error) if error.is_transient() && !shutdown.is_cancelled() => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not claim; asking again");
+                    tokio::time::sleep(FAILURE_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 }

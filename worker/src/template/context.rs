@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use flow_model::Timestamp;
 use flow_model::params::resolve_params;
-use flow_model::{Task, Timestamp};
 use flow_store::WorkOrder;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
@@ -54,17 +54,13 @@ impl Scope {
         let dag = &order.graph.dag;
         // The trigger has checked conf; values that do not fit a newer declaration are still passed on.
         let mut params = resolve_params(&dag.params, &order.conf).unwrap_or_else(|_| order.conf.clone());
-        params.extend(dag.tasks[order.task_index as usize].params.clone());
+        params.extend(order.task().params.clone());
         Scope { order, params, lookups }
     }
 
     /// The XComs that have been fetched for this attempt.
     pub fn lookups(&self) -> &Lookups {
         &self.lookups
-    }
-
-    fn task(&self) -> &Task {
-        &self.order.graph.dag.tasks[self.order.task_index as usize]
     }
 
     fn name(&self, name: &str) -> Option<Value> {
@@ -88,7 +84,7 @@ impl Scope {
             "task_instance_key_str" => Some(Value::from(format!(
                 "{}__{}__{}",
                 order.graph.dag.dag_id,
-                self.task().task_id,
+                self.order.task().task_id,
                 order.logical_date.map_or_else(|| order.run_id.clone(), |at| utc(at).strftime("%Y%m%d").to_string())
             ))),
             "params" => Some(from_json(&self.params)),
@@ -129,7 +125,7 @@ impl Scope {
     }
 
     fn task_value(&self) -> Value {
-        let task = self.task();
+        let task = self.order.task();
         from_json(&json!({
             "task_id": task.task_id, "owner": task.owner, "retries": task.retry.retries, "pool": task.pool,
             "queue": task.queue, "operator": task.operator.name(), "upstream_task_ids": task.depends_on,
@@ -139,7 +135,7 @@ impl Scope {
     fn task_instance(&self) -> Value {
         let order = &self.order;
         let fields = [
-            ("task_id", Value::from(&self.task().task_id)),
+            ("task_id", Value::from(&self.order.task().task_id)),
             ("dag_id", Value::from(&order.graph.dag.dag_id)),
             ("run_id", Value::from(&order.run_id)),
             ("try_number", Value::from(order.try_number)),

@@ -1,10 +1,9 @@
 //! Keeps one warden at hand, and a new one when it dies.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::warden::Warden;
+use super::Warden;
 
 /// The worker's warden; started with the first process.
 pub struct WardenKeeper {
@@ -37,14 +36,5 @@ impl WardenKeeper {
     /// The warden, if one was ever needed.
     pub fn current(&self) -> Option<Warden> {
         self.warden.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Removes what attempts of an earlier worker have left in the folder.
-pub(super) fn remove_leftovers(folder: &Path) {
-    if let Ok(entries) = std::fs::read_dir(folder) {
-        for entry in entries.flatten() {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
     }
 }
