@@ -44,7 +44,7 @@ pub struct Settings {
 pub struct DatabaseSettings {
     /// `postgres://user:password@host/database` or `sqlite:path`; empty: the SQLite file `flow.db` in the state folder.
     pub url: String,
-    /// Connections of one process at most.
+    /// Connections of one process at most; PostgreSQL gets half of them for reading and half for writing.
     pub connections_max: u32,
     /// How long a role waits for the database at start.
     #[serde(with = "duration_text")]

@@ -58,7 +58,12 @@ pub fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(entries) if entries.contains_key("name") => cell(&entries["name"]),
+        // A tag, for instance.
+        Value::Object(entries)
+            if entries.keys().all(|key| key == "name" || key == "dag_id") && entries.contains_key("name") =>
+        {
+            cell(&entries["name"])
+        }
         Value::Number(number) if number.is_f64() => format!("{:.3}", number.as_f64().unwrap_or_default()),
         other => other.to_string(),
     }

@@ -45,7 +45,7 @@ impl Problems {
             problem.line = before.matches('\n').count() + 1;
             problem.column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         }
-        self.0.sort_by(|left, right| (left.span.start, left.span.end).cmp(&(right.span.start, right.span.end)));
+        self.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
         self.0.dedup();
         self.0
     }

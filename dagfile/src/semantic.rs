@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use flow_model::Dag;
 use flow_model::dag::Catchup;
+use flow_model::schedule::Schedule;
 
 use crate::diagnostic::Problems;
 use crate::spec::DagSettings;
@@ -39,6 +40,9 @@ pub(crate) fn read(
         problems.add(span, "`end_date` is before `start_date`").hint(format!("the DAG starts at {start}"));
     }
     let params = params::read(root.get("params"), problems);
+    if !matches!(schedule, None | Some(Schedule::None)) {
+        params::require_defaults(root.get("params"), &params, problems);
+    }
     graph::check(root.get("tasks"), problems);
     let tasks = tasks::read(root, files, has_shape, problems);
     if !has_shape {

@@ -40,6 +40,7 @@ mistakes!(
     operators,
     params,
     preset_none,
+    scheduled_without_defaults,
     schedules,
     ten_mistakes,
     types,

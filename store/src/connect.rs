@@ -190,7 +190,7 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pools> {
     probe.close().await.map_err(connecting)?;
     let pool = || {
         PgPoolOptions::new()
-            .max_connections(options.connections_max)
+            .max_connections(options.connections_max.div_ceil(2).max(2))
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
     };

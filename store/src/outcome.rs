@@ -9,6 +9,7 @@ use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::Result;
 use crate::log::LogAppend;
+use crate::rescue::LOST_MAX;
 use crate::rows::json;
 use crate::transaction::transaction;
 
@@ -28,6 +29,9 @@ pub enum OutcomeKind {
     FailedForGood,
     /// A draining worker gives it back; the try is not charged.
     Released,
+    /// The worker or its machine failed, not the task: it is run again after a pause that doubles each time, without
+    /// charging the try, until the budget for losses is used up.
+    Lost,
 }
 
 /// The end of an attempt, with everything that is remembered of it.
@@ -123,6 +127,7 @@ impl Store {
                 .bind(&rows)
                 .bind(now.as_micros())
                 .bind(process.to_string())
+                .bind(LOST_MAX)
                 .fetch_all(&mut *tx)
                 .await?;
             let ended: Vec<&Outcome> = applied.iter().filter_map(|(id, _, _)| by_id.get(id).copied()).collect();
@@ -179,6 +184,7 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
         OutcomeKind::Failed { retry_at } => ("retry", Some(retry_at.as_micros())),
         OutcomeKind::FailedForGood => ("failed", None),
         OutcomeKind::Released => ("released", None),
+        OutcomeKind::Lost => ("lost", None),
     };
     OutcomeRow {
         id: outcome.task_instance.0,

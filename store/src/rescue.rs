@@ -9,7 +9,7 @@ use crate::rows::{json, task_state};
 use crate::transaction::transaction;
 
 /// Losses after which a task instance fails as poisoned instead of being rerun.
-const LOST_MAX: i64 = 3;
+pub(crate) const LOST_MAX: i64 = 3;
 
 /// A task instance that was taken from a dead holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

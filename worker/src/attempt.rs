@@ -235,7 +235,11 @@ fn outcome(
             (OutcomeKind::Failed { retry_at: now + delay }, Some(reason))
         }
         Ending::FailedForGood(reason) => (OutcomeKind::FailedForGood, Some(reason)),
-        Ending::Lost(reason) => (OutcomeKind::Released, Some(reason)),
+        // Whether it had done its work is not known, and it must not be done twice.
+        Ending::Lost(_) if order.task().at_most_once => {
+            (OutcomeKind::FailedForGood, Some("outcome_unknown".to_owned()))
+        }
+        Ending::Lost(reason) => (OutcomeKind::Lost, Some(reason)),
         Ending::Stopped(Stop::Released) => (OutcomeKind::Released, Some("released".to_owned())),
         Ending::Stopped(Stop::Fenced) => return None,
     };

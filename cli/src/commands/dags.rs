@@ -33,7 +33,7 @@ const DETAILS: &[(&str, &str)] = &[
     ("next run", "next_dagrun_run_after"),
     ("start date", "start_date"),
     ("end date", "end_date"),
-    ("catchup", "catchup"),
+    ("catchup", "catchup_mode"),
     ("max active runs", "max_active_runs"),
     ("max active tasks", "max_active_tasks"),
 ];

@@ -74,7 +74,7 @@ fn affected_tasks(form: Form, affected: &Value, done: &str) -> anyhow::Result<()
     }
     let tasks = affected["task_instances"].as_array().cloned().unwrap_or_default();
     for task in &tasks {
-        anstream::println!("{done} {} (was {})", cell(&task["task_id"]), cell(&task["state"]));
+        anstream::println!("{done} {}", cell(&task["task_id"]));
     }
     if tasks.is_empty() {
         anstream::eprintln!("nothing to do: no task instance is in a state that this changes");
@@ -88,7 +88,9 @@ fn explain(form: Form, explanation: &Value) -> anyhow::Result<()> {
     }
     anstream::println!("{}: {}", cell(&explanation["task_id"]), cell(&explanation["summary"]));
     for reason in explanation["reasons"].as_array().into_iter().flatten() {
-        anstream::println!("  - {}", cell(&reason["text"]));
+        if reason["text"] != explanation["summary"] {
+            anstream::println!("  - {}", cell(&reason["text"]));
+        }
         if let Some(hint) = reason["hint"].as_str() {
             anstream::println!("    hint: {hint}");
         }

@@ -50,10 +50,7 @@ impl Engine {
         if queue.url == "in-process" {
             return Ok(Queue::in_process());
         }
-        if !queue.url.starts_with("redis://")
-            && !queue.url.starts_with("rediss://")
-            && !queue.url.starts_with("redis+unix:")
-        {
+        if !queue.url.starts_with("redis://") && !queue.url.starts_with("redis+unix:") {
             return Err(usage(format!("`queue.url = \"{}\"` is not understood", queue.url))
                 .hint("it is `in-process` or `redis://host:6379`")
                 .into());

@@ -48,6 +48,20 @@ pub(super) fn read(node: Option<&Node>, problems: &mut Problems) -> BTreeMap<Str
     params
 }
 
+/// Nobody is there to pass values to the runs of a schedule.
+pub(super) fn require_defaults(node: Option<&Node>, params: &BTreeMap<String, Param>, problems: &mut Problems) {
+    for entry in node.map(Node::entries).unwrap_or_default() {
+        if params.get(&entry.key).is_some_and(|param| param.default.is_none()) {
+            problems
+                .add(
+                    entry.key_span.clone(),
+                    format!("param `{}` has no default, but the DAG has a schedule", entry.key),
+                )
+                .hint("give it a `default`, or leave `schedule` out");
+        }
+    }
+}
+
 fn is_declaration(node: &Node) -> bool {
     node.entries().iter().any(|entry| KEYWORDS.contains(&entry.key.as_str()))
 }

@@ -61,7 +61,7 @@ fn task(entry: &Entry, defaults: &Map<String, Value>, operator: Operator, proble
         // Environment variables and params of the file's defaults stay, unless the task sets the same ones.
         match (merged.get_mut(&key), value) {
             (Some(Value::Object(default)), Value::Object(own)) if key == "env" || key == "params" => {
-                default.extend(own)
+                default.extend(own);
             }
             (_, value) => {
                 merged.insert(key, value);
@@ -194,10 +194,10 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
     let place = |field: &str| node.deepest(&[field]);
     match operator {
         Operator::Bash(bash) => {
-            one_of(bash.command.as_deref(), bash.script.as_deref(), "command", form.name, node, problems)
+            one_of(bash.command.as_deref(), bash.script.as_deref(), "command", form.name, node, problems);
         }
         Operator::Python(python) => {
-            one_of(python.code.as_deref(), python.script.as_deref(), "code", form.name, node, problems)
+            one_of(python.code.as_deref(), python.script.as_deref(), "code", form.name, node, problems);
         }
         Operator::Command(command) => {
             // A list without anything in it has been complained about.

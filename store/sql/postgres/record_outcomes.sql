@@ -4,13 +4,17 @@ update task_instance t set
         when 'success' then 'success'
         when 'skipped' then 'skipped'
         when 'released' then 'scheduled'
+        when 'lost' then case when t.lost_count >= $4 then 'failed' else 'scheduled' end
         when 'retry' then case when t.try_number <= t.max_tries then 'up_for_retry' else 'failed' end
         else 'failed' end,
-    -- A released attempt gives up its right to act, and its try is not charged.
-    epoch = t.epoch + case when x.kind = 'released' then 1 else 0 end,
-    max_tries = t.max_tries + case when x.kind = 'released' then 1 else 0 end,
-    not_before = case when x.kind = 'retry' and t.try_number <= t.max_tries then x.retry_at end,
-    ended_at = case when x.kind = 'released' then null else x.ended_at end,
+    -- A released or lost attempt gives up its right to act, and its try is not charged; losses have a budget of their own.
+    epoch = t.epoch + case when x.kind = 'released' or (x.kind = 'lost' and t.lost_count < $4) then 1 else 0 end,
+    max_tries = t.max_tries + case when x.kind in ('released', 'lost') then 1 else 0 end,
+    lost_count = t.lost_count + case when x.kind = 'lost' then 1 else 0 end,
+    not_before = case
+        when x.kind = 'retry' and t.try_number <= t.max_tries then x.retry_at
+        when x.kind = 'lost' and t.lost_count < $4 then $2 + 1000000 * (1 << t.lost_count::int) end,
+    ended_at = case when x.kind = 'released' or (x.kind = 'lost' and t.lost_count < $4) then null else x.ended_at end,
     holder = null, reason = x.reason, changed_at = $2, event_no = t.event_no + 1, actor = 'worker', actor_id = $3
 from json_to_recordset($1::json) as x(id bigint, epoch bigint, claim bigint, kind text, reason text, retry_at bigint,
     ended_at bigint)

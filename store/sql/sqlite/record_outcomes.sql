@@ -4,13 +4,18 @@ update task_instance set
         when 'success' then 'success'
         when 'skipped' then 'skipped'
         when 'released' then 'scheduled'
+        when 'lost' then case when lost_count >= $4 then 'failed' else 'scheduled' end
         when 'retry' then case when try_number <= max_tries then 'up_for_retry' else 'failed' end
         else 'failed' end,
-    -- A released attempt gives up its right to act, and its try is not charged.
-    epoch = epoch + case when (x.value ->> 'kind') = 'released' then 1 else 0 end,
-    max_tries = max_tries + case when (x.value ->> 'kind') = 'released' then 1 else 0 end,
-    not_before = case when (x.value ->> 'kind') = 'retry' and try_number <= max_tries then (x.value ->> 'retry_at') end,
-    ended_at = case when (x.value ->> 'kind') = 'released' then null else (x.value ->> 'ended_at') end,
+    -- A released or lost attempt gives up its right to act, and its try is not charged; losses have a budget of their own.
+    epoch = epoch + case when (x.value ->> 'kind') = 'released' or ((x.value ->> 'kind') = 'lost' and lost_count < $4) then 1 else 0 end,
+    max_tries = max_tries + case when (x.value ->> 'kind') in ('released', 'lost') then 1 else 0 end,
+    lost_count = lost_count + case when (x.value ->> 'kind') = 'lost' then 1 else 0 end,
+    not_before = case
+        when (x.value ->> 'kind') = 'retry' and try_number <= max_tries then (x.value ->> 'retry_at')
+        when (x.value ->> 'kind') = 'lost' and lost_count < $4 then $2 + 1000000 * (1 << cast(lost_count as int)) end,
+    ended_at = case when (x.value ->> 'kind') = 'released' or ((x.value ->> 'kind') = 'lost' and lost_count < $4) then null
+        else (x.value ->> 'ended_at') end,
     holder = null, reason = (x.value ->> 'reason'), changed_at = $2, event_no = event_no + 1, actor = 'worker', actor_id = $3
 from json_each($1) x
 where task_instance.id = x.value ->> 'id' and epoch = x.value ->> 'epoch' and claim_id = x.value ->> 'claim' and state = 'running'

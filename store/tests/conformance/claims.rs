@@ -18,6 +18,7 @@ cases!(
     a_failure_is_tried_again_after_its_delay,
     no_retry_after_a_failure_for_good,
     a_released_try_is_not_charged,
+    what_the_machine_loses_has_a_budget_and_a_pause,
     a_task_may_skip_itself,
     heartbeats_say_what_is_held,
     logs_are_appended_once_and_fenced,
@@ -170,6 +171,26 @@ async fn a_released_try_is_not_charged(bench: Bench) {
     let order = bench.claim_one().await;
     assert_eq!((order.try_number, order.max_tries), (2, 1));
     bench.report(&order, OutcomeKind::Success).await;
+    bench.run_to_end(&[]).await;
+    bench.assert_sound().await;
+}
+
+async fn what_the_machine_loses_has_a_budget_and_a_pause(bench: Bench) {
+    let (good, _) = one_queued(&bench).await;
+    let mut order = claim(&bench, bench.worker, good).await.remove(0);
+    for pause in [1, 2, 4] {
+        assert_eq!(bench.report(&order, OutcomeKind::Lost).await, Recorded::Applied);
+        assert_eq!(bench.report(&order, OutcomeKind::Lost).await, Recorded::AlreadyApplied);
+        assert_eq!(bench.state_of("t").await, "scheduled");
+        assert_eq!(bench.field("t", "not_before").await, (bench.now() + Duration::from_secs(pause)).as_micros());
+        bench.settle().await;
+        assert_eq!(bench.state_of("t").await, "scheduled");
+        bench.pass(pause);
+        order = bench.claim_one().await;
+    }
+    bench.report(&order, OutcomeKind::Lost).await;
+    assert_eq!(bench.state_of("t").await, "failed");
+    assert_eq!(bench.field("t", "lost_count").await, 4);
     bench.run_to_end(&[]).await;
     bench.assert_sound().await;
 }

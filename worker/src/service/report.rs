@@ -96,6 +96,7 @@ fn account(batch: &[Outcome], recorded: &[Recorded]) {
             (_, OutcomeKind::Skipped) => "skipped",
             (_, OutcomeKind::Failed { .. } | OutcomeKind::FailedForGood) => "failed",
             (_, OutcomeKind::Released) => "released",
+            (_, OutcomeKind::Lost) => "lost",
         };
         metrics::counter!("flow_worker_attempts_total", "result" => result).increment(1);
         if result == "fenced" {

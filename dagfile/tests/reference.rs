@@ -1,0 +1,58 @@
+//! docs/dag-file.md against the code: its examples are good, and it names every key.
+
+use flow_dagfile::{check_text, render, schema};
+use serde_json::Value;
+
+const REFERENCE: &str = include_str!("../../docs/dag-file.md");
+
+#[test]
+fn its_examples_are_good() {
+    let blocks = REFERENCE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    for block in blocks {
+        let text =
+            if block.contains("[tasks.") { block.to_owned() } else { format!("{block}\n[tasks.a]\nnoop = true\n") };
+        let file = check_text("example.toml", &text, None);
+        assert!(file.result.is_ok(), "{}", render(&file, false));
+    }
+}
+
+#[test]
+fn its_schedules_are_good() {
+    let schedules: Vec<&str> =
+        REFERENCE.split("| `schedule = ").skip(1).map(|rest| rest.split("` |").next().unwrap()).collect();
+    assert_eq!(schedules.len(), 10);
+    for schedule in schedules {
+        let file = check_text("example.toml", &format!("schedule = {schedule}\n[tasks.a]\nnoop = true\n"), None);
+        assert!(file.result.is_ok(), "{}", render(&file, false));
+    }
+}
+
+#[test]
+fn it_names_every_key() {
+    let schema = schema();
+    let mut missing = Vec::new();
+    let task = &schema["properties"]["tasks"]["additionalProperties"]["properties"];
+    let mut look = |properties: &Value| {
+        for key in properties.as_object().into_iter().flatten().map(|(key, _)| key) {
+            if !REFERENCE.contains(&format!("`{key}`")) {
+                missing.push(key.clone());
+            }
+        }
+    };
+    look(&schema["properties"]);
+    look(task);
+    for operator in task.as_object().unwrap().values() {
+        for form in operator["anyOf"].as_array().into_iter().flatten() {
+            look(&form["properties"]);
+        }
+    }
+    missing.retain(|key| key != "duration");
+    assert!(missing.is_empty(), "docs/dag-file.md does not name {missing:?}");
+}
+
+#[test]
+fn it_names_every_trigger_rule() {
+    for rule in flow_model::TriggerRule::ALL {
+        assert!(REFERENCE.contains(&format!("| `{rule}` |")), "{rule}");
+    }
+}
