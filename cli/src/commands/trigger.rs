@@ -129,7 +129,7 @@ async fn follow(client: &Client, form: Form, dag: &str, run_id: &str, prints: bo
             .lines(&path, |line| {
                 if prints && form == Form::Json {
                     anstream::println!("{line}");
-                } else if prints && line["task_id"].is_string() {
+                } else if prints && line["task_id"].is_string() && !line["state"].is_null() {
                     print_move(&line);
                 }
                 if line["dag_run"].is_object() {
