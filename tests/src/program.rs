@@ -1,0 +1,87 @@
+//! The program under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// `flowctl` with the environment that it is run in: nothing of Flow's settings is inherited from the shell.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    folder: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Done {
+    /// The exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Done {
+    /// Itself, if the exit code is as expected.
+    ///
+    /// # Panics
+    /// It is another one; the message holds what the command said.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Done {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Program {
+    /// The program, run in `folder`.
+    ///
+    /// # Errors
+    /// It has not been built.
+    pub fn new(folder: &Path) -> Result<Program> {
+        let executable = std::env::current_exe().context("cannot find this executable")?;
+        let beside = executable.parent().context("this executable is in no folder")?;
+        let target = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+        let path = target.join("flowctl");
+        anyhow::ensure!(path.is_file(), "`{}` does not exist\nhint: cargo build -p flowctl", path.display());
+        // Tasks call `flowctl xcom push`.
+        let search = format!("{}:{}", target.display(), std::env::var("PATH").unwrap_or_default());
+        Ok(Program { path, folder: folder.to_owned(), env: vec![("PATH".to_owned(), search)] })
+    }
+
+    /// The same with one more environment variable; a later one wins.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Program {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A command, not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FLOW") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn run(&self, args: &[&str]) -> Done {
+        let output = self.command(args).output().expect("flowctl can be started");
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Roles as processes of their own on PostgreSQL and Redis.
+
+use std::time::Duration;
+
+use flow_testbed::{Redis, shared_postgres};
+use flow_tests::{Api, Cluster, eventually, eventually_within};
+use reqwest::Method;
+use serde_json::json;
+
+const WIDE: &str = "
+max_active_tasks = 40
+[tasks.begin]
+bash = 'echo begin'
+[tasks.a]
+depends_on = ['begin']
+bash = 'sleep 0.5; echo a'
+[tasks.b]
+depends_on = ['begin']
+bash = 'sleep 0.7; echo b'
+[tasks.c]
+depends_on = ['begin']
+sleep = '300ms'
+[tasks.end]
+depends_on = ['a', 'b', 'c']
+bash = 'echo {{ xcom.a }} {{ xcom.b }}'
+";
+const SPECIAL: &str = "
+[tasks.usual]
+bash = 'echo $PLACE'
+[tasks.special]
+depends_on = ['usual']
+queue = 'special'
+bash = 'echo $PLACE'
+";
+
+async fn trigger(api: &Api, dag: &str) -> String {
+    let path = format!("/api/v2/dags/{dag}/dagRuns");
+    let body = json!({ "logical_date": null });
+    let (status, run) = api.ask(Method::POST, &path, Some(&body)).await.expect("an answer");
+    assert_eq!(status, 200, "{run}");
+    run["dag_run_id"].as_str().expect("a run has an id").to_owned()
+}
+
+async fn succeeds(api: &Api, dag: &str, run: &str) {
+    let state = eventually_within(Duration::from_secs(40), &format!("run `{run}` of `{dag}` ends"), async || {
+        let state = api.run_state(dag, run).await;
+        (state == "success" || state == "failed").then_some(state)
+    })
+    .await;
+    assert_eq!(state, "success", "{dag} {run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_schedulers_and_three_workers_share_the_work() {
+    let redis = Redis::start().expect("Redis starts");
+    let database = shared_postgres().create_database().expect("a database");
+    let cluster = Cluster::new(&database, &redis.url()).expect("an installation");
+    cluster.write_dag("wide", WIDE).unwrap();
+    cluster.write_dag("special", SPECIAL).unwrap();
+    let mut roles = vec![
+        cluster.start("scheduler-1", &["scheduler"]).unwrap(),
+        cluster.start("scheduler-2", &["scheduler"]).unwrap(),
+        cluster.start("web", &["web"]).unwrap(),
+    ];
+    let mut first = cluster.start_with("worker-1", &["worker"], &[("PLACE", "first")]).unwrap();
+    roles.push(cluster.start_with("worker-2", &["worker"], &[("PLACE", "second")]).unwrap());
+    let api = cluster.api().unwrap();
+    for dag in ["wide", "special"] {
+        let path = format!("/api/v2/dags/{dag}");
+        eventually("the DAGs are published", async || (!api.get(&path).await.is_null()).then_some(())).await;
+    }
+
+    // A queue that nobody serves waits, and says so.
+    let special = trigger(&api, "special").await;
+    eventually("it is queued", async || {
+        (api.task("special", &special, "special").await["state"] == "queued").then_some(())
+    })
+    .await;
+    let path = format!("/api/flow/dags/special/dagRuns/{special}/taskInstances/special/explain");
+    let explained = api.get(&path.replace(':', "%3A").replace('+', "%2B")).await.to_string();
+    assert!(explained.contains("special"), "{explained}");
+    let args = ["worker", "--queues", "special"];
+    roles.push(cluster.start_with("worker-3", &args, &[("PLACE", "third")]).unwrap());
+    succeeds(&api, "special", &special).await;
+    assert_eq!(api.xcom("special", &special, "special", "return_value").await, "third");
+    assert_ne!(api.xcom("special", &special, "usual", "return_value").await, "third");
+
+    // Many runs; on the way one worker drains, and Redis forgets everything, twice.
+    let mut runs = Vec::new();
+    for _ in 0..10 {
+        runs.push(trigger(&api, "wide").await);
+    }
+    redis.flush_all().unwrap();
+    first.stop(Duration::from_secs(15)).await.expect("the worker drains");
+    redis.flush_all().unwrap();
+    for run in &runs {
+        succeeds(&api, "wide", run).await;
+        assert_eq!(api.xcom("wide", run, "end", "return_value").await, "a b");
+    }
+    let tries = async |run: &str, task: &str| api.tries("wide", run, task).await.len();
+    for run in &runs {
+        assert_eq!(tries(run, "a").await, 1, "a drain costs no try");
+    }
+
+    // Without Redis everything goes on, only slower.
+    redis.kill().unwrap();
+    let run = trigger(&api, "wide").await;
+    succeeds(&api, "wide", &run).await;
+    redis.start_again().unwrap();
+    let run = trigger(&api, "wide").await;
+    succeeds(&api, "wide", &run).await;
+
+    for mut role in roles {
+        role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    let audit = cluster.program().run(&["audit", "verify"]).expect(0);
+    assert!(audit.stdout.contains(" 0 violations"), "{}", audit.stdout);
+}

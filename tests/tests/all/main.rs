@@ -1,0 +1,7 @@
+//! Flow as a whole, from outside.
+#![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails, or when asked for")]
+
+mod architecture;
+mod chaos;
+mod cluster;
+mod standalone;

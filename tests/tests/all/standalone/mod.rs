@@ -1,0 +1,9 @@
+//! One process on SQLite: DAG text goes in, states and logs come out.
+
+mod commands;
+mod crashes;
+mod files;
+mod interventions;
+mod refusals;
+mod shipped;
+mod tasks;
