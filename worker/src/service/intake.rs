@@ -1,5 +1,6 @@
 //! Taking hints and claiming what they point at.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,9 +137,20 @@ impl Intake {
             .into_iter()
             .map(|(task_instance, epoch)| ClaimRequest { task_instance, epoch, claim: ClaimId(rand::random()) })
             .collect();
+        let asked_for = || requests.iter().map(|request| request.claim);
+        shared.roster.take_in_hand(asked_for());
         flow_model::crash_point!("worker.before_claim");
-        let orders = self.granted(&requests, shutdown).await?;
+        let orders = match self.granted(&requests, shutdown).await {
+            Ok(orders) => orders,
+            Err(error) => {
+                // Should they have been granted all the same, the next heartbeat gives them back.
+                shared.roster.let_go(asked_for());
+                return Err(error);
+            }
+        };
         flow_model::crash_point!("worker.after_claim");
+        let granted: HashSet<ClaimId> = orders.iter().map(|order| order.claim).collect();
+        shared.roster.let_go(asked_for().filter(|claim| !granted.contains(claim)));
         metrics::counter!("flow_worker_claims_total").increment(orders.len() as u64);
         let mut first_slot = Some(first_slot);
         for order in orders {
@@ -156,8 +168,9 @@ impl Intake {
                 let claim = order.claim;
                 let outcome = attempt::run(&shared.workshop, order, log, stop).await;
                 shared.roster.remove(claim);
-                if let Some(outcome) = outcome {
-                    shared.reporter.report(outcome);
+                match outcome {
+                    Some(outcome) => shared.reporter.report(outcome),
+                    None => shared.roster.let_go([claim]),
                 }
                 drop(slot);
             });

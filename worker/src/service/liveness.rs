@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_queue::Bell;
-use flow_store::Heartbeat;
+use flow_store::{Heartbeat, HeldTask, Outcome, OutcomeKind};
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, register};
@@ -49,6 +49,7 @@ async fn beat(shared: &Shared) -> Result<(), flow_store::StoreError> {
             if fenced > 0 {
                 tracing::info!(count = fenced, "killing attempts that have lost the right to act");
             }
+            give_back_unknown(shared, &held);
             if let Some(warden) = shared.workshop.wardens.current() {
                 let fence = shared.options.lease * SELF_FENCE.0 / SELF_FENCE.1;
                 warden.renew(fence.saturating_sub(sent.elapsed())).await;
@@ -62,4 +63,26 @@ async fn beat(shared: &Shared) -> Result<(), flow_store::StoreError> {
         }
     }
     Ok(())
+}
+
+/// Gives back what was granted to this worker without its knowledge: without this, it would run for ever on paper.
+fn give_back_unknown(shared: &Shared, held: &[HeldTask]) {
+    for task in shared.roster.unknown(held) {
+        tracing::warn!(task_instance.id = task.task_instance.0, "giving back a claim whose answer never arrived");
+        shared.reporter.report(Outcome {
+            task_instance: task.task_instance,
+            epoch: task.epoch,
+            claim: task.claim,
+            kind: OutcomeKind::Released,
+            reason: Some("claim_unanswered".to_owned()),
+            ended_at: shared.store.now(),
+            exit_code: None,
+            rendered: None,
+            xcoms: Vec::new(),
+            log: Vec::new(),
+            log_bytes: 0,
+            log_lines: 0,
+            log_bytes_dropped: 0,
+        });
+    }
 }

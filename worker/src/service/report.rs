@@ -47,6 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut outcomes: mpsc::UnboundedReceiv
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while outcomes.recv_many(&mut batch, BATCH_MAX).await > 0 {
         record(&shared, &batch).await;
+        shared.roster.let_go(batch.iter().map(|outcome| outcome.claim));
         batch.clear();
     }
 }

@@ -14,6 +14,8 @@ use crate::log::AttemptLog;
 #[derive(Default)]
 pub(super) struct Roster {
     attempts: Mutex<HashMap<ClaimId, Entry>>,
+    /// Claims that this worker answers for: from before they are asked for until their outcome is recorded.
+    in_hand: Mutex<HashSet<ClaimId>>,
 }
 
 struct Entry {
@@ -38,6 +40,26 @@ impl Roster {
 
     pub fn remove(&self, claim: ClaimId) {
         self.lock().remove(&claim);
+    }
+
+    /// These claims are about to be asked for.
+    pub fn take_in_hand(&self, claims: impl IntoIterator<Item = ClaimId>) {
+        self.in_hand().extend(claims);
+    }
+
+    /// Nothing more is to be done about these claims.
+    pub fn let_go(&self, claims: impl IntoIterator<Item = ClaimId>) {
+        let mut in_hand = self.in_hand();
+        for claim in claims {
+            in_hand.remove(&claim);
+        }
+    }
+
+    /// Those of the claims that the store counts as ours and that nobody here answers for: they were granted, and the
+    /// answer never arrived.
+    pub fn unknown<'a>(&self, held: &'a [HeldTask]) -> Vec<&'a HeldTask> {
+        let in_hand = self.in_hand();
+        held.iter().filter(|task| !in_hand.contains(&task.claim)).collect()
     }
 
     pub fn count(&self) -> usize {
@@ -79,6 +101,10 @@ impl Roster {
 
     pub fn logs(&self) -> Vec<Arc<AttemptLog>> {
         self.lock().values().map(|entry| Arc::clone(&entry.log)).collect()
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashSet<ClaimId>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClaimId, Entry>> {
