@@ -54,7 +54,7 @@ const HOT: &[(&str, &str)] = &[
     ("waiting_runs", r#"'[{"dag": "live", "k": 5}]'"#),
     ("start_runs", "'[4001]', 1, 's'"),
     ("schedule_first_tasks", "4001, '[0, 1]', 1, 's'"),
-    ("record_outcomes", r#"'[{"id": 20001, "epoch": 1, "claim": 5, "kind": "success", "ended_at": 1}]', 1, 'w'"#),
+    ("record_outcomes", r#"'[{"id": 20001, "epoch": 1, "claim": 5, "kind": "success", "ended_at": 1}]', 1, 'w', 3"#),
     (
         "record_attempts",
         r#"'[{"id": 20001, "claim": 5, "log_bytes": 0, "log_lines": 0, "log_bytes_dropped": 0, "ended_at": 1}]'"#,
