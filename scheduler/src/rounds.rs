@@ -61,7 +61,7 @@ impl Rounds {
         let retries = usize::try_from(advanced.retries_due).unwrap_or(usize::MAX);
         report.moves += advanced.changes + advanced.decided + advanced.queued.len() + retries;
         // A finished run may let the next one start, and a skipped task moves the tasks after it.
-        report.is_unfinished |= advanced.is_unfinished || !advanced.finished.is_empty() || advanced.decided > 0;
+        report.is_unfinished |= advanced.is_unfinished || !advanced.finished.is_empty() || advanced.ended_undecided > 0;
         metrics::counter!("flow_scheduler_tasks_queued_total").increment(advanced.queued.len() as u64);
         metrics::counter!("flow_scheduler_runs_finished_total").increment(advanced.finished.len() as u64);
         if report.moves > 0 {

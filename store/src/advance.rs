@@ -47,6 +47,8 @@ pub struct Advanced {
     pub retries_due: u64,
     /// Task instances that were scheduled, skipped or failed by their upstream.
     pub decided: usize,
+    /// Those of them that were skipped or failed by their upstream: the tasks after them have to be looked at.
+    pub ended_undecided: usize,
     /// Task instances that went to the queue, best first.
     pub queued: Vec<OutboxEntry>,
     /// Runs that ended.
@@ -208,11 +210,17 @@ impl Store {
 
             // Tasks that wait for the previous run of their DAG.
             let dags = json(&snapshot.dags.keys().collect::<Vec<_>>());
-            let waiting: Vec<TaskRow> = sqlx::query_as(statement!(tx, "tasks_waiting_for_past"))
-                .bind(&dags)
-                .bind(limits.look_at_past)
-                .fetch_all(&mut *tx)
-                .await?;
+            let looks_back =
+                snapshot.runs.iter().any(|run| run.graph.dag.tasks.iter().any(|task| task.depends_on_past));
+            let waiting: Vec<TaskRow> = if looks_back || limits.look_at_past {
+                sqlx::query_as(statement!(tx, "tasks_waiting_for_past"))
+                    .bind(&dags)
+                    .bind(limits.look_at_past)
+                    .fetch_all(&mut *tx)
+                    .await?
+            } else {
+                Vec::new()
+            };
             if !waiting.is_empty() {
                 let known: HashSet<i64> = snapshot.runs.iter().map(|run| run.run.0).collect();
                 let missing: HashSet<i64> =
@@ -291,7 +299,8 @@ impl Store {
             let plan = decide(&snapshot);
 
             // Apply: every statement repeats its guard.
-            advanced.decided = plan.schedule.len() + plan.skip.len() + plan.fail_by_upstream.len();
+            advanced.ended_undecided = plan.skip.len() + plan.fail_by_upstream.len();
+            advanced.decided = plan.schedule.len() + advanced.ended_undecided;
             if !plan.schedule.is_empty() {
                 sqlx::query(statement!(tx, "schedule_tasks"))
                     .bind(json(&plan.schedule))

@@ -12,7 +12,7 @@ use crate::dag_run::new_task_instances;
 use crate::dialect::statement;
 use crate::error::Result;
 use crate::rows::{json, row_count};
-use crate::transaction::transaction;
+use crate::transaction::{reading, transaction};
 use crate::versions::warm_versions;
 
 /// Task instances inserted by one statement.
@@ -81,6 +81,19 @@ impl Store {
         actor_id: &str,
         decide: impl Fn(&DagSnapshot, Timestamp) -> DagPlan,
     ) -> Result<DueDags> {
+        // Most looks find nothing: they take one read, and neither a transaction nor SQLite's only writer.
+        let is_any_due: bool = reading!(self, "look for due DAGs", |tx| {
+            sqlx::query_scalar::<_, i64>(
+                "select cast(1 as bigint) from dag where check_at <= $1 and not is_paused limit 1",
+            )
+            .bind(now.as_micros())
+            .fetch_optional(&mut *tx)
+            .await?
+            .is_some()
+        })?;
+        if !is_any_due {
+            return Ok(DueDags::default());
+        }
         transaction!(self, "look at due DAGs", |tx| {
             let due: Vec<DueRow> = sqlx::query_as(statement!(tx, "due_dags"))
                 .bind(now.as_micros())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -55,14 +56,25 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let publishing = tokio::spawn(scheduler::publisher(&engine).run(stop_engine.clone()));
     let url = format!("http://{address}");
     announce(&engine, &url).await?;
+    // Each a task of its own: on the runtime's own threads they wake each other without a detour.
+    let (engine, slot) = (Arc::new(engine), Arc::new(slot));
+    let working = spawn(&engine, &slot, shutdown.clone(), |engine, slot, stop| async move {
+        worker::serve(&engine, &slot, stop).await
+    });
+    let scheduling = spawn(&engine, &slot, stop_engine.clone(), |engine, slot, stop| async move {
+        scheduler::serve(&engine, slot.name.clone(), stop).await
+    });
+    let triggering = spawn(&engine, &slot, stop_engine.clone(), |engine, slot, stop| async move {
+        triggerer::serve(&engine, slot.name.clone(), stop).await
+    });
     let result = tokio::try_join!(
         async {
-            worker::serve(&engine, &slot, shutdown.clone()).await?;
+            let ended = working.await?;
             stop_engine.cancel();
-            Ok(())
+            ended
         },
-        scheduler::serve(&engine, slot.name.clone(), stop_engine.clone()),
-        triggerer::serve(&engine, slot.name.clone(), stop_engine.clone()),
+        async { scheduling.await? },
+        async { triggering.await? },
     );
     stop_engine.cancel();
     stop_web.cancel();
@@ -72,6 +84,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     engine.store.close().await;
     result?;
     Ok(ended())
+}
+
+fn spawn<F: Future<Output = anyhow::Result<()>> + Send + 'static>(
+    engine: &Arc<Engine>,
+    slot: &Arc<Slot>,
+    stop: CancellationToken,
+    role: impl FnOnce(Arc<Engine>, Arc<Slot>, CancellationToken) -> F,
+) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+    tokio::spawn(role(Arc::clone(engine), Arc::clone(slot), stop))
 }
 
 /// Leaves the endpoint for commands, and prints the login link for people.
