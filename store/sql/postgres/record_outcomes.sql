@@ -1,5 +1,6 @@
 -- T5, T6 and T12, by primary key, fenced by epoch and claim.
--- `|| ''` keeps the planner with the primary key: the partial index of that state leads through everything in it.
+-- `= any` and `|| ''` keep the planner with the primary key: the partial index of that state, or any other while the
+-- table is still small, leads through everything in it.
 update task_instance t set
     state = case x.kind
         when 'success' then 'success'
@@ -19,5 +20,6 @@ update task_instance t set
     holder = null, reason = x.reason, changed_at = $2, event_no = t.event_no + 1, actor = 'worker', actor_id = $3
 from json_to_recordset($1::json) as x(id bigint, epoch bigint, claim bigint, kind text, reason text, retry_at bigint,
     ended_at bigint)
-where t.id = x.id and t.epoch = x.epoch and t.claim_id = x.claim and t.state || '' = 'running'
+where t.id = any(array(select (value ->> 'id')::bigint from json_array_elements($1::json)))
+  and t.id = x.id and t.epoch = x.epoch and t.claim_id = x.claim and t.state || '' = 'running'
 returning t.id, t.state, t.try_number
