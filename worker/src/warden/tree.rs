@@ -39,10 +39,11 @@ impl Tree<'_> {
     pub fn kill(&self) -> u32 {
         let mut killed = HashSet::new();
         for _ in 0..ROUNDS_MAX {
+            // Counted before they are killed. The group is killed even if none was seen: it may have forked just then.
+            let members = self.members();
             if let Some(group) = Pid::from_raw(self.root) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            let members = self.members();
             if members.is_empty() {
                 break;
             }
