@@ -34,7 +34,7 @@ impl Engine {
         if migrates {
             store.migrate().await?;
         } else {
-            require_schema(&store).await?;
+            wait_for_schema(&settings, &store).await?;
         }
         let queue = Engine::open_queue(&settings)?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -101,6 +101,20 @@ async fn wait_for_store(settings: &Settings, role: &str) -> anyhow::Result<Store
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
             Err(error) => return Err(unreachable(&error, settings)),
+        }
+    }
+}
+
+/// Refuses a schema that does not fit; a database that restarts at this very moment is waited for.
+async fn wait_for_schema(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        match store.require_current_schema().await {
+            Err(error) if error.is_transient() && started.elapsed() < settings.database.startup_timeout => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database went away; trying again");
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            _ => return require_schema(store).await,
         }
     }
 }
