@@ -8,8 +8,6 @@ mod triggerer;
 mod web;
 mod worker;
 
-use std::process::ExitCode;
-
 use tokio_util::sync::CancellationToken;
 
 pub use engine::{Engine, open_store, require_schema};
@@ -18,6 +16,9 @@ pub use standalone::{Endpoint, endpoint_path, run as standalone};
 pub use triggerer::run as triggerer;
 pub use web::run as web;
 pub use worker::run as worker;
+
+/// What shells report for a program that Ctrl-C ended.
+const KILLED: i32 = 130;
 
 /// A token that is cancelled by TERM or Ctrl-C. The second signal ends the process at once.
 fn shutdown_signal() -> anyhow::Result<CancellationToken> {
@@ -37,12 +38,7 @@ fn shutdown_signal() -> anyhow::Result<CancellationToken> {
         tracing::info!("stopping; a second signal ends the process at once");
         cancelled.cancel();
         next().await;
-        std::process::exit(i32::from(130_u8));
+        std::process::exit(KILLED);
     });
     Ok(token)
-}
-
-/// What a role that has ended tells the shell.
-fn ended() -> ExitCode {
-    ExitCode::SUCCESS
 }

@@ -52,7 +52,8 @@ pub enum StoreKind {
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// Connections at most for transactions, and as many for reading (PostgreSQL), or reading connections (SQLite).
+    /// Connections at most, half of them for transactions and half for reading (PostgreSQL); or reading connections
+    /// (SQLite, which has one writer).
     pub connections_max: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,

@@ -30,11 +30,12 @@ impl Engine {
     /// The database cannot be reached in time, its schema does not fit, or the queue's URL is not usable.
     pub async fn start(settings: Settings, role: &str, migrates: bool) -> anyhow::Result<Engine> {
         let metrics = PrometheusBuilder::new().install_recorder()?;
-        let store = wait_for_store(&settings, role).await?;
+        let store =
+            wait_for(&settings, || open(&settings, role)).await.map_err(|error| unreachable(&error, &settings))?;
         if migrates {
             store.migrate().await?;
         } else {
-            wait_for_schema(&settings, &store).await?;
+            wait_for(&settings, || store.require_current_schema()).await.map_err(unfit)?;
         }
         let queue = Engine::open_queue(&settings)?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -91,30 +92,19 @@ async fn open(settings: &Settings, role: &str) -> Result<Store, StoreError> {
     Store::open(&settings.database_url(), options).await
 }
 
-async fn wait_for_store(settings: &Settings, role: &str) -> anyhow::Result<Store> {
+/// Tries until the database answers, for as long as a role waits for it at start.
+async fn wait_for<T, F: Future<Output = Result<T, StoreError>>>(
+    settings: &Settings,
+    ask: impl Fn() -> F,
+) -> Result<T, StoreError> {
     let started = Instant::now();
     loop {
-        match open(settings, role).await {
-            Ok(store) => return Ok(store),
+        match ask().await {
             Err(error) if error.is_transient() && started.elapsed() < settings.database.startup_timeout => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the database is not there yet; trying again");
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
-            Err(error) => return Err(unreachable(&error, settings)),
-        }
-    }
-}
-
-/// Refuses a schema that does not fit; a database that restarts at this very moment is waited for.
-async fn wait_for_schema(settings: &Settings, store: &Store) -> anyhow::Result<()> {
-    let started = Instant::now();
-    loop {
-        match store.require_current_schema().await {
-            Err(error) if error.is_transient() && started.elapsed() < settings.database.startup_timeout => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database went away; trying again");
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-            _ => return require_schema(store).await,
+            answer => return answer,
         }
     }
 }
@@ -138,9 +128,12 @@ fn unreachable(error: &StoreError, settings: &Settings) -> anyhow::Error {
 
 /// Refuses a schema that does not fit this binary.
 pub async fn require_schema(store: &Store) -> anyhow::Result<()> {
-    match store.require_current_schema().await {
-        Ok(()) => Ok(()),
-        Err(error @ StoreError::Schema { .. }) => Err(Failure::new(Exit::Failed, error.to_string()).into()),
-        Err(error) => Err(error.into()),
+    store.require_current_schema().await.map_err(unfit)
+}
+
+fn unfit(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Schema { .. } => Failure::new(Exit::Failed, error.to_string()).into(),
+        error => error.into(),
     }
 }

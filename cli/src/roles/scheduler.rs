@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use flow_scheduler::{DagPublisher, PublisherOptions, Scheduler, SchedulerOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, ended, probes, shutdown_signal};
+use super::{Engine, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
@@ -24,7 +24,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let publishing = tokio::spawn(publisher(&engine).run(shutdown.clone()));
     serve(&engine, slot.name.clone(), shutdown).await?;
     publishing.await?;
-    Ok(ended())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The scheduler itself.

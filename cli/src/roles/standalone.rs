@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, ended, scheduler, shutdown_signal, triggerer, web, worker};
+use super::{Engine, scheduler, shutdown_signal, triggerer, web, worker};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
@@ -83,7 +83,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let _ = std::fs::remove_file(endpoint_path(&state));
     engine.store.close().await;
     result?;
-    Ok(ended())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn spawn<F: Future<Output = anyhow::Result<()>> + Send + 'static>(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use flow_triggerer::{Triggerer, TriggererOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, ended, probes, shutdown_signal};
+use super::{Engine, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
@@ -22,7 +22,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let slot = Slot::take(&engine.settings.state.folder, "triggerer", &engine.host)?;
     probes::start(&engine, &shutdown).await?;
     serve(&engine, slot.name.clone(), shutdown).await?;
-    Ok(ended())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The triggerer itself.

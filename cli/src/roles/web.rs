@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use flow_web::WebState;
 use tokio::net::TcpListener;
 
-use super::{Engine, ended, shutdown_signal};
+use super::{Engine, shutdown_signal};
 use crate::config::Settings;
 use crate::failure::{Exit, Failure, usage};
 use crate::telemetry;
@@ -22,7 +22,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     engine.require_external_queue("web")?;
     tracing::info!(address = %listener.local_addr()?, "web role is up");
     flow_web::serve(listener, web_state(&engine), shutdown).await?;
-    Ok(ended())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the web role works with.

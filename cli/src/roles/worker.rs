@@ -7,7 +7,7 @@ use anyhow::Context;
 use flow_worker::{Worker, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, ended, probes, shutdown_signal};
+use super::{Engine, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
@@ -24,7 +24,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let slot = Slot::take(&engine.settings.state.folder, "worker", &engine.host)?;
     probes::start(&engine, &shutdown).await?;
     serve(&engine, &slot, shutdown).await?;
-    Ok(ended())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The worker itself.
