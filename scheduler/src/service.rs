@@ -69,17 +69,8 @@ impl Scheduler {
     }
 
     async fn register(&self) -> Result<ProcessId, StoreError> {
-        let new = NewProcess {
-            kind: ProcessKind::Scheduler,
-            slot: self.options.slot.clone(),
-            host: self.options.host.clone(),
-            pid: std::process::id(),
-            incarnation: self.options.incarnation,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: Vec::new(),
-            concurrency: None,
-            lease: self.options.lease,
-        };
+        let SchedulerOptions { slot, host, incarnation, lease, .. } = &self.options;
+        let new = NewProcess::this(ProcessKind::Scheduler, slot, host, *incarnation, *lease);
         Ok(self.store.register_process(self.store.now(), &new).await?.0)
     }
 

@@ -59,6 +59,23 @@ pub struct NewProcess {
     pub lease: Duration,
 }
 
+impl NewProcess {
+    /// The process that calls this, without queues.
+    pub fn this(kind: ProcessKind, slot: &str, host: &str, incarnation: Incarnation, lease: Duration) -> Self {
+        NewProcess {
+            kind,
+            slot: slot.to_owned(),
+            host: host.to_owned(),
+            pid: std::process::id(),
+            incarnation,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: Vec::new(),
+            concurrency: None,
+            lease,
+        }
+    }
+}
+
 /// A task instance that the store counts as held by a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeldTask {

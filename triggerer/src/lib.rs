@@ -70,17 +70,8 @@ impl Triggerer {
     }
 
     async fn register(&self) -> Result<ProcessId, StoreError> {
-        let new = NewProcess {
-            kind: ProcessKind::Triggerer,
-            slot: self.options.slot.clone(),
-            host: self.options.host.clone(),
-            pid: std::process::id(),
-            incarnation: self.options.incarnation,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: Vec::new(),
-            concurrency: None,
-            lease: self.options.lease,
-        };
+        let TriggererOptions { slot, host, incarnation, lease, .. } = &self.options;
+        let new = NewProcess::this(ProcessKind::Triggerer, slot, host, *incarnation, *lease);
         Ok(self.store.register_process(self.store.now(), &new).await?.0)
     }
 }

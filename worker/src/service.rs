@@ -63,23 +63,13 @@ pub struct Worker {
 struct Shared {
     store: Store,
     queue: Queue,
-    options: Settings,
+    options: WorkerOptions,
     workshop: Workshop,
     roster: Roster,
     slots: Arc<Semaphore>,
     reporter: Reporter,
     /// Changes when the worker has to register anew.
     process: tokio::sync::watch::Sender<ProcessId>,
-}
-
-struct Settings {
-    slot: String,
-    host: String,
-    incarnation: Incarnation,
-    queues: Vec<String>,
-    concurrency: u32,
-    heartbeat: Duration,
-    lease: Duration,
 }
 
 impl Worker {
@@ -93,33 +83,23 @@ impl Worker {
     /// # Errors
     /// It cannot register at start.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        let Worker { store, queue, options } = self;
-        let drain_timeout = options.drain_timeout;
+        let Worker { store, queue, mut options } = self;
         remove_leftovers(&options.folder);
-        let settings = Settings {
-            slot: options.slot,
-            host: options.host,
-            incarnation: options.incarnation,
-            queues: options.queues,
-            concurrency: options.concurrency,
-            heartbeat: options.heartbeat,
-            lease: options.lease,
-        };
-        let process = register(&store, &queue, &settings).await?;
+        let process = register(&store, &queue, &options).await?;
         let (process, _) = tokio::sync::watch::channel(process);
         let workshop = Workshop {
             store: store.clone(),
-            wardens: WardenKeeper::new(options.warden_command, options.held),
+            wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
             environment: TaskEnvironment::inherited(),
-            folder: options.folder,
+            folder: options.folder.clone(),
             kill_grace: options.kill_grace,
         };
         let (reporter, outcomes) = Reporter::new();
         let shared = Arc::new(Shared {
-            slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            slots: Arc::new(Semaphore::new(options.concurrency as usize)),
             roster: Roster::default(),
-            options: settings,
+            options,
             store,
             queue,
             workshop,
@@ -137,7 +117,7 @@ impl Worker {
         let liveness = tokio::spawn(liveness::run(Arc::clone(&shared), stop_background.clone()));
         let shipping = tokio::spawn(report::ship_logs(Arc::clone(&shared), stop_background.clone()));
         intake::run(&shared, &shutdown).await;
-        drain(&shared, drain_timeout).await;
+        drain(&shared).await;
         shared.reporter.close();
         let _ = reporting.await;
         stop_background.cancel();
@@ -158,17 +138,11 @@ impl Shared {
     }
 }
 
-async fn register(store: &Store, queue: &Queue, settings: &Settings) -> Result<ProcessId, StoreError> {
+async fn register(store: &Store, queue: &Queue, options: &WorkerOptions) -> Result<ProcessId, StoreError> {
     let new = NewProcess {
-        kind: ProcessKind::Worker,
-        slot: settings.slot.clone(),
-        host: settings.host.clone(),
-        pid: std::process::id(),
-        incarnation: settings.incarnation,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        queues: settings.queues.clone(),
-        concurrency: Some(settings.concurrency),
-        lease: settings.lease,
+        queues: options.queues.clone(),
+        concurrency: Some(options.concurrency),
+        ..NewProcess::this(ProcessKind::Worker, &options.slot, &options.host, options.incarnation, options.lease)
     };
     let (process, rescued) = store.register_process(store.now(), &new).await?;
     if !rescued.is_empty() {
@@ -179,7 +153,8 @@ async fn register(store: &Store, queue: &Queue, settings: &Settings) -> Result<P
 }
 
 /// Lets attempts end by themselves for a while, then stops them.
-async fn drain(shared: &Shared, timeout: Duration) {
+async fn drain(shared: &Shared) {
+    let timeout = shared.options.drain_timeout;
     if let Err(error) = shared.store.drain_process(shared.process_id()).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "could not announce the drain");
     }
