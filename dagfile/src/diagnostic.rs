@@ -37,6 +37,10 @@ impl Problems {
         self.0.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The mistakes in order of their places, each told once.
     pub fn finish(mut self, source: &str) -> Vec<Diagnostic> {
         for problem in &mut self.0 {

@@ -197,7 +197,7 @@ fn params_are_declarations_or_just_defaults() {
             "region": { "default": "eu", "enum": ["eu", "us"] },
             "rows": { "default": 5, "type": "integer" },
             "share": { "default": 0.5, "type": "number" },
-            "day": { "default": "2026-01-01", "type": "string" },
+            "day": { "default": "2026-01-01", "type": "string", "format": "date" },
             "needed": { "type": "string" },
             "point": { "default": { "x": 1 }, "type": "object" },
         })

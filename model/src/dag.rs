@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::operator::Operator;
-use crate::params::Param;
+use crate::params::Params;
 use crate::retry::RetryPolicy;
 use crate::schedule::{Schedule, TimeRule};
 use crate::state::named_enum;
@@ -101,9 +101,9 @@ pub struct Dag {
     /// Whether the DAG is paused when it is seen for the first time; the installation decides where it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_paused_upon_creation: Option<bool>,
-    /// Typed parameters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, Param>,
+    /// Typed parameters, in the order in which a form asks for them.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
     /// Files that its tasks use: path relative to the DAG file, and SHA-256 of the content in lower-case hex.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,

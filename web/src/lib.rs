@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod guard;
 mod health;
+mod markdown;
 mod measure;
 mod pages;
 mod prometheus;

@@ -1,8 +1,6 @@
 //! `flowctl trigger`.
 
-use std::collections::BTreeMap;
-
-use flow_model::params::{Param, coerce_text};
+use flow_model::params::{Param, Params, coerce_text};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -101,9 +99,9 @@ fn read_conf(text: &str) -> anyhow::Result<Map<String, Value>> {
 }
 
 /// The DAG's params, as the API shows them: value, schema, description.
-async fn declared_params(client: &Client, dag: &str) -> anyhow::Result<BTreeMap<String, Param>> {
+async fn declared_params(client: &Client, dag: &str) -> anyhow::Result<Params> {
     let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
-    let mut declared = BTreeMap::new();
+    let mut declared = Params::default();
     for (name, param) in details["params"].as_object().into_iter().flatten() {
         let schema = param["schema"].as_object().cloned().unwrap_or_default();
         declared.insert(name.clone(), Param { default: None, schema });

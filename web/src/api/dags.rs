@@ -1,12 +1,11 @@
 //! DAGs, their tasks, versions and next runs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::dag::{Catchup, Task};
-use flow_model::params::Param;
+use flow_model::params::Params;
 use flow_model::{Dag, DagGraph, Timestamp};
 use flow_queue::Bell;
 use flow_store::read::{DagFilter, DagRecord, Page};
@@ -226,16 +225,16 @@ fn dag_json(dag: &DagRecord) -> Value {
     })
 }
 
-fn params_json(params: &BTreeMap<String, Param>) -> Value {
+fn params_json(params: &Params) -> Value {
     let params: Map<String, Value> = params
         .iter()
         .map(|(name, param)| {
             let body = json!({
-                "value": param.default,
+                "value": param.default_value(),
                 "schema": param.schema,
                 "description": param.schema.get("description"),
             });
-            (name.clone(), body)
+            (name.to_owned(), body)
         })
         .collect();
     Value::Object(params)

@@ -1,24 +1,16 @@
-//! One DAG: its grid of runs and tasks, its source, and the form that triggers it.
+//! One DAG: its grid of runs and tasks, and its source.
 
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use flow_model::params::{Param, coerce_text};
-use flow_model::state::TriggeredBy;
 use flow_model::{DagGraph, DagRunKey};
 use flow_store::read::{DagRecord, GridCell, Page, RunFilter, RunOrder, RunRecord};
-use serde_json::{Map, Value};
 
 use super::frame::{dag_path, run_path, task_path};
 use super::mark::{Mark, Square, Time, duration};
 use super::{Frame, PageResult, show};
-use crate::api::{Trigger, graph_of, trigger as trigger_run, upcoming};
-use crate::auth::Principal;
-use crate::error::WebError;
+use crate::api::{graph_of, upcoming};
 use crate::state::App;
 use crate::words;
 
@@ -28,25 +20,22 @@ const RUNS: i64 = 25;
 /// Rows of the grid at most.
 const TASKS_MAX: usize = 500;
 
-/// The prefix of the form's fields that are params.
-const PARAM: &str = "param:";
-
 /// The head that all pages of a DAG share.
-struct Head {
-    dag_id: String,
-    name: String,
-    path: String,
-    description: String,
-    owner: String,
-    tags: Vec<String>,
-    schedule: String,
-    schedule_words: String,
-    file: String,
-    version: i64,
-    is_paused: bool,
-    is_stale: bool,
-    has_import_errors: bool,
-    limits: String,
+pub(super) struct Head {
+    pub(super) dag_id: String,
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) description: String,
+    pub(super) owner: String,
+    pub(super) tags: Vec<String>,
+    pub(super) schedule: String,
+    pub(super) schedule_words: String,
+    pub(super) file: String,
+    pub(super) version: i64,
+    pub(super) is_paused: bool,
+    pub(super) is_stale: bool,
+    pub(super) has_import_errors: bool,
+    pub(super) limits: String,
 }
 
 impl From<&DagRecord> for Head {
@@ -169,126 +158,4 @@ pub(super) async fn source(State(app): State<App>, frame: Frame, Path(dag_id): P
     let dag = app.store.find_dag(&dag_id).await?;
     let source = app.store.dag_source(&dag_id, None).await?;
     show(&SourcePage { frame, head: Head::from(&dag), tab: "source", number: source.number, source: source.source })
-}
-
-#[derive(Template)]
-#[template(path = "trigger.html")]
-struct TriggerPage {
-    frame: Frame,
-    head: Head,
-    tab: &'static str,
-    fields: Vec<Field>,
-    run_id: String,
-    note: String,
-    problem: String,
-}
-
-struct Field {
-    name: String,
-    input: String,
-    label: String,
-    description: String,
-    kind: String,
-    value: String,
-    choices: Vec<String>,
-    problem: String,
-}
-
-pub(super) async fn trigger_form(State(app): State<App>, frame: Frame, Path(dag_id): Path<String>) -> PageResult {
-    let dag = app.store.find_dag(&dag_id).await?;
-    let graph = graph_of(&app, &dag).await?;
-    let fields = graph.dag.params.iter().map(|(name, param)| field(name, param, None)).collect();
-    let (run_id, note, problem) = Default::default();
-    show(&TriggerPage { frame, head: Head::from(&dag), tab: "trigger", fields, run_id, note, problem })
-}
-
-pub(super) async fn trigger(
-    State(app): State<App>,
-    frame: Frame,
-    Path(dag_id): Path<String>,
-    Form(form): Form<Vec<(String, String)>>,
-) -> PageResult {
-    let dag = app.store.find_dag(&dag_id).await?;
-    let graph = graph_of(&app, &dag).await?;
-    let given = |name: &str| form.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim().to_owned());
-    let (run_id, note) = (given("dag_run_id").unwrap_or_default(), given("note").unwrap_or_default());
-    let mut conf: Map<String, Value> = Map::new();
-    let mut problems = Vec::new();
-    for (name, param) in &graph.dag.params {
-        let Some(text) = given(&format!("{PARAM}{name}")) else { continue };
-        // An empty field means the default, where there is one.
-        if text.is_empty() && param.default.is_some() {
-            continue;
-        }
-        match coerce_text(&graph.dag.params, name, &text) {
-            Ok(value) => {
-                conf.insert(name.clone(), value);
-            }
-            Err(problem) => problems.push(problem),
-        }
-    }
-    let outcome = if problems.is_empty() {
-        let not_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let asked =
-            Trigger { dag_run_id: not_empty(&run_id), conf: Some(conf), note: not_empty(&note), ..Trigger::default() };
-        trigger_run(&app, &dag_id, asked, TriggeredBy::Ui, Principal(frame.principal.clone())).await
-    } else {
-        Err(WebError::params(&dag_id, problems))
-    };
-    let error = match outcome {
-        Ok(created) => return Ok(Redirect::to(&run_path(&dag_id, &created.run_id)).into_response()),
-        Err(error) => error,
-    };
-    let fields = graph
-        .dag
-        .params
-        .iter()
-        .map(|(name, param)| {
-            let mut field = field(name, param, given(&format!("{PARAM}{name}")));
-            let found: Vec<&str> = error
-                .problems
-                .iter()
-                .filter(|problem| problem.name == *name)
-                .map(|problem| problem.message.as_str())
-                .collect();
-            field.problem = found.join("; ");
-            field
-        })
-        .collect();
-    let problem = match &error.hint {
-        Some(hint) => format!("{}; {hint}", error.detail),
-        None => error.detail,
-    };
-    let page = TriggerPage { frame, head: Head::from(&dag), tab: "trigger", fields, run_id, note, problem };
-    let html = askama::Template::render(&page)
-        .map_err(|_| WebError::new(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered"))?;
-    Ok((error.status, Html(html)).into_response() as Response)
-}
-
-/// A param as a field of a form, with the text that was given or its default.
-fn field(name: &str, param: &Param, given: Option<String>) -> Field {
-    let text_of = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let word = |key: &str| param.schema.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let title = word("title");
-    Field {
-        input: format!("{PARAM}{name}"),
-        label: if title.is_empty() { name.to_owned() } else { title },
-        description: word("description"),
-        kind: match param.schema.get("type") {
-            Some(Value::String(kind)) => kind.clone(),
-            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
-            _ => "any".to_owned(),
-        },
-        value: given.or_else(|| param.default.as_ref().map(text_of)).unwrap_or_default(),
-        choices: param
-            .schema
-            .get("enum")
-            .and_then(Value::as_array)
-            .map_or_else(Vec::new, |all| all.iter().map(text_of).collect()),
-        problem: String::new(),
-        name: name.to_owned(),
-    }
 }

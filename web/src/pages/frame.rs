@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 
@@ -43,12 +44,16 @@ impl FromRequestParts<App> for Frame {
 
 /// Renders a page.
 pub(super) fn show(page: &impl Template) -> PageResult<Response> {
+    show_with(StatusCode::OK, page)
+}
+
+/// Renders a page that answers with a status of its own.
+pub(super) fn show_with(status: StatusCode, page: &impl Template) -> PageResult<Response> {
     match page.render() {
-        Ok(html) => Ok(Html(html).into_response()),
+        Ok(html) => Ok((status, Html(html)).into_response()),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not render a page");
-            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-            Err(PageError(WebError::new(status, "the page could not be rendered")))
+            Err(PageError(WebError::new(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered")))
         }
     }
 }

@@ -5,11 +5,13 @@ mod actions;
 mod dag;
 mod dags;
 mod error;
+mod form;
 mod frame;
 mod listings;
 mod mark;
 mod run;
 mod task;
+mod trigger;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -25,7 +27,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/", get(dags::page))
         .route("/dags/{dag_id}", get(dag::page))
         .route("/dags/{dag_id}/source", get(dag::source))
-        .route("/dags/{dag_id}/trigger", get(dag::trigger_form).post(dag::trigger))
+        .route("/dags/{dag_id}/trigger", get(trigger::page).post(trigger::submit))
         .route("/dags/{dag_id}/pause", post(actions::pause))
         .route("/dags/{dag_id}/runs/{run_id}", get(run::page))
         .route("/dags/{dag_id}/runs/{run_id}/state", post(actions::set_run_state))

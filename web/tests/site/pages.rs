@@ -79,10 +79,20 @@ async fn every_page_shows_what_it_is_about(site: Site) {
 }
 
 async fn the_trigger_form_checks_params(site: Site) {
-    has(&page(&site, "/dags/sales/trigger").await, &["param:region", "<option selected>eu</option>", "Where"]);
+    let form = page(&site, "/dags/sales/trigger").await;
+    has(&form, &["param:region", "<option value=\"eu\" selected>eu</option>", "Where", "at least 1", "min=\"1\""]);
     let refused = submit(&site, "/dags/sales/trigger", "param:region=us&param:rows=0&dag_run_id=x").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    has(&refused.text, &["rows: 0 is less than the minimum of 1", "<option selected>us</option>", "value=\"x\""]);
+    has(
+        &refused.text,
+        &[
+            "<a href=\"#param-1\">rows</a>: 0 is less than the minimum of 1",
+            "id=\"param-1-problem\">0 is less",
+            "aria-describedby=\"param-1-problem param-1-about\" aria-invalid=\"true\"",
+            "<option value=\"us\" selected>us</option>",
+            "value=\"x\"",
+        ],
+    );
     let created = submit(&site, "/dags/sales/trigger", "param:region=us&param:rows=7&dag_run_id=x&note=hello").await;
     assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.text);
     assert_eq!(created.headers["location"], "/dags/sales/runs/x");
@@ -90,6 +100,39 @@ async fn the_trigger_form_checks_params(site: Site) {
     assert_eq!(run["conf"], json!({ "region": "us", "rows": 7 }));
     assert_eq!(run["triggered_by"], "ui");
     assert_eq!(run["note"], "hello");
+}
+
+async fn the_trigger_form_takes_json_and_a_logical_date(site: Site) {
+    let path = "/dags/sales/trigger";
+    let conf = "%7B%22rows%22%3A9%2C%22extra%22%3Atrue%7D";
+    let form = format!("param:region=us&param:rows=&conf={conf}&logical_date=2026-01-31T06:00&dag_run_id=a");
+    let created = submit(&site, path, &form).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.text);
+    let run = site.get("/api/v2/dags/sales/dagRuns/a").await;
+    assert_eq!(run["conf"], json!({ "region": "us", "rows": 9, "extra": true }));
+    assert_eq!(run["logical_date"], "2026-01-31T06:00:00+00:00");
+    let form = format!("param:region=us&conf={conf}&only=conf&no_logical_date=yes&dag_run_id=b");
+    let created = submit(&site, path, &form).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.text);
+    let run = site.get("/api/v2/dags/sales/dagRuns/b").await;
+    assert_eq!(run["conf"], json!({ "rows": 9, "extra": true }));
+    assert_eq!(run["logical_date"], json!(null));
+    for (form, parts) in [
+        (
+            "conf=%5B1%5D",
+            vec!["the configuration is a JSON object", "<details class=\"fields\" open>", "[1]</textarea>"],
+        ),
+        ("conf=%7B", vec!["this is not JSON"]),
+        ("logical_date=yesterday", vec!["is no date and time", "value=\"yesterday\""]),
+        ("logical_date=2026-01-31T06:00&no_logical_date=yes", vec!["has a logical date or none"]),
+        ("param:region=mars", vec!["not one of"]),
+        ("param:rows=", vec!["a value is needed"]),
+    ] {
+        let refused = submit(&site, path, form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
+        has(&refused.text, &parts);
+    }
+    assert_eq!(site.get("/api/v2/dags/sales/dagRuns").await["total_entries"], 2);
 }
 
 async fn buttons_do_what_they_say(site: Site) {
@@ -136,6 +179,7 @@ async fn assets_are_kept_for_ever_under_their_hash(site: Site) {
 on_both_databases!(
     every_page_shows_what_it_is_about,
     the_trigger_form_checks_params,
+    the_trigger_form_takes_json_and_a_logical_date,
     buttons_do_what_they_say,
     assets_are_kept_for_ever_under_their_hash,
 );
