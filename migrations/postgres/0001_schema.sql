@@ -106,6 +106,8 @@ create table task_instance (
     claim_id bigint,
     holder bigint,
     try_number bigint not null default 0,
+    -- Its try was suspended: the next claim goes on with it instead of being a new one.
+    goes_on boolean not null default false,
     max_tries bigint not null,
     lost_count bigint not null default 0,
     at_most_once boolean not null default false,
@@ -113,7 +115,7 @@ create table task_instance (
     pool_slots bigint not null,
     queue text not null,
     priority bigint not null,
-    -- Not to be run before this instant (retry delay, back-off after a loss).
+    -- Not to be run before this instant (retry delay, back-off after a loss, a reschedule).
     not_before bigint,
     -- How many upstream task instances there are, and how they ended.
     upstream_total bigint not null default 0,
@@ -140,7 +142,8 @@ create index task_instance_ready on task_instance (dag_id, pool, priority desc, 
 create index task_instance_queued on task_instance (queue, priority desc, id) where state = 'queued';
 create index task_instance_held on task_instance (holder) where state = 'running';
 create index task_instance_slots on task_instance (pool, dag_id, pool_slots) where state in ('queued', 'running');
-create index task_instance_retry on task_instance (not_before) where state = 'up_for_retry';
+create index task_instance_retry on task_instance (not_before) where state in ('up_for_retry', 'up_for_reschedule');
+create index task_instance_deferred on task_instance (pool) where state = 'deferred';
 create index task_instance_delayed on task_instance (not_before) where state = 'scheduled' and not_before is not null;
 create index task_instance_past on task_instance (dag_id, task_id) where waits_for_past;
 create index task_instance_unfinished on task_instance (dag_run_id)

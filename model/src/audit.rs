@@ -122,6 +122,8 @@ pub struct TaskHistory {
     pub attempts: Vec<Attempt>,
     /// Its XComs.
     pub xcoms: Vec<XCom>,
+    /// The epochs of the triggers that wait for it.
+    pub triggers: Vec<Epoch>,
 }
 
 /// A run as it is now, and its past.
@@ -167,7 +169,7 @@ pub struct OutboxFacts {
     pub created_at: Timestamp,
 }
 
-/// Checks a run by itself: I1 to I6, I8, I10, I11, I13, I15 and what rows tell of I7 and I18.
+/// Checks a run by itself: I1 to I6, I8, I10, I11, I13 to I15 and what rows tell of I7 and I18.
 pub fn check_run(run: &RunHistory, processes: &HashMap<ProcessId, ProcessFacts>) -> Vec<Violation> {
     let mut found = Findings { subject: format!("{} {}", run.graph.dag.dag_id, run.run_id), violations: Vec::new() };
     run::check(run, &mut found);

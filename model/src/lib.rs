@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod crash;
 pub mod dag;
+pub mod deferral;
 pub mod explain;
 pub mod graph;
 pub mod ids;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod trigger_rule;
 
 pub use dag::{Dag, Task};
+pub use deferral::{Deferral, Trigger};
 pub use graph::DagGraph;
 pub use ids::{ClaimId, DagRunKey, DagVersionKey, Epoch, Incarnation, ProcessId, TaskInstanceKey};
 pub use state::{RunState, RunType, TaskState, TriggeredBy};

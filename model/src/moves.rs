@@ -19,6 +19,9 @@ named_enum!(
     }
 );
 
+/// The reason of moves that are a person's answer, which ends the try or lets it go on.
+pub const ANSWERED: &str = "answered";
+
 /// Something that happens to a task instance. The codes T0 to T14 are those of `docs/protocol.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskEvent {
@@ -42,10 +45,50 @@ pub enum TaskEvent {
     Fail,
     /// T7: it waits in the triggerer.
     Defer,
-    /// T8 and T9: its trigger fired, or its trigger's time ran out and the task is told so.
+    /// T7: it gives its slot back and goes on later, as the same try.
+    Reschedule,
+    /// T7: it waits for a person's answer.
+    AwaitInput,
+    /// T8: its trigger fired and a worker goes on with it.
     Resume,
+    /// T8: its trigger fired, and that was all there was to do.
+    FireSuccess,
+    /// T8: its trigger says skip.
+    FireSkipped,
+    /// T8: its trigger failed, tries are left.
+    FireRetry,
+    /// T8: its trigger failed for good.
+    FireFailed,
+    /// T9: its trigger's time ran out and the task is told so.
+    ResumeOverdue,
+    /// T9: its trigger's time ran out and that skips it.
+    SkipOverdue,
+    /// T9: its trigger's time ran out, tries are left.
+    RetryOverdue,
     /// T9: its trigger's time ran out and that fails it.
-    FailDeferred,
+    FailOverdue,
+    /// Nobody answered in time: the answer by default lets it succeed.
+    DefaultSuccess,
+    /// Nobody answered in time: the answer by default skips it.
+    DefaultSkipped,
+    /// Nobody answered in time, and that fails it.
+    DefaultFailed,
+    /// Somebody's answer lets it succeed.
+    AnswerSuccess,
+    /// Somebody's answer skips it.
+    AnswerSkipped,
+    /// Somebody's answer fails it.
+    AnswerFailed,
+    /// A worker goes on with somebody's answer.
+    AnswerResume,
+    /// It cannot be expanded into its mapped instances.
+    FailToExpand,
+    /// Its mapping has become shorter: it is no longer needed.
+    Remove,
+    /// Its mapping has become longer again.
+    Restore,
+    /// The group or run that it belongs to is tried again as a whole.
+    RetryScope,
     /// T10: its retry delay is over.
     RetryDue,
     /// T11: its holder died; it is rerun.
@@ -79,8 +122,28 @@ impl TaskEvent {
         TaskEvent::Retry,
         TaskEvent::Fail,
         TaskEvent::Defer,
+        TaskEvent::Reschedule,
+        TaskEvent::AwaitInput,
         TaskEvent::Resume,
-        TaskEvent::FailDeferred,
+        TaskEvent::FireSuccess,
+        TaskEvent::FireSkipped,
+        TaskEvent::FireRetry,
+        TaskEvent::FireFailed,
+        TaskEvent::ResumeOverdue,
+        TaskEvent::SkipOverdue,
+        TaskEvent::RetryOverdue,
+        TaskEvent::FailOverdue,
+        TaskEvent::DefaultSuccess,
+        TaskEvent::DefaultSkipped,
+        TaskEvent::DefaultFailed,
+        TaskEvent::AnswerSuccess,
+        TaskEvent::AnswerSkipped,
+        TaskEvent::AnswerFailed,
+        TaskEvent::AnswerResume,
+        TaskEvent::FailToExpand,
+        TaskEvent::Remove,
+        TaskEvent::Restore,
+        TaskEvent::RetryScope,
         TaskEvent::RetryDue,
         TaskEvent::Lose,
         TaskEvent::LoseForGood,
@@ -101,13 +164,38 @@ impl TaskEvent {
             | E::FailByUpstream
             | E::Enqueue
             | E::RetryDue
-            | E::FailDeferred
+            | E::ResumeOverdue
+            | E::SkipOverdue
+            | E::RetryOverdue
+            | E::FailOverdue
+            | E::DefaultSuccess
+            | E::DefaultSkipped
+            | E::DefaultFailed
+            | E::FailToExpand
+            | E::Remove
+            | E::Restore
+            | E::RetryScope
             | E::Lose
             | E::LoseForGood
             | E::RunTimedOut => Actor::Scheduler,
-            E::Claim | E::Succeed | E::SkipItself | E::Retry | E::Fail | E::Defer | E::Release => Actor::Worker,
-            E::Resume => Actor::Triggerer,
-            E::Clear | E::MarkSuccess | E::MarkFailed | E::MarkSkipped => Actor::User,
+            E::Claim
+            | E::Succeed
+            | E::SkipItself
+            | E::Retry
+            | E::Fail
+            | E::Defer
+            | E::Reschedule
+            | E::AwaitInput
+            | E::Release => Actor::Worker,
+            E::Resume | E::FireSuccess | E::FireSkipped | E::FireRetry | E::FireFailed => Actor::Triggerer,
+            E::Clear
+            | E::MarkSuccess
+            | E::MarkFailed
+            | E::MarkSkipped
+            | E::AnswerSuccess
+            | E::AnswerSkipped
+            | E::AnswerFailed
+            | E::AnswerResume => Actor::User,
         }
     }
 
@@ -115,16 +203,35 @@ impl TaskEvent {
     pub const fn target(self) -> TaskState {
         use TaskEvent as E;
         match self {
-            E::Schedule | E::Resume | E::RetryDue | E::Lose | E::Release => TaskState::Scheduled,
-            E::SkipByRule | E::SkipItself | E::MarkSkipped | E::RunTimedOut => TaskState::Skipped,
+            E::Schedule | E::Resume | E::ResumeOverdue | E::AnswerResume | E::RetryDue | E::Lose | E::Release => {
+                TaskState::Scheduled
+            }
+            E::SkipByRule
+            | E::SkipItself
+            | E::FireSkipped
+            | E::SkipOverdue
+            | E::DefaultSkipped
+            | E::AnswerSkipped
+            | E::MarkSkipped
+            | E::RunTimedOut => TaskState::Skipped,
             E::FailByUpstream => TaskState::UpstreamFailed,
             E::Enqueue => TaskState::Queued,
             E::Claim => TaskState::Running,
-            E::Succeed | E::MarkSuccess => TaskState::Success,
-            E::Retry => TaskState::UpForRetry,
-            E::Fail | E::FailDeferred | E::LoseForGood | E::MarkFailed => TaskState::Failed,
+            E::Succeed | E::FireSuccess | E::DefaultSuccess | E::AnswerSuccess | E::MarkSuccess => TaskState::Success,
+            E::Retry | E::FireRetry | E::RetryOverdue => TaskState::UpForRetry,
+            E::Fail
+            | E::FireFailed
+            | E::FailOverdue
+            | E::DefaultFailed
+            | E::AnswerFailed
+            | E::FailToExpand
+            | E::LoseForGood
+            | E::MarkFailed => TaskState::Failed,
             E::Defer => TaskState::Deferred,
-            E::Clear => TaskState::None,
+            E::Reschedule => TaskState::UpForReschedule,
+            E::AwaitInput => TaskState::AwaitingInput,
+            E::Remove => TaskState::Removed,
+            E::Clear | E::Restore | E::RetryScope => TaskState::None,
         }
     }
 
@@ -134,13 +241,20 @@ impl TaskEvent {
         match self {
             E::Enqueue
             | E::Defer
+            | E::Reschedule
+            | E::AwaitInput
             | E::Lose
             | E::LoseForGood
             | E::Release
+            | E::RetryScope
             | E::Clear
             | E::MarkSuccess
             | E::MarkFailed
             | E::MarkSkipped
+            | E::AnswerSuccess
+            | E::AnswerSkipped
+            | E::AnswerFailed
+            | E::AnswerResume
             | E::RunTimedOut => true,
             E::Schedule
             | E::SkipByRule
@@ -151,7 +265,20 @@ impl TaskEvent {
             | E::Retry
             | E::Fail
             | E::Resume
-            | E::FailDeferred
+            | E::FireSuccess
+            | E::FireSkipped
+            | E::FireRetry
+            | E::FireFailed
+            | E::ResumeOverdue
+            | E::SkipOverdue
+            | E::RetryOverdue
+            | E::FailOverdue
+            | E::DefaultSuccess
+            | E::DefaultSkipped
+            | E::DefaultFailed
+            | E::FailToExpand
+            | E::Remove
+            | E::Restore
             | E::RetryDue => false,
         }
     }
@@ -162,16 +289,39 @@ pub const fn next(state: TaskState, event: TaskEvent) -> Option<TaskState> {
     use TaskEvent as E;
     use TaskState as S;
     let legal = match event {
-        E::Schedule | E::SkipByRule | E::FailByUpstream => matches!(state, S::None),
+        E::Schedule | E::SkipByRule | E::FailByUpstream | E::FailToExpand | E::Remove => matches!(state, S::None),
+        E::Restore => matches!(state, S::Removed),
         E::Enqueue => matches!(state, S::Scheduled),
         E::Claim => matches!(state, S::Queued),
-        E::Succeed | E::SkipItself | E::Retry | E::Fail | E::Defer | E::Release | E::Lose | E::LoseForGood => {
-            matches!(state, S::Running)
-        }
-        E::Resume | E::FailDeferred => matches!(state, S::Deferred),
+        E::Succeed
+        | E::SkipItself
+        | E::Retry
+        | E::Fail
+        | E::Defer
+        | E::Reschedule
+        | E::AwaitInput
+        | E::Release
+        | E::Lose
+        | E::LoseForGood => matches!(state, S::Running),
+        E::Resume
+        | E::FireSuccess
+        | E::FireSkipped
+        | E::FireRetry
+        | E::FireFailed
+        | E::ResumeOverdue
+        | E::SkipOverdue
+        | E::RetryOverdue
+        | E::FailOverdue => matches!(state, S::Deferred),
+        E::DefaultSuccess
+        | E::DefaultSkipped
+        | E::DefaultFailed
+        | E::AnswerSuccess
+        | E::AnswerSkipped
+        | E::AnswerFailed
+        | E::AnswerResume => matches!(state, S::AwaitingInput),
         E::RetryDue => matches!(state, S::UpForRetry | S::UpForReschedule),
         // A person may clear whatever has been decided about; there is nothing to clear before that.
-        E::Clear => !matches!(state, S::None | S::Removed),
+        E::Clear | E::RetryScope => !matches!(state, S::None | S::Removed),
         E::MarkSuccess => !matches!(state, S::Success | S::Removed),
         E::MarkFailed => !matches!(state, S::Failed | S::Removed),
         E::MarkSkipped => !matches!(state, S::Skipped | S::Removed),

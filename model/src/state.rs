@@ -86,6 +86,11 @@ impl TaskState {
         )
     }
 
+    /// A try that has given its slot back and is not over.
+    pub const fn is_suspended(self) -> bool {
+        matches!(self, TaskState::Deferred | TaskState::UpForReschedule | TaskState::AwaitingInput)
+    }
+
     /// Holds pool slots and counts against `max_active_tasks`.
     pub const fn holds_slots(self) -> bool {
         matches!(self, TaskState::Queued | TaskState::Running)

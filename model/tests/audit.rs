@@ -60,6 +60,7 @@ impl Writer {
             events: Vec::new(),
             attempts: Vec::new(),
             xcoms: Vec::new(),
+            triggers: Vec::new(),
         };
         self.event(&mut task, None, TaskState::None, Actor::Scheduler, "s");
         task

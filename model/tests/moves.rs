@@ -23,31 +23,34 @@ fn the_table_is_what_events_do() {
 }
 
 #[test]
-fn no_move_leads_nowhere_and_removed_is_the_end() {
-    for (from, to, _) in legal_moves() {
+fn no_move_leads_nowhere_and_removed_comes_back_only_undecided() {
+    for (from, to, actor) in legal_moves() {
         assert_ne!(from, to);
-        assert_ne!(from, TaskState::Removed);
+        if from == TaskState::Removed {
+            assert_eq!((to, actor), (TaskState::None, Actor::Scheduler));
+        }
     }
 }
 
 #[test]
-fn only_people_reopen_what_is_finished() {
-    for (from, _, actor) in legal_moves() {
-        assert!(!from.is_finished() || actor == Actor::User, "{from} by {actor}");
+fn what_is_finished_is_reopened_by_people_or_tried_again_as_a_whole() {
+    for (from, to, actor) in legal_moves() {
+        let is_tried_again = actor == Actor::Scheduler && to == TaskState::None;
+        assert!(!from.is_finished() || actor == Actor::User || is_tried_again, "{from} by {actor}");
     }
 }
 
 #[test]
-fn only_a_claim_starts_an_attempt_and_only_its_holder_completes_it() {
+fn only_a_claim_starts_an_attempt_and_nobody_completes_what_runs_for_its_holder() {
     for (from, to, actor) in legal_moves() {
         if to == TaskState::Running {
             assert_eq!((from, actor), (TaskState::Queued, Actor::Worker));
         }
-        if actor == Actor::Worker {
-            assert!(matches!(from, TaskState::Queued | TaskState::Running));
-        }
-        if to == TaskState::Success {
-            assert!(matches!(actor, Actor::Worker | Actor::User));
+        match actor {
+            Actor::Worker => assert!(matches!(from, TaskState::Queued | TaskState::Running)),
+            Actor::Triggerer => assert_eq!(from, TaskState::Deferred),
+            Actor::Scheduler if to == TaskState::Success => assert_eq!(from, TaskState::AwaitingInput),
+            Actor::Scheduler | Actor::User => {}
         }
     }
 }

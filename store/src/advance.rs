@@ -43,7 +43,7 @@ pub struct AdvanceLimits {
 pub struct Advanced {
     /// Moves into or out of finished states that were taken in.
     pub changes: usize,
-    /// Task instances whose retry delay was over.
+    /// Task instances whose retry delay was over, or that come back from a reschedule.
     pub retries_due: u64,
     /// Task instances that were scheduled, skipped or failed by their upstream.
     pub decided: usize,
@@ -167,7 +167,7 @@ impl Store {
             let retries_due = sqlx::query(
                 "update task_instance set state = 'scheduled', scheduled_at = $1, not_before = null, changed_at = $1,
                     event_no = event_no + 1, actor = 'scheduler', actor_id = $2, reason = null
-                 where state = 'up_for_retry' and not_before <= $1",
+                 where state in ('up_for_retry', 'up_for_reschedule') and not_before <= $1",
             )
             .bind(at)
             .bind(actor_id)

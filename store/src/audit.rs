@@ -193,6 +193,9 @@ impl Store {
                 let xcoms: Vec<XComRow> =
                     sqlx::query_as(statement!(tx, "audit_xcoms")).bind(&ids).fetch_all(&mut *tx).await?;
                 page.add_xcoms(xcoms);
+                let triggers: Vec<(i64, i64)> =
+                    sqlx::query_as(statement!(tx, "audit_triggers")).bind(&ids).fetch_all(&mut *tx).await?;
+                page.add_triggers(triggers);
                 page.check(&processes, &mut report);
             }
 
@@ -345,6 +348,7 @@ impl Page {
                 events: Vec::new(),
                 attempts: Vec::new(),
                 xcoms: Vec::new(),
+                triggers: Vec::new(),
             });
         }
         Ok(())
@@ -392,6 +396,13 @@ impl Page {
         for row in rows {
             let Some(task) = self.task(row.task_instance_id) else { continue };
             task.xcoms.push(XCom { key: row.key, epoch: Epoch(row.epoch) });
+        }
+    }
+
+    fn add_triggers(&mut self, rows: Vec<(i64, i64)>) {
+        for (task, epoch) in rows {
+            let Some(task) = self.task(task) else { continue };
+            task.triggers.push(Epoch(epoch));
         }
     }
 

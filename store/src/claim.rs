@@ -60,6 +60,28 @@ pub struct WorkOrder {
     pub run_started_at: Option<Timestamp>,
     /// What the trigger passed.
     pub conf: Map<String, Value>,
+    /// When the try began, over all its parts.
+    pub try_started_at: Timestamp,
+    /// The try was suspended before: this goes on with it.
+    pub is_continued: bool,
+    /// What the part before left for this one: what it asked for itself, or what its trigger fired with (see
+    /// `Deferral::resumed_with`).
+    pub resume: Option<Value>,
+    /// What earlier parts of the try have logged.
+    pub log_before: LogBefore,
+}
+
+/// What the log of a try holds already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogBefore {
+    /// The number of the next piece.
+    pub next_seq: i64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Lines written.
+    pub lines: u64,
+    /// Bytes that were not kept.
+    pub bytes_dropped: u64,
 }
 
 impl WorkOrder {
@@ -88,6 +110,14 @@ struct OrderRow {
     run_after: i64,
     started_at: Option<i64>,
     conf: String,
+    try_started_at: Option<i64>,
+    is_continued: bool,
+    resume: Option<String>,
+    suspended_try_number: Option<i64>,
+    log_next_seq: Option<i64>,
+    log_bytes: Option<i64>,
+    log_lines: Option<i64>,
+    log_bytes_dropped: Option<i64>,
 }
 
 impl Store {
@@ -142,6 +172,11 @@ impl Store {
 fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
     let corrupt = |what: &'static str, why: String| StoreError::Corrupt { what, why };
     let conf = serde_json::from_str(&row.conf).map_err(|error| corrupt("run's conf", error.to_string()))?;
+    let resume = match &row.resume {
+        Some(text) => Some(serde_json::from_str(text).map_err(|error| corrupt("suspended try", error.to_string()))?),
+        None => None,
+    };
+    let log_before = log_before(&row);
     Ok(WorkOrder {
         task_instance: TaskInstanceKey(row.id),
         epoch: Epoch(row.epoch),
@@ -162,5 +197,23 @@ fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
         run_after: Timestamp::from_micros(row.run_after),
         run_started_at: row.started_at.map(Timestamp::from_micros),
         conf,
+        try_started_at: Timestamp::from_micros(row.try_started_at.unwrap_or_default()),
+        is_continued: row.is_continued,
+        resume,
+        log_before,
     })
+}
+
+/// A try that was lost after it had been suspended is another one, with a log of its own.
+fn log_before(row: &OrderRow) -> LogBefore {
+    if row.suspended_try_number != Some(row.try_number) {
+        return LogBefore::default();
+    }
+    let count = |value: Option<i64>| u64::try_from(value.unwrap_or(0)).unwrap_or(0);
+    LogBefore {
+        next_seq: row.log_next_seq.unwrap_or(0),
+        bytes: count(row.log_bytes),
+        lines: count(row.log_lines),
+        bytes_dropped: count(row.log_bytes_dropped),
+    }
 }

@@ -1,9 +1,10 @@
-//! T5, T6 and T12: a worker reports how attempts ended. Every write is fenced by (task instance, epoch, claim).
+//! T5, T6, T7 and T12: a worker reports how attempts ended. Every write is fenced by (task instance, epoch, claim).
 
 use std::collections::{HashMap, HashSet};
 
-use flow_model::{ClaimId, Epoch, ProcessId, TaskInstanceKey, Timestamp};
+use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::connect::Store;
 use crate::dialect::statement;
@@ -13,8 +14,8 @@ use crate::rescue::LOST_MAX;
 use crate::rows::json;
 use crate::transaction::transaction;
 
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an attempt ended, or how its try goes on.
+#[derive(Debug, Clone, PartialEq)]
 pub enum OutcomeKind {
     /// It succeeded.
     Success,
@@ -32,6 +33,29 @@ pub enum OutcomeKind {
     /// The worker or its machine failed, not the task: it is run again after a pause that doubles each time, without
     /// charging the try, until the budget for losses is used up.
     Lost,
+    /// It goes on waiting in the triggerer.
+    Deferred(Box<Deferral>),
+    /// It gives its slot back until later; the try goes on then.
+    Rescheduled {
+        /// When.
+        at: Timestamp,
+        /// What the part that goes on is told.
+        resume: Option<Value>,
+    },
+    /// It waits for a person's answer.
+    AwaitingInput,
+}
+
+impl OutcomeKind {
+    /// The try has not ended: somebody goes on with it.
+    pub const fn suspends(&self) -> bool {
+        matches!(self, OutcomeKind::Deferred(_) | OutcomeKind::Rescheduled { .. } | OutcomeKind::AwaitingInput)
+    }
+
+    /// The worker gives the task instance back, and whatever the try had been told stays.
+    const fn gives_back(&self) -> bool {
+        matches!(self, OutcomeKind::Released | OutcomeKind::Lost)
+    }
 }
 
 /// The end of an attempt, with everything that is remembered of it.
@@ -63,6 +87,10 @@ pub struct Outcome {
     pub log_lines: u64,
     /// Bytes beyond the limits, which were not kept.
     pub log_bytes_dropped: u64,
+    /// The number of the next piece of its log, should the try go on.
+    pub log_next_seq: i64,
+    /// The attempt went on with a try that had been suspended.
+    pub is_continued: bool,
 }
 
 /// A value for other tasks.
@@ -91,6 +119,7 @@ struct OutcomeRow<'a> {
     epoch: i64,
     claim: i64,
     kind: &'static str,
+    goes_on: bool,
     reason: Option<&'a str>,
     retry_at: Option<i64>,
     ended_at: i64,
@@ -99,14 +128,27 @@ struct OutcomeRow<'a> {
     log_bytes: u64,
     log_lines: u64,
     log_bytes_dropped: u64,
+    log_next_seq: i64,
+    resume: Option<String>,
 }
 
 #[derive(Serialize)]
-struct XComRow<'a> {
-    ti: i64,
+pub(crate) struct XComRow<'a> {
+    pub ti: i64,
+    pub epoch: i64,
+    pub key: &'a str,
+    pub value: &'a str,
+}
+
+#[derive(Serialize)]
+struct TriggerRow {
+    id: i64,
     epoch: i64,
-    key: &'a str,
-    value: &'a str,
+    kind: &'static str,
+    args: String,
+    is_timer: bool,
+    due_at: i64,
+    deadline_at: Option<i64>,
 }
 
 impl Store {
@@ -123,20 +165,44 @@ impl Store {
         let rows = json(&outcomes.iter().map(outcome_row).collect::<Vec<_>>());
         let by_id: HashMap<i64, &Outcome> = outcomes.iter().map(|o| (o.task_instance.0, o)).collect();
         transaction!(self, "record outcomes", |tx| {
-            let applied: Vec<(i64, String, i64)> = sqlx::query_as(statement!(tx, "record_outcomes"))
+            let applied: Vec<(i64, String, i64, i64)> = sqlx::query_as(statement!(tx, "record_outcomes"))
                 .bind(&rows)
                 .bind(now.as_micros())
                 .bind(process.to_string())
                 .bind(LOST_MAX)
                 .fetch_all(&mut *tx)
                 .await?;
-            let ended: Vec<&Outcome> = applied.iter().filter_map(|(id, _, _)| by_id.get(id).copied()).collect();
+            let (suspended, ended): (Vec<&Outcome>, Vec<&Outcome>) = applied
+                .iter()
+                .filter_map(|(id, ..)| by_id.get(id).copied())
+                .partition(|outcome| outcome.kind.suspends());
+            if !suspended.is_empty() {
+                let rows: Vec<OutcomeRow<'_>> = suspended.iter().map(|outcome| outcome_row(outcome)).collect();
+                sqlx::query(statement!(tx, "suspend_tries")).bind(json(&rows)).execute(&mut *tx).await?;
+                let triggers: Vec<TriggerRow> =
+                    applied.iter().filter_map(|(id, _, _, epoch)| trigger_row(by_id.get(id)?, *epoch, now)).collect();
+                if !triggers.is_empty() {
+                    sqlx::query(statement!(tx, "set_triggers"))
+                        .bind(json(&triggers))
+                        .bind(now.as_micros())
+                        .execute(&mut *tx)
+                        .await?;
+                }
+            }
+            let over: Vec<i64> = ended
+                .iter()
+                .filter(|outcome| outcome.is_continued && !outcome.kind.gives_back())
+                .map(|outcome| outcome.task_instance.0)
+                .collect();
+            if !over.is_empty() {
+                sqlx::query(statement!(tx, "forget_suspended")).bind(json(&over)).execute(&mut *tx).await?;
+            }
             if !ended.is_empty() {
                 let rows: Vec<OutcomeRow<'_>> = ended.iter().map(|outcome| outcome_row(outcome)).collect();
                 sqlx::query(statement!(tx, "record_attempts")).bind(json(&rows)).execute(&mut *tx).await?;
             }
             let succeeded: HashSet<i64> =
-                applied.iter().filter(|(_, state, _)| state == "success").map(|(id, _, _)| *id).collect();
+                applied.iter().filter(|(_, state, ..)| state == "success").map(|(id, ..)| *id).collect();
             let xcoms: Vec<XComRow<'_>> = ended
                 .iter()
                 .filter(|outcome| succeeded.contains(&outcome.task_instance.0))
@@ -149,7 +215,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
             }
-            let logs: Vec<&LogAppend> = ended.iter().flat_map(|outcome| &outcome.log).collect();
+            let logs: Vec<&LogAppend> = ended.iter().chain(&suspended).flat_map(|outcome| &outcome.log).collect();
             if !logs.is_empty() {
                 sqlx::query(statement!(tx, "append_logs")).bind(json(&logs)).execute(&mut *tx).await?;
             }
@@ -159,7 +225,7 @@ impl Store {
                     sqlx::query_scalar(statement!(tx, "already_recorded")).bind(&rows).fetch_all(&mut *tx).await?;
                 known = rows.into_iter().collect();
             }
-            let applied: HashSet<i64> = applied.into_iter().map(|(id, _, _)| id).collect();
+            let applied: HashSet<i64> = applied.into_iter().map(|(id, ..)| id).collect();
             outcomes
                 .iter()
                 .map(|outcome| {
@@ -178,19 +244,27 @@ impl Store {
 }
 
 fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
-    let (kind, retry_at) = match outcome.kind {
+    let (kind, retry_at) = match &outcome.kind {
         OutcomeKind::Success => ("success", None),
         OutcomeKind::Skipped => ("skipped", None),
         OutcomeKind::Failed { retry_at } => ("retry", Some(retry_at.as_micros())),
         OutcomeKind::FailedForGood => ("failed", None),
         OutcomeKind::Released => ("released", None),
         OutcomeKind::Lost => ("lost", None),
+        OutcomeKind::Deferred(_) => ("deferred", None),
+        OutcomeKind::Rescheduled { at, .. } => ("rescheduled", Some(at.as_micros())),
+        OutcomeKind::AwaitingInput => ("awaiting_input", None),
+    };
+    let resume = match &outcome.kind {
+        OutcomeKind::Rescheduled { resume: Some(resume), .. } => Some(resume.to_string()),
+        _ => None,
     };
     OutcomeRow {
         id: outcome.task_instance.0,
         epoch: outcome.epoch.0,
         claim: outcome.claim.0,
         kind,
+        goes_on: outcome.kind.suspends(),
         reason: outcome.reason.as_deref(),
         retry_at,
         ended_at: outcome.ended_at.as_micros(),
@@ -199,7 +273,23 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
         log_bytes: outcome.log_bytes,
         log_lines: outcome.log_lines,
         log_bytes_dropped: outcome.log_bytes_dropped,
+        log_next_seq: outcome.log_next_seq,
+        resume,
     }
+}
+
+fn trigger_row(outcome: &Outcome, epoch: i64, now: Timestamp) -> Option<TriggerRow> {
+    let OutcomeKind::Deferred(deferral) = &outcome.kind else { return None };
+    let fires_at = deferral.trigger.fires_at();
+    Some(TriggerRow {
+        id: outcome.task_instance.0,
+        epoch,
+        kind: deferral.trigger.kind(),
+        args: json(deferral),
+        is_timer: fires_at.is_some(),
+        due_at: fires_at.unwrap_or(now).as_micros(),
+        deadline_at: deferral.deadline_at.map(Timestamp::as_micros),
+    })
 }
 
 fn xcom_rows(outcome: &Outcome) -> impl Iterator<Item = XComRow<'_>> {

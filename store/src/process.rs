@@ -7,8 +7,10 @@ use std::time::Duration;
 use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 
 use crate::connect::Store;
+use crate::dialect::statement;
 use crate::error::Result;
 use crate::rescue::Rescued;
+use crate::rows::json;
 use crate::transaction::transaction;
 
 /// What a process does.
@@ -135,6 +137,9 @@ impl Store {
             .bind(now.as_micros())
             .fetch_one(&mut *tx)
             .await?;
+            if !predecessors.is_empty() {
+                sqlx::query(statement!(tx, "free_triggers")).bind(json(&predecessors)).execute(&mut *tx).await?;
+            }
             (id, predecessors)
         })?;
         let rescued = if predecessors.is_empty() {
@@ -208,6 +213,7 @@ impl Store {
                 .bind(now.as_micros())
                 .execute(&mut *tx)
                 .await?;
+            sqlx::query(statement!(tx, "free_triggers")).bind(json(&[process])).execute(&mut *tx).await?;
         })?;
         self.rescue_held_by(now, &[process.0], &process.to_string(), "worker_stopped").await
     }

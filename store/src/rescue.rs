@@ -28,14 +28,18 @@ impl Store {
     /// The database failed; then nothing has changed.
     pub async fn rescue_lost(&self, now: Timestamp, expired_before: Timestamp, actor_id: &str) -> Result<Vec<Rescued>> {
         let dead: Vec<i64> = transaction!(self, "declare silent processes dead", |tx| {
-            sqlx::query_scalar(
+            let dead: Vec<i64> = sqlx::query_scalar(
                 "update process set state = 'dead', ended_at = $2 where state <> 'dead' and lease_until < $1
                  returning id",
             )
             .bind(expired_before.as_micros())
             .bind(now.as_micros())
             .fetch_all(&mut *tx)
-            .await?
+            .await?;
+            if !dead.is_empty() {
+                sqlx::query(statement!(tx, "free_triggers")).bind(json(&dead)).execute(&mut *tx).await?;
+            }
+            dead
         })?;
         let mut rescued = Vec::new();
         if !dead.is_empty() {

@@ -44,7 +44,8 @@ impl Store {
         })
     }
 
-    /// The earliest instant at which something is due by time alone: a tick, a retry, a delayed task, a timeout.
+    /// The earliest instant at which something is due by time alone: a tick, a retry, a delayed task, a
+    /// deadline.
     ///
     /// # Errors
     /// The database failed.
@@ -53,7 +54,9 @@ impl Store {
             let due: Vec<Option<i64>> = sqlx::query_scalar(
                 "select min(check_at) from dag where check_at is not null and not is_paused
                  union all
-                 select min(not_before) from task_instance where state = 'up_for_retry'
+                 select min(not_before) from task_instance where state in ('up_for_retry', 'up_for_reschedule')
+                 union all
+                 select min(deadline_at) from trigger where deadline_at is not null
                  union all
                  select min(not_before) from task_instance where state = 'scheduled' and not_before is not null
                  union all

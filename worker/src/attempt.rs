@@ -8,10 +8,11 @@ pub(crate) use folder::remove_leftovers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_model::Timestamp;
 use flow_model::dag::Output;
+use flow_model::deferral::OnTimeout;
 use flow_model::log::Stream;
 use flow_model::time::duration_text;
+use flow_model::{Deferral, Timestamp};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -63,6 +64,7 @@ pub(crate) struct Ended {
     xcoms: Vec<NewXCom>,
 }
 
+#[allow(dead_code, reason = "operators that suspend their try come one by one")]
 pub(crate) enum Ending {
     Success,
     Skipped(String),
@@ -72,6 +74,15 @@ pub(crate) enum Ending {
     Stopped(Stop),
     /// Infrastructure failed, not the task.
     Lost(String),
+    /// It goes on waiting in the triggerer.
+    Deferred(Box<Deferral>),
+    /// It gives the slot back until `at`; a part that is told `resume` goes on then.
+    Rescheduled {
+        at: Timestamp,
+        resume: Option<Value>,
+    },
+    /// It waits for a person's answer.
+    AwaitingInput,
 }
 
 impl Ended {
@@ -242,6 +253,9 @@ fn outcome(
         Ending::Lost(reason) => (OutcomeKind::Lost, Some(reason)),
         Ending::Stopped(Stop::Released) => (OutcomeKind::Released, Some("released".to_owned())),
         Ending::Stopped(Stop::Fenced) => return None,
+        Ending::Deferred(deferral) => (OutcomeKind::Deferred(Box::new(limited(*deferral, order))), None),
+        Ending::Rescheduled { at, resume } => (OutcomeKind::Rescheduled { at, resume }, None),
+        Ending::AwaitingInput => (OutcomeKind::AwaitingInput, None),
     };
     if let Some(reason) = &reason {
         log.system(now, reason);
@@ -262,5 +276,20 @@ fn outcome(
         log_bytes: totals.bytes,
         log_lines: totals.lines,
         log_bytes_dropped: totals.bytes_dropped,
+        log_next_seq: totals.next_seq,
+        is_continued: order.is_continued,
     })
+}
+
+/// `execution_timeout` is for the whole try, and so for its waiting, too.
+fn limited(deferral: Deferral, order: &WorkOrder) -> Deferral {
+    let task = order.task();
+    let retry_delay = task.retry.delay_after(order.try_number, rand::random());
+    let timeout = task.execution_timeout.map(|timeout| order.try_started_at + timeout);
+    match timeout {
+        Some(end) if deferral.deadline_at.is_none_or(|deadline| end < deadline) => {
+            Deferral { deadline_at: Some(end), on_timeout: OnTimeout::Retry, retry_delay, ..deferral }
+        }
+        _ => Deferral { retry_delay, ..deferral },
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flow_model::log::{Stream, write_line};
 use flow_model::{ClaimId, Epoch, TaskInstanceKey, Timestamp};
-use flow_store::{LogAppend, WorkOrder};
+use flow_store::{LogAppend, LogBefore, WorkOrder};
 
 /// Bytes of one line that are kept.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -46,17 +46,19 @@ pub struct Totals {
     pub lines: u64,
     /// Bytes that were not kept.
     pub bytes_dropped: u64,
+    /// The number of the next piece.
+    pub next_seq: i64,
 }
 
 impl AttemptLog {
-    /// An empty log.
+    /// A log that goes on where earlier parts of the try have stopped.
     pub fn new(order: &WorkOrder) -> Self {
         AttemptLog {
             task_instance: order.task_instance,
             epoch: order.epoch,
             claim: order.claim,
             try_number: order.try_number,
-            state: Mutex::default(),
+            state: Mutex::new(State::after(order.log_before)),
         }
     }
 
@@ -112,6 +114,7 @@ impl AttemptLog {
         while let Some(content) = state.pending.pop_front() {
             pieces.push(self.piece(&mut state, content));
         }
+        state.totals.next_seq = state.next_seq;
         (pieces, state.totals)
     }
 
@@ -134,6 +137,16 @@ impl AttemptLog {
 }
 
 impl State {
+    fn after(before: LogBefore) -> Self {
+        let LogBefore { next_seq, bytes, lines, bytes_dropped } = before;
+        State {
+            next_seq,
+            head_bytes: bytes.saturating_sub(bytes_dropped),
+            totals: Totals { bytes, lines, bytes_dropped, next_seq },
+            ..State::default()
+        }
+    }
+
     /// Keeps a line at the end of the head, or in the tail that only its last lines survive.
     fn keep(&mut self, at: Timestamp, stream: Stream, text: &str) {
         if self.head_bytes < HEAD_BYTES_MAX && self.tail.is_empty() {
@@ -268,7 +281,7 @@ mod tests {
         assert_eq!((shipped.seq, rest[0].seq), (0, 1));
         let all = read(&[vec![shipped], rest].concat());
         assert_eq!(all.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["first", "second"]);
-        assert_eq!(totals, Totals { bytes: 13, lines: 2, bytes_dropped: 0 });
+        assert_eq!(totals, Totals { bytes: 13, lines: 2, bytes_dropped: 0, next_seq: 2 });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::state::RunState;
 use crate::trigger_rule::{TriggerRule, UpstreamCounts, Verdict};
 
 /// The reason of moves that the end of a run's time brings about.
-const TIMEOUT: &str = "dagrun_timeout";
+pub(super) const TIMEOUT: &str = "dagrun_timeout";
 
 pub(super) fn check(run: &RunHistory, found: &mut Findings) {
     chain(run, found);
@@ -115,7 +115,10 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, by_index: &HashMap<u32, &T
 }
 
 fn is_decision(event: &TaskEvent) -> bool {
-    event.from == Some(TaskState::None) && event.actor == Actor::Scheduler && event.reason.as_deref() != Some(TIMEOUT)
+    event.from == Some(TaskState::None)
+        && event.to != TaskState::Removed
+        && event.actor == Actor::Scheduler
+        && event.reason.as_deref() != Some(TIMEOUT)
 }
 
 /// The state in which the last event below `seq` left the task instance.

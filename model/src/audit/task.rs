@@ -1,10 +1,11 @@
-//! A task instance by itself: I1 to I6, I11, I13, I15, I18.
+//! A task instance by itself: I1 to I6, I11, I13 to I15, I18.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::run::TIMEOUT;
 use super::{Findings, ProcessFacts, TaskEvent, TaskHistory};
-use crate::moves::{Actor, legal_moves};
+use crate::moves::{ANSWERED, Actor, legal_moves};
 use crate::{ClaimId, DagGraph, Epoch, ProcessId, TaskState, Timestamp};
 
 /// Losses after which a task instance fails for good: one more than are forgiven.
@@ -29,10 +30,12 @@ pub(super) fn check(
         }
         past.epoch = event.epoch;
         past.try_number = event.try_number;
+        past.goes_on = goes_on(event, past.goes_on);
         if event.to == TaskState::Running {
             past.claim(event, found);
         }
     }
+    deferrals(task, found);
     budgets(task, found);
     outputs(task, found);
 }
@@ -42,6 +45,8 @@ pub(super) fn check(
 struct Past<'a> {
     epoch: Epoch,
     try_number: i64,
+    /// Its try was suspended: the next claim goes on with it.
+    goes_on: bool,
     holder: Option<&'a TaskEvent>,
     claims: HashSet<ClaimId>,
     claimed_epochs: HashSet<Epoch>,
@@ -127,7 +132,30 @@ fn raises_epoch(event: &TaskEvent) -> bool {
     event.to == TaskState::Queued
         || event.actor == Actor::User
         || (from_running && event.actor == Actor::Scheduler)
-        || (from_running && matches!(event.to, TaskState::Scheduled | TaskState::Deferred))
+        || (from_running && gives_up(event.to))
+        || is_scope_retried(event)
+}
+
+/// Whether a worker that moves its attempt there gives it up before its end.
+fn gives_up(to: TaskState) -> bool {
+    to == TaskState::Scheduled || to.is_suspended()
+}
+
+/// The group or run that the task instance belongs to is tried again as a whole.
+fn is_scope_retried(event: &TaskEvent) -> bool {
+    event.actor == Actor::Scheduler
+        && event.to == TaskState::None
+        && event.from.is_some_and(|from| from != TaskState::Removed)
+}
+
+/// Whether the try is suspended after the event, so that the next claim goes on with it.
+fn goes_on(event: &TaskEvent, before: bool) -> bool {
+    use TaskState as S;
+    match event.to {
+        S::Deferred | S::UpForReschedule | S::AwaitingInput => true,
+        S::Scheduled | S::Queued => before && event.from != Some(S::Running),
+        _ => false,
+    }
 }
 
 /// I3.
@@ -137,9 +165,9 @@ fn epochs(event: &TaskEvent, past: &Past<'_>, found: &mut Findings) {
     }
 }
 
-/// I11, the steps: a claim is one try more, nothing else changes the number.
+/// I11, the steps: a claim is one try more unless it goes on with a suspended one, nothing else changes the number.
 fn tries(event: &TaskEvent, past: &Past<'_>, found: &mut Findings) {
-    let expected = past.try_number + i64::from(event.to == TaskState::Running);
+    let expected = past.try_number + i64::from(event.to == TaskState::Running && !past.goes_on);
     if event.try_number != expected {
         found.add("I11", format!("try {} where {expected} should be (event {})", event.try_number, event.event_no));
     }
@@ -158,8 +186,7 @@ fn holders(event: &TaskEvent, past: &Past<'_>, processes: &HashMap<ProcessId, Pr
     };
     match event.actor {
         Actor::Worker => {
-            let gives_up = matches!(event.to, TaskState::Scheduled | TaskState::Deferred);
-            let epoch = Epoch(event.epoch.0 - i64::from(gives_up));
+            let epoch = Epoch(event.epoch.0 - i64::from(gives_up(event.to)));
             if event.claim != holder.claim || epoch != holder.epoch {
                 found.add("I5", format!("event {} does not carry the token of the last claim", event.event_no));
             }
@@ -168,7 +195,7 @@ fn holders(event: &TaskEvent, past: &Past<'_>, processes: &HashMap<ProcessId, Pr
                 found.add("I5", format!("event {} was not made by the process that claimed", event.event_no));
             }
         }
-        Actor::Scheduler if event.to != TaskState::Skipped => {
+        Actor::Scheduler if event.to != TaskState::Skipped && !is_scope_retried(event) => {
             if process_of(holder).is_some_and(|process| !process.is_dead) {
                 found.add("I18", format!("event {} takes it from a process that is alive", event.event_no));
             }
@@ -179,7 +206,7 @@ fn holders(event: &TaskEvent, past: &Past<'_>, processes: &HashMap<ProcessId, Pr
 
 /// I6.
 fn completions(event: &TaskEvent, past: &mut Past<'_>, found: &mut Findings) {
-    if event.actor == Actor::User {
+    if event.actor == Actor::User || event.to == TaskState::None {
         past.completions = 0;
         past.losses = 0;
     }
@@ -199,8 +226,8 @@ fn delays<'a>(event: &'a TaskEvent, task: &TaskHistory, graph: &DagGraph, past: 
         found.add("I13", format!("event {} came before the delay was over", event.event_no));
     }
     past.not_before = match (event.from, event.to, event.actor) {
-        (Some(S::Running), S::UpForRetry, _) => {
-            // The worker counts from the end of the process, which is before the event.
+        (Some(_), S::UpForRetry, _) => {
+            // Whoever ends it counts from the end of the process, which is before the event.
             let ended = task.attempts.iter().find(|attempt| Some(attempt.claim) == event.claim);
             let policy = graph.dag.tasks.get(task.task_index as usize).map(|task| &task.retry);
             ended.zip(policy).map(|(attempt, policy)| attempt.ended_at + policy.delay_after(1, 0.0))
@@ -213,6 +240,39 @@ fn delays<'a>(event: &'a TaskEvent, task: &TaskHistory, graph: &DagGraph, past: 
         (_, S::Scheduled, Actor::Scheduler) if event.from != Some(S::UpForRetry) => past.not_before,
         _ => None,
     };
+}
+
+/// I14: each entry into `deferred` has one exit, with the epoch of the entry unless the right was taken; a trigger waits for
+/// the task instance exactly while it is deferred.
+fn deferrals(task: &TaskHistory, found: &mut Findings) {
+    let mut entered: Option<&TaskEvent> = None;
+    let mut left = HashSet::new();
+    for event in &task.events {
+        let exits = event.from == Some(TaskState::Deferred);
+        if let Some(entry) = entered.take() {
+            if !exits {
+                found.add("I14", format!("event {} is no exit from the deferral before it", event.event_no));
+            } else if !takes_the_right(event) && event.epoch != entry.epoch {
+                found.add("I14", format!("event {} fired a trigger of another epoch", event.event_no));
+            } else if !left.insert(entry.epoch) {
+                found.add("I14", format!("the trigger of epoch {} fired twice", entry.epoch));
+            }
+        } else if exits {
+            found.add("I14", format!("event {} leaves a deferral that was not entered", event.event_no));
+        }
+        if event.to == TaskState::Deferred {
+            entered = Some(event);
+        }
+    }
+    let expected: Vec<Epoch> = entered.iter().map(|entry| entry.epoch).collect();
+    if task.triggers != expected {
+        found.add("I14", format!("it has triggers of the epochs {:?}, it waits for {expected:?}", task.triggers));
+    }
+}
+
+/// Whether the move ends a deferral from outside, and so with a new epoch.
+fn takes_the_right(event: &TaskEvent) -> bool {
+    raises_epoch(event) || event.reason.as_deref() == Some(TIMEOUT)
 }
 
 /// I11, the sums.
@@ -244,7 +304,7 @@ fn outputs(task: &TaskHistory, found: &mut Findings) {
     let ends: HashMap<(i64, Option<ClaimId>), TaskState> = task
         .events
         .iter()
-        .filter(|event| event.from == Some(TaskState::Running) && event.actor == Actor::Worker)
+        .filter(|event| ends_try(event))
         .map(|event| ((event.try_number, event.claim), event.to))
         .collect();
     for attempt in &task.attempts {
@@ -255,5 +315,22 @@ fn outputs(task: &TaskHistory, found: &mut Findings) {
     let attempts: HashSet<_> = task.attempts.iter().map(|attempt| (attempt.try_number, Some(attempt.claim))).collect();
     for (try_number, _) in ends.keys().filter(|end| !attempts.contains(end)) {
         found.add("I15", format!("try {try_number} has ended, but there is no attempt"));
+    }
+}
+
+/// Whether the event is the recorded end of a try: made by its holder, or for it where it was suspended.
+fn ends_try(event: &TaskEvent) -> bool {
+    use TaskState as S;
+    let reason = event.reason.as_deref();
+    match event.from {
+        // Given back, its end is remembered, too.
+        Some(S::Running) => event.actor == Actor::Worker && !event.to.is_suspended(),
+        Some(S::Deferred | S::AwaitingInput) if event.to == S::Scheduled || event.to == S::None => false,
+        Some(S::Deferred) => event.actor != Actor::User && reason != Some(TIMEOUT),
+        Some(S::AwaitingInput) => match event.actor {
+            Actor::User => reason == Some(ANSWERED),
+            _ => reason != Some(TIMEOUT),
+        },
+        _ => false,
     }
 }

@@ -1,5 +1,5 @@
 update task_instance set state = 'skipped', reason = 'dagrun_timeout', epoch = epoch + 1, claim_id = null, holder = null,
-    not_before = null, waits_for_past = false, ended_at = $2, changed_at = $2, event_no = event_no + 1,
+    not_before = null, waits_for_past = false, goes_on = false, ended_at = $2, changed_at = $2, event_no = event_no + 1,
     actor = 'scheduler', actor_id = $3
 where dag_run_id in (select value from json_each($1))
   and state not in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')

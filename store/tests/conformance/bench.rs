@@ -376,5 +376,7 @@ pub fn outcome(order: &WorkOrder, kind: OutcomeKind, ended_at: Timestamp) -> Out
         log_bytes: 0,
         log_lines: 0,
         log_bytes_dropped: 0,
+        log_next_seq: 0,
+        is_continued: order.is_continued,
     }
 }

@@ -18,6 +18,7 @@ mod schedules;
 mod schema;
 mod smoke;
 mod tokens;
+mod triggers;
 mod world;
 
 // The scheduler's own decisions: pure functions of the model, so the store is tested with what really drives it.

@@ -171,7 +171,7 @@ impl World {
             8 => OutcomeKind::FailedForGood,
             _ => OutcomeKind::Released,
         };
-        let mut report = outcome(&order, kind, now);
+        let mut report = outcome(&order, kind.clone(), now);
         report.xcoms = vec![NewXCom { key: "return_value".to_owned(), value: b.to_string() }];
         let recorded = self.bench.record(report).await;
         let text = format!("report {} {}: {kind:?} {recorded:?}", order.run_id, task_id(&order));

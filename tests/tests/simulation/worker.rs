@@ -340,5 +340,7 @@ fn outcome(attempt: &Attempt, now: Timestamp) -> Outcome {
         log_bytes: 0,
         log_lines: 0,
         log_bytes_dropped: 0,
+        log_next_seq: 0,
+        is_continued: order.is_continued,
     }
 }

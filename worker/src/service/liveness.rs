@@ -83,6 +83,8 @@ fn give_back_unknown(shared: &Shared, held: &[HeldTask]) {
             log_bytes: 0,
             log_lines: 0,
             log_bytes_dropped: 0,
+            log_next_seq: 0,
+            is_continued: false,
         });
     }
 }

@@ -59,6 +59,9 @@ async fn record(shared: &Shared, batch: &[Outcome]) {
             Ok(recorded) => {
                 flow_model::crash_point!("worker.after_report");
                 let _ = shared.queue.ring(Bell::Scheduler).await;
+                if batch.iter().any(|outcome| matches!(outcome.kind, OutcomeKind::Deferred(_))) {
+                    let _ = shared.queue.ring(Bell::Triggerers).await;
+                }
                 account(batch, &recorded);
                 return;
             }
@@ -91,13 +94,16 @@ async fn record(shared: &Shared, batch: &[Outcome]) {
 
 fn account(batch: &[Outcome], recorded: &[Recorded]) {
     for (outcome, recorded) in batch.iter().zip(recorded) {
-        let result = match (recorded, outcome.kind) {
+        let result = match (recorded, &outcome.kind) {
             (Recorded::Fenced, _) => "fenced",
             (_, OutcomeKind::Success) => "success",
             (_, OutcomeKind::Skipped) => "skipped",
             (_, OutcomeKind::Failed { .. } | OutcomeKind::FailedForGood) => "failed",
             (_, OutcomeKind::Released) => "released",
             (_, OutcomeKind::Lost) => "lost",
+            (_, OutcomeKind::Deferred(_)) => "deferred",
+            (_, OutcomeKind::Rescheduled { .. }) => "rescheduled",
+            (_, OutcomeKind::AwaitingInput) => "awaiting_input",
         };
         metrics::counter!("flow_worker_attempts_total", "result" => result).increment(1);
         if result == "fenced" {

@@ -44,6 +44,10 @@ fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<Scope> {
         run_after: "2026-03-05T06:31:00Z".parse().unwrap(),
         run_started_at: at,
         conf,
+        try_started_at: "2026-03-05T06:31:00Z".parse().unwrap(),
+        is_continued: false,
+        resume: None,
+        log_before: flow_store::LogBefore::default(),
     };
     Arc::new(Scope::new(order, Arc::new(Lookups::default())))
 }

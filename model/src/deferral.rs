@@ -1,0 +1,164 @@
+//! Waiting without a worker: what a deferred try waits for, for how long, and what happens then.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Timestamp;
+use crate::state::named_enum;
+
+/// What a try waits for in the triggerer. Serialised as a table with its name in `kind`. It never holds secrets in
+/// clear, only names of connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Trigger {
+    /// An instant. Costs no check at all.
+    Time {
+        /// When it fires.
+        at: Timestamp,
+    },
+}
+
+impl Trigger {
+    /// Its name in the database, the API and the metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Trigger::Time { .. } => "time",
+        }
+    }
+
+    /// The instant at which it fires by itself; `None` where somebody has to look.
+    pub const fn fires_at(&self) -> Option<Timestamp> {
+        match self {
+            Trigger::Time { at } => Some(*at),
+        }
+    }
+}
+
+named_enum!(
+    /// What happens when the time of a deferral runs out.
+    OnTimeout {
+        /// It fails, whatever tries are left.
+        Fail = "fail",
+        /// It fails, and is tried again if tries are left.
+        Retry = "retry",
+        /// It is skipped.
+        Skip = "skip",
+        /// A worker goes on with it, and is told so.
+        Resume = "resume",
+    }
+);
+
+/// How often to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poll {
+    /// Between two looks.
+    pub interval: Duration,
+    /// Doubles the pause after each look, up to `max_wait`.
+    pub exponential_backoff: bool,
+    /// The longest pause.
+    pub max_wait: Option<Duration>,
+}
+
+impl Poll {
+    /// The pause after the `checks`-th look (1 is the first).
+    pub fn pause_after(&self, checks: u32) -> Duration {
+        let doubled = if self.exponential_backoff {
+            self.interval.saturating_mul(1_u32.checked_shl(checks.saturating_sub(1)).unwrap_or(u32::MAX))
+        } else {
+            self.interval
+        };
+        self.max_wait.map_or(doubled, |longest| doubled.min(longest))
+    }
+}
+
+/// A try that goes on waiting in the triggerer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deferral {
+    /// What it waits for.
+    pub trigger: Trigger,
+    /// How often the triggerer looks, where it has to.
+    pub poll: Poll,
+    /// When the waiting is over at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<Timestamp>,
+    /// What happens then.
+    pub on_timeout: OnTimeout,
+    /// A failure of the trigger skips the task instead.
+    #[serde(default)]
+    pub soft_fail: bool,
+    /// With a payload a worker goes on with the try once the trigger has fired; without one it succeeds right away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Value>,
+    /// How long after a failure the next try may start; the worker fills it in.
+    #[serde(default)]
+    pub retry_delay: Duration,
+}
+
+impl Deferral {
+    /// Waits for `trigger` without a limit, looking every `interval`, and then succeeds.
+    pub fn new(trigger: Trigger, interval: Duration) -> Self {
+        Deferral {
+            trigger,
+            poll: Poll { interval, exponential_backoff: false, max_wait: None },
+            deadline_at: None,
+            on_timeout: OnTimeout::Fail,
+            soft_fail: false,
+            resume: None,
+            retry_delay: Duration::ZERO,
+        }
+    }
+
+    /// Lets a worker go on with `payload` once the trigger has fired.
+    pub fn then_resume(self, payload: Value) -> Self {
+        Deferral { resume: Some(payload), ..self }
+    }
+
+    /// What the worker is told that goes on: `{"payload": ..., "event": ..., "timed_out": false}`, where `event` is what
+    /// the trigger fired with. `None` where no worker goes on.
+    pub fn resumed_with(&self, event: &Value) -> Option<Value> {
+        self.resume.as_ref().map(|payload| json!({"payload": payload, "event": event, "timed_out": false}))
+    }
+
+    /// The same where the time ran out.
+    pub fn resumed_by_timeout(&self) -> Value {
+        json!({"payload": self.resume, "event": null, "timed_out": true})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_limit() {
+        let second = Duration::from_secs(1);
+        let steady = Poll { interval: second, exponential_backoff: false, max_wait: None };
+        assert_eq!(steady.pause_after(100), second);
+        let growing = Poll { exponential_backoff: true, max_wait: Some(second * 10), ..steady };
+        let pauses: Vec<u64> = (1..=6).map(|checks| growing.pause_after(checks).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(growing.pause_after(1_000), second * 10);
+        assert!(Poll { max_wait: None, ..growing }.pause_after(1_000) > second * 1_000_000);
+    }
+
+    #[test]
+    fn a_deferral_is_read_back() {
+        let at = Timestamp::from_micros(1_234_567);
+        let waiting = Deferral {
+            deadline_at: Some(at),
+            on_timeout: OnTimeout::Resume,
+            ..Deferral::new(Trigger::Time { at }, Duration::from_millis(250)).then_resume(json!({"job": 7}))
+        };
+        let text = serde_json::to_string(&waiting).unwrap();
+        assert_eq!(serde_json::from_str::<Deferral>(&text).unwrap(), waiting);
+        assert!(text.contains(r#""kind":"time""#), "{text}");
+        assert_eq!(
+            waiting.resumed_with(&json!(1)),
+            Some(json!({"payload": {"job": 7}, "event": 1, "timed_out": false}))
+        );
+        assert_eq!(waiting.resumed_by_timeout()["timed_out"], true);
+        assert_eq!(Deferral { resume: None, ..waiting }.resumed_with(&json!(1)), None);
+    }
+}

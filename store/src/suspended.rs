@@ -1,0 +1,267 @@
+//! How the waiting of a suspended try ends: its trigger fired, its time ran out, or somebody answered. Whoever ends it, it
+//! happens under the task instance's row lock, guarded by state and epoch, and so at most once.
+
+use std::collections::{HashMap, HashSet};
+
+use flow_model::log::{Stream, write_line};
+use flow_model::moves::Actor;
+use flow_model::{Deferral, Epoch, ProcessId, TaskInstanceKey, TaskState, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::{Result, StoreError};
+use crate::outcome::{NewXCom, XComRow};
+use crate::rows::json;
+use crate::transaction::transaction;
+
+/// What becomes of a suspended try.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// It succeeded, with its XComs.
+    Success(Vec<NewXCom>),
+    /// It is skipped.
+    Skipped,
+    /// It failed; it is tried again if tries are left.
+    Failed,
+    /// It failed, whatever tries are left.
+    FailedForGood,
+    /// A worker goes on with it, and is told this.
+    Resume(Value),
+}
+
+/// The end of the waiting of one suspended try.
+#[derive(Debug, Clone)]
+pub(crate) struct Settlement {
+    pub task_instance: TaskInstanceKey,
+    /// Its epoch while it waited.
+    pub epoch: Epoch,
+    /// The state in which it waited.
+    pub from: TaskState,
+    /// Only if this process carries its trigger.
+    pub owner: Option<ProcessId>,
+    pub verdict: Verdict,
+    pub reason: Option<String>,
+    /// Lines for its log.
+    pub log: Vec<String>,
+}
+
+/// Who settles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settler<'a> {
+    pub actor: Actor,
+    pub actor_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Question {
+    id: i64,
+    epoch: i64,
+    state: &'static str,
+    owner: Option<i64>,
+}
+
+#[derive(sqlx::FromRow)]
+struct SuspendedRow {
+    id: i64,
+    try_number: i64,
+    max_tries: i64,
+    claim_id: Option<i64>,
+    rendered: Option<String>,
+    log_next_seq: i64,
+    log_bytes: i64,
+    log_lines: i64,
+    log_bytes_dropped: i64,
+    args: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MoveRow<'a> {
+    id: i64,
+    from_state: &'static str,
+    to_state: &'static str,
+    epoch_step: i64,
+    not_before: Option<i64>,
+    ended_at: Option<i64>,
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AttemptRow {
+    id: i64,
+    claim: Option<i64>,
+    exit_code: Option<i32>,
+    rendered: Option<String>,
+    log_bytes: i64,
+    log_lines: i64,
+    log_bytes_dropped: i64,
+    ended_at: i64,
+}
+
+#[derive(Serialize)]
+struct ResumeRow {
+    id: i64,
+    resume: String,
+    log_next_seq: i64,
+    log_bytes: i64,
+    log_lines: i64,
+}
+
+#[derive(Serialize)]
+struct LogRow {
+    task_instance: i64,
+    try_number: i64,
+    seq: i64,
+    content: String,
+}
+
+/// Everything that is to be written about tries that still waited.
+#[derive(Default)]
+struct Writes<'a> {
+    moves: Vec<MoveRow<'a>>,
+    attempts: Vec<AttemptRow>,
+    resumes: Vec<ResumeRow>,
+    logs: Vec<LogRow>,
+    xcoms: Vec<XComRow<'a>>,
+}
+
+impl Store {
+    /// Ends the waiting of suspended tries, all in one transaction. Returns those that did wait; to ask again for others
+    /// is harmless.
+    pub(crate) async fn settle(
+        &self,
+        now: Timestamp,
+        settler: Settler<'_>,
+        settlements: &[Settlement],
+    ) -> Result<HashSet<TaskInstanceKey>> {
+        let questions = json(&settlements.iter().map(question).collect::<Vec<_>>());
+        let by_id: HashMap<i64, &Settlement> = settlements.iter().map(|one| (one.task_instance.0, one)).collect();
+        transaction!(self, "end what waits", |tx| {
+            let rows: Vec<SuspendedRow> =
+                sqlx::query_as(statement!(tx, "lock_suspended")).bind(&questions).fetch_all(&mut *tx).await?;
+            let mut writes = Writes::default();
+            let mut settled = HashSet::new();
+            for row in rows {
+                if let Some(settlement) = by_id.get(&row.id) {
+                    settled.insert(settlement.task_instance);
+                    writes.add(now, settler.actor, settlement, row)?;
+                }
+            }
+            if !writes.moves.is_empty() {
+                // What has been waited for goes with the move: the database's own trigger deletes it.
+                sqlx::query(statement!(tx, "end_suspended"))
+                    .bind(json(&writes.moves))
+                    .bind(now.as_micros())
+                    .bind(settler.actor.as_str())
+                    .bind(settler.actor_id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            if !writes.attempts.is_empty() {
+                sqlx::query(statement!(tx, "record_attempts")).bind(json(&writes.attempts)).execute(&mut *tx).await?;
+            }
+            if !writes.resumes.is_empty() {
+                sqlx::query(statement!(tx, "resume_tries")).bind(json(&writes.resumes)).execute(&mut *tx).await?;
+            }
+            if !writes.logs.is_empty() {
+                sqlx::query(statement!(tx, "append_logs")).bind(json(&writes.logs)).execute(&mut *tx).await?;
+            }
+            if !writes.xcoms.is_empty() {
+                sqlx::query(statement!(tx, "write_xcoms"))
+                    .bind(json(&writes.xcoms))
+                    .bind(now.as_micros())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            settled
+        })
+    }
+}
+
+fn question(settlement: &Settlement) -> Question {
+    Question {
+        id: settlement.task_instance.0,
+        epoch: settlement.epoch.0,
+        state: settlement.from.as_str(),
+        owner: settlement.owner.map(|owner| owner.0),
+    }
+}
+
+impl<'a> Writes<'a> {
+    fn add(&mut self, now: Timestamp, actor: Actor, settlement: &'a Settlement, row: SuspendedRow) -> Result<()> {
+        let to = state_after(&settlement.verdict, &row);
+        let epoch_step = i64::from(actor == Actor::User);
+        let retry_delay = match &row.args {
+            Some(args) if to == TaskState::UpForRetry => deferral(args)?.retry_delay,
+            _ => std::time::Duration::ZERO,
+        };
+        self.moves.push(MoveRow {
+            id: row.id,
+            from_state: settlement.from.as_str(),
+            to_state: to.as_str(),
+            epoch_step,
+            not_before: (to == TaskState::UpForRetry).then(|| (now + retry_delay).as_micros()),
+            ended_at: (to != TaskState::Scheduled).then_some(now.as_micros()),
+            reason: settlement.reason.as_deref(),
+        });
+        let content = log_content(now, &settlement.log);
+        let (bytes, lines) = (row.log_bytes + content.len() as i64, row.log_lines + settlement.log.len() as i64);
+        match &settlement.verdict {
+            Verdict::Resume(told) => self.resumes.push(ResumeRow {
+                id: row.id,
+                resume: told.to_string(),
+                log_next_seq: row.log_next_seq + i64::from(!content.is_empty()),
+                log_bytes: bytes,
+                log_lines: lines,
+            }),
+            Verdict::Success(_) | Verdict::Skipped | Verdict::Failed | Verdict::FailedForGood => {
+                self.attempts.push(AttemptRow {
+                    id: row.id,
+                    claim: row.claim_id,
+                    exit_code: None,
+                    rendered: row.rendered,
+                    log_bytes: bytes,
+                    log_lines: lines,
+                    log_bytes_dropped: row.log_bytes_dropped,
+                    ended_at: now.as_micros(),
+                });
+            }
+        }
+        if let Verdict::Success(xcoms) = &settlement.verdict {
+            self.xcoms.extend(xcoms.iter().map(|xcom| XComRow {
+                ti: row.id,
+                epoch: settlement.epoch.0 + epoch_step,
+                key: &xcom.key,
+                value: &xcom.value,
+            }));
+        }
+        if !content.is_empty() {
+            let (task_instance, try_number, seq) = (row.id, row.try_number, row.log_next_seq);
+            self.logs.push(LogRow { task_instance, try_number, seq, content });
+        }
+        Ok(())
+    }
+}
+
+fn state_after(verdict: &Verdict, row: &SuspendedRow) -> TaskState {
+    match verdict {
+        Verdict::Success(_) => TaskState::Success,
+        Verdict::Skipped => TaskState::Skipped,
+        Verdict::Failed if row.try_number <= row.max_tries => TaskState::UpForRetry,
+        Verdict::Failed | Verdict::FailedForGood => TaskState::Failed,
+        Verdict::Resume(_) => TaskState::Scheduled,
+    }
+}
+
+fn log_content(now: Timestamp, lines: &[String]) -> String {
+    let mut content = String::new();
+    for line in lines.iter().flat_map(|line| line.lines()) {
+        write_line(&mut content, now, Stream::System, line);
+    }
+    content
+}
+
+pub(crate) fn deferral(args: &str) -> Result<Deferral> {
+    serde_json::from_str(args).map_err(|error| StoreError::Corrupt { what: "trigger", why: error.to_string() })
+}
