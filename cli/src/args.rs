@@ -95,6 +95,9 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Values that tasks have left: list, get, set, delete, export, import
+    #[command(subcommand)]
+    Xcoms(XcomsCommand),
     /// XComs from inside a task
     #[command(subcommand)]
     Xcom(XcomCommand),
@@ -425,6 +428,82 @@ pub enum TokensCommand {
 pub enum ConfigCommand {
     /// Print every key with its value in force
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum XcomsCommand {
+    /// List the values of a run
+    List {
+        /// The DAG
+        dag: String,
+        /// Only those of this task
+        task: Option<String>,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Print a value: text as it is, anything else as JSON
+    Get {
+        /// The DAG
+        dag: String,
+        /// The task
+        task: String,
+        /// Its name
+        #[arg(default_value = "return_value")]
+        key: String,
+        /// Of this instance of a mapped task
+        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i64,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Set a value of a task that has succeeded
+    Set {
+        /// The DAG
+        dag: String,
+        /// The task
+        task: String,
+        /// Its name
+        key: String,
+        /// Its value: JSON, or text
+        value: String,
+        /// Of this instance of a mapped task
+        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i64,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Delete a value
+    Delete {
+        /// The DAG
+        dag: String,
+        /// The task
+        task: String,
+        /// Its name
+        key: String,
+        /// Of this instance of a mapped task
+        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i64,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Print the values of a run as JSON, for `import`
+    Export {
+        /// The DAG
+        dag: String,
+        /// Only those of this task
+        task: Option<String>,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Set the values of a run from a file that `export` has written; `-` is stdin
+    Import {
+        /// The DAG
+        dag: String,
+        /// The file
+        file: String,
+        #[command(flatten)]
+        run: RunArg,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod runs;
 mod tasks;
 mod tokens;
 mod trigger;
+mod xcoms;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Login => tokens::login(&load()?).await?,
         Command::Doctor => doctor::run(&load()?, form).await?,
         Command::Config(ConfigCommand::Show) => show_config(load()?)?,
+        Command::Xcoms(command) => xcoms::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcom(XcomCommand::Push { key, value }) => push_xcom(&key, &value)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "flowctl", &mut std::io::stdout());

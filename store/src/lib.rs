@@ -50,3 +50,4 @@ pub use pool::Pool;
 pub use process::{Heartbeat, HeldTask, NewProcess, ProcessKind};
 pub use rescue::Rescued;
 pub use trigger::{CheckNote, Fired, Firing, HeldTrigger, TriggerRoom};
+pub use xcom::{XCOM_BYTES_MAX, XComChange, XComInstances, XComPlace, XComPull, XComRun, check_xcom_key};

@@ -13,6 +13,7 @@ use flow_model::deferral::OnTimeout;
 use flow_model::log::Stream;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
+use flow_store::read::{Page, XComFilter};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -21,11 +22,13 @@ use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::xcom;
-use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope};
+use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope, Wanted};
 use crate::warden::WardenKeeper;
 
 /// Times that templates may ask for further XComs before it is taken for a loop.
 const LOOKUP_ROUNDS_MAX: usize = 100;
+/// Named values of a task that templates see at most.
+const NAMED_MAX: i64 = 1_000;
 /// Bytes of rendered fields that are kept.
 const RENDERED_BYTES_MAX: usize = 256 * 1024;
 
@@ -125,13 +128,24 @@ async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, Pre
         if wanted.is_empty() {
             return Err(PrepareError::Template(error.to_string()));
         }
-        for key in wanted {
-            let value =
-                workshop.store.xcom(order.run, &key.task_id, -1, &key.key).await.map_err(PrepareError::Store)?;
-            lookups.learn(key, value);
+        for wanted in wanted {
+            let value = fetch(workshop, order, &wanted).await.map_err(PrepareError::Store)?;
+            lookups.learn(wanted, value);
         }
     }
     Err(PrepareError::Template(format!("its templates ask for more than {LOOKUP_ROUNDS_MAX} XComs")))
+}
+
+async fn fetch(workshop: &Workshop, order: &WorkOrder, wanted: &Wanted) -> Result<Option<Value>, StoreError> {
+    match wanted {
+        Wanted::Value(pull) => workshop.store.pull_xcom(order.run, pull).await,
+        Wanted::Named(task_id) => {
+            let filter = XComFilter { task_id: Some(task_id), ..XComFilter::default() };
+            let (xcoms, _) = workshop.store.list_xcoms(order.run, &filter, Page::first(NAMED_MAX)).await?;
+            let named = xcoms.into_iter().filter(|xcom| xcom.map_index < 0).map(|xcom| (xcom.key, xcom.value));
+            Ok(Some(Value::Object(named.collect())))
+        }
+    }
 }
 
 async fn carry_out(

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use flow_model::dag::Output;
-use flow_store::NewXCom;
+use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key};
 use serde_json::Value;
 
 use crate::template::RETURN_VALUE;
 
-/// Bytes of one XCom. Larger things belong into files or object stores, and their place into the XCom.
-pub const XCOM_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a whole XCom file.
 const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
 
@@ -71,6 +69,13 @@ impl OutputCapture {
     }
 }
 
+fn too_large(key: &str, bytes: usize) -> String {
+    format!(
+        "the XCom `{key}` has {bytes} bytes, which is more than {} MiB\nhint: keep it in a file or an object store, and pass its place",
+        XCOM_BYTES_MAX >> 20
+    )
+}
+
 /// An XCom from a value.
 pub fn xcom(key: &str, value: &Value) -> NewXCom {
     // PostgreSQL's text cannot hold NUL, not even escaped in jsonb.
@@ -83,9 +88,10 @@ pub fn xcom(key: &str, value: &Value) -> NewXCom {
 /// The key is not usable, or the file cannot be written.
 pub fn append_to_xcom_file(path: &Path, key: &str, value: &Value) -> std::io::Result<()> {
     use std::io::Write;
-    if key.is_empty() || key.contains(['=', '\n']) {
-        let message = format!("`{}` is no usable XCom key: it must not be empty or hold `=`", key.escape_debug());
-        return Err(std::io::Error::other(message));
+    check_xcom_key(key).map_err(std::io::Error::other)?;
+    let value = value.to_string();
+    if value.len() > XCOM_BYTES_MAX {
+        return Err(std::io::Error::other(too_large(key, value.len())));
     }
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
     file.write_all(format!("{key}={value}\n").as_bytes())
@@ -101,7 +107,10 @@ pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
         Err(_) => return Ok(Vec::new()),
     };
     if size > XCOM_FILE_BYTES_MAX {
-        return Err(format!("the XCom file is larger than {} MiB", XCOM_FILE_BYTES_MAX >> 20));
+        return Err(format!(
+            "the XCom file is larger than {} MiB\nhint: keep large things in `$FLOW_ARTIFACTS` or an object store, and pass their place",
+            XCOM_FILE_BYTES_MAX >> 20
+        ));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read the XCom file: {error}"))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -113,8 +122,10 @@ pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
                 number + 1
             ));
         };
+        check_xcom_key(key)
+            .map_err(|why| format!("line {} of the XCom file: {}", number + 1, why.replace("; hint: ", "\nhint: ")))?;
         if value.len() > XCOM_BYTES_MAX {
-            return Err(format!("XCom `{key}` is larger than {} MiB", XCOM_BYTES_MAX >> 20));
+            return Err(too_large(key, value.len()));
         }
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         xcoms.retain(|known| known.key != key);
@@ -163,6 +174,13 @@ mod tests {
         let expected = [("note", "\"a=b\\nc\""), ("rows", "4"), ("plain", "\"some text\"")];
         assert_eq!(read, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert!(append_to_xcom_file(&path, "a=b", &Value::Null).is_err());
+        let large = Value::String("x".repeat(XCOM_BYTES_MAX));
+        let refused = append_to_xcom_file(&path, "large", &large).unwrap_err().to_string();
+        assert!(refused.contains("more than 1 MiB") && refused.contains("hint:"), "{refused}");
+        std::fs::write(&path, format!("large={large}\n")).unwrap();
+        assert_eq!(read_xcom_file(&path).unwrap_err(), refused);
+        std::fs::write(&path, format!("{}=1\n", "k".repeat(600))).unwrap();
+        assert!(read_xcom_file(&path).unwrap_err().contains("cannot be the key"));
         std::fs::write(&path, "no equals sign\n").unwrap();
         assert!(read_xcom_file(&path).unwrap_err().contains("line 1"));
     }

@@ -11,7 +11,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 pub use context::Scope;
 pub use shell::ShellScript;
-pub use xcom::{Lookups, RETURN_VALUE, XComKey};
+pub use xcom::{Lookups, RETURN_VALUE, Wanted};
 
 /// Steps that one template may take: a loop without end stops here.
 const FUEL: u64 = 5_000_000;

@@ -22,7 +22,7 @@ pub use import_errors::ImportError;
 pub use logs::{LogChunk, TRY_LOG_CHUNKS_MAX};
 pub use processes::ProcessRecord;
 pub use runs::{RunFilter, RunOrder, RunRecord};
-pub use task_instances::{AttemptRecord, GridCell, TaskInstanceRecord, XComRecord};
+pub use task_instances::{AttemptRecord, GridCell, TaskInstanceRecord, XComFilter, XComRecord};
 
 /// Rows that a listing counts at most; where there are more, its total says this number.
 pub const COUNTED_MAX: i64 = 10_000;

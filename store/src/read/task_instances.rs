@@ -127,6 +127,17 @@ pub struct AttemptRecord {
     pub log_bytes_dropped: Option<i64>,
 }
 
+/// Which values are listed; `None`: all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct XComFilter<'a> {
+    /// Of this task.
+    pub task_id: Option<&'a str>,
+    /// Of the instance with this map index.
+    pub map_index: Option<i64>,
+    /// With this key.
+    pub key: Option<&'a str>,
+}
+
 record!(
     /// A value that a task left for others.
     XComRecord from XComRow {
@@ -312,23 +323,41 @@ impl Store {
         Ok(attempts)
     }
 
-    /// What a task of a run left for others, at most 1,000 values in order of their keys.
+    /// What tasks of a run left for others, in order of task, map index and key; and how many values there are.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn list_xcoms(&self, run: DagRunKey, task_id: &str, map_index: i64) -> Result<Vec<XComRecord>> {
-        let rows: Vec<XComRow> = reading!(self, "list XComs", |tx| {
-            sqlx::query_as(
-                "select key, task_id, map_index, value, created_at from xcom
-                 where dag_run_id = $1 and task_id = $2 and map_index = $3 order by key limit 1000",
-            )
+    pub async fn list_xcoms(
+        &self,
+        run: DagRunKey,
+        filter: &XComFilter<'_>,
+        page: Page,
+    ) -> Result<(Vec<XComRecord>, i64)> {
+        let (rows, total): (Vec<XComRow>, i64) = reading!(self, "list XComs", |tx| {
+            const FITTING: &str = "from xcom where dag_run_id = $1 and (cast($2 as text) is null or task_id = $2)
+                and (cast($3 as bigint) is null or map_index = $3) and (cast($4 as text) is null or key = $4)";
+            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {FITTING}")))
+                .bind(run.0)
+                .bind(filter.task_id)
+                .bind(filter.map_index)
+                .bind(filter.key)
+                .fetch_one(&mut *tx)
+                .await?;
+            let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                "select key, task_id, map_index, value, created_at {FITTING}
+                 order by task_id, map_index, key limit $5 offset $6"
+            )))
             .bind(run.0)
-            .bind(task_id)
-            .bind(map_index)
+            .bind(filter.task_id)
+            .bind(filter.map_index)
+            .bind(filter.key)
+            .bind(page.limit())
+            .bind(page.offset())
             .fetch_all(&mut *tx)
-            .await?
+            .await?;
+            (rows, total)
         })?;
-        records(rows)
+        Ok((records(rows)?, total))
     }
 
     /// States of the first `tasks_max` tasks of each of the runs.

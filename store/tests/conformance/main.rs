@@ -20,6 +20,7 @@ mod smoke;
 mod tokens;
 mod triggers;
 mod world;
+mod xcoms;
 
 // The scheduler's own decisions: pure functions of the model, so the store is tested with what really drives it.
 #[path = "../../../scheduler/src/decide/dag.rs"]

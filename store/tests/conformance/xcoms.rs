@@ -124,7 +124,8 @@ async fn people_change_what_a_task_has_left(bench: Bench) {
     bench.publish(shaped("d", &["a"])).await;
     let run = left(&bench, "r", "2026-01-01T00:00:00Z", Some(1)).await;
     let place = |key| XComPlace { run, task_id: "a", map_index: -1, key };
-    let change = async |key, change: XComChange<'_>| bench.store.change_xcom(bench.now(), place(key), change, "ada").await;
+    let change =
+        async |key, change: XComChange<'_>| bench.store.change_xcom(bench.now(), place(key), change, "ada").await;
     let read = async |key| bench.store.xcom(run, "a", -1, key).await.unwrap();
     let (deep, text) = (json!({ "n": [1, null, "\0"] }), json!("text"));
 

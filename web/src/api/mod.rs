@@ -8,6 +8,7 @@ mod pools;
 mod runs;
 mod system;
 mod task_instances;
+mod xcoms;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -67,8 +68,8 @@ pub(crate) fn routes() -> Router<App> {
         .route(&format!("{RUN}/taskInstances"), get(task_instances::list))
         .route(&task(""), get(task_instances::one).patch(task_instances::mark))
         .route(&task("/tries"), get(task_instances::tries))
-        .route(&task("/xcomEntries"), get(task_instances::xcoms))
-        .route(&task("/xcomEntries/{key}"), get(task_instances::xcom))
+        .route(&task("/xcomEntries"), get(xcoms::list).post(xcoms::create))
+        .route(&task("/xcomEntries/{key}"), get(xcoms::one).patch(xcoms::replace).delete(xcoms::delete))
         .route(&task("/logs/{try_number}"), get(logs::read))
         .route(&flow_task("/logs/{try_number}/follow"), get(logs::follow))
         .route(&flow_task("/explain"), get(task_instances::explain))

@@ -1,4 +1,4 @@
-//! Task instances: listing, marking, clearing, explaining; their tries and XComs.
+//! Task instances: listing, marking, clearing, explaining; their tries.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::explain::explain as explain_task;
 use flow_model::{DagGraph, TaskState};
-use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceRecord, XComRecord};
+use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceRecord};
 use flow_store::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -196,40 +196,6 @@ async fn answer(app: &App, run: &RunRecord, affected: &Affected, dry_run: bool) 
     Ok(Json(json!({ "task_instances": instances, "total_entries": affected.tasks.len() })))
 }
 
-pub(super) async fn xcoms(
-    State(app): State<App>,
-    Path((dag_id, run_id, task_id)): TaskPath,
-    ApiQuery(query): ApiQuery<MapIndexQuery>,
-) -> WebResult {
-    let run = find_run(&app, &dag_id, &run_id).await?;
-    let values = app.store.list_xcoms(run.id, &task_id, query.map_index.unwrap_or(-1)).await?;
-    let values: Vec<Value> = values
-        .iter()
-        .map(|xcom| {
-            let mut body = xcom_json(xcom, &run);
-            if let Value::Object(body) = &mut body {
-                body.remove("value");
-            }
-            body
-        })
-        .collect();
-    Ok(Json(json!({ "xcom_entries": values, "total_entries": values.len() })))
-}
-
-pub(super) async fn xcom(
-    State(app): State<App>,
-    Path((dag_id, run_id, task_id, key)): Path<(String, String, String, String)>,
-    ApiQuery(query): ApiQuery<MapIndexQuery>,
-) -> WebResult {
-    let run = find_run(&app, &dag_id, &run_id).await?;
-    let values = app.store.list_xcoms(run.id, &task_id, query.map_index.unwrap_or(-1)).await?;
-    let value = values
-        .iter()
-        .find(|xcom| xcom.key == key)
-        .ok_or_else(|| WebError::not_found(format!("task `{task_id}` left no XCom `{key}` in the run `{run_id}`")))?;
-    Ok(Json(xcom_json(value, &run)))
-}
-
 pub(super) async fn explain(
     State(app): State<App>,
     Path((dag_id, run_id, task_id)): TaskPath,
@@ -307,17 +273,4 @@ fn attempt_json(attempt: &AttemptRecord, instance: &TaskInstanceRecord, graph: &
         body.extend(of_try);
     }
     body
-}
-
-fn xcom_json(xcom: &XComRecord, run: &RunRecord) -> Value {
-    json!({
-        "key": xcom.key,
-        "timestamp": xcom.created_at,
-        "logical_date": run.logical_date,
-        "map_index": xcom.map_index,
-        "task_id": xcom.task_id,
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "value": xcom.value,
-    })
 }

@@ -201,7 +201,7 @@ fn field(index: usize, name: &str, param: &Param, given: &[&str], problems: &[Pa
 /// Whether an empty element is no answer.
 fn is_required(param: &Param, widget: Widget) -> bool {
     match widget {
-        Widget::Fixed | Widget::Checkbox | Widget::Several => false,
+        Widget::Fixed | Widget::Checkbox | Widget::Several | Widget::Lines => false,
         _ => !param.is_nullable() && !read::takes_empty_text(param, widget),
     }
 }
@@ -241,13 +241,14 @@ fn expects(param: &Param, widget: Widget) -> String {
     ] {
         words.extend(param.schema.get(keyword).map(|limit| format!("{before} {limit}")));
     }
-    for (keyword, before, after) in [
-        ("minLength", "at least", "characters"),
-        ("maxLength", "at most", "characters"),
-        ("minItems", "at least", "values"),
-        ("maxItems", "at most", "values"),
+    for (keyword, before, what) in [
+        ("minLength", "at least", "character"),
+        ("maxLength", "at most", "character"),
+        ("minItems", "at least", "value"),
+        ("maxItems", "at most", "value"),
     ] {
-        words.extend(param.schema.get(keyword).map(|limit| format!("{before} {limit} {after}")));
+        let plural = |limit: &Value| if limit == 1 { "" } else { "s" };
+        words.extend(param.schema.get(keyword).map(|limit| format!("{before} {limit} {what}{}", plural(limit))));
     }
     words.join(", ").replace('`', "")
 }

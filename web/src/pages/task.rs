@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::explain::{Explanation, explain};
 use flow_model::log::lines;
-use flow_store::read::{AttemptRecord, LogChunk};
+use flow_store::read::{AttemptRecord, LogChunk, Page, XComFilter};
 use serde::Deserialize;
 
 use super::frame::task_path;
@@ -18,6 +18,9 @@ use crate::words;
 
 /// Pieces of the log that the page carries; a follower gets all of it.
 const LOG_CHUNKS: i64 = 16;
+
+/// XComs that the page carries.
+const XCOMS: i64 = 100;
 
 /// Lines of the log that the page carries.
 const LOG_LINES: usize = 1_000;
@@ -92,6 +95,7 @@ pub(super) async fn page(
         }
         None => (Vec::new(), !run.state.is_finished()),
     };
+    let of_task = XComFilter { task_id: Some(&task_id), map_index: Some(-1), key: None };
     let path = task_path(&dag_id, &run_id, &task_id);
     let segments =
         path.replacen("/dags/", "", 1).replacen("/runs/", "/dagRuns/", 1).replacen("/tasks/", "/taskInstances/", 1);
@@ -115,8 +119,9 @@ pub(super) async fn page(
             .map_or(String::new(), |rendered| format!("{rendered:#}")),
         xcoms: app
             .store
-            .list_xcoms(run.id, &task_id, -1)
+            .list_xcoms(run.id, &of_task, Page::first(XCOMS))
             .await?
+            .0
             .into_iter()
             .map(|xcom| (xcom.key, format!("{:#}", xcom.value)))
             .collect(),

@@ -30,6 +30,32 @@ async fn task_instances_are_shown_in_airflows_shape(site: Site) {
     assert_eq!(missing.json()["detail"], "there is no task `sales.nope`");
 }
 
+async fn people_change_what_a_task_has_left(site: Site) {
+    site.run_until_load("one").await;
+    let entries = format!("{RUN}/taskInstances/list/xcomEntries");
+    let created = site.ask("POST", &entries, Some(json!({ "key": "who", "value": { "n": [1] } }))).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    assert_eq!(created.json()["value"], json!({ "n": [1] }));
+    let again = site.ask("POST", &entries, Some(json!({ "key": "who", "value": 1 }))).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert_eq!(again.json()["hint"], "replace it");
+    let replaced = site.ask("PATCH", &format!("{entries}/who"), Some(json!({ "value": "ada" }))).await;
+    assert_eq!(replaced.json()["value"], "ada", "{}", replaced.text);
+    assert_eq!(site.get(&format!("{entries}/return_value?stringify=true")).await["value"], "[1,2]");
+    let all = site.get(&format!("{RUN}/taskInstances/~/xcomEntries?values=true")).await;
+    assert_eq!(all["total_entries"], 2);
+    assert_eq!(all["xcom_entries"][1]["value"], "ada");
+    assert_eq!(site.get(&format!("{entries}?xcom_key=who&limit=5")).await["total_entries"], 1);
+    let gone = site.ask("DELETE", &format!("{entries}/who"), None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let gone = site.ask("DELETE", &format!("{entries}/who"), None).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    let of_load = format!("{RUN}/taskInstances/load/xcomEntries");
+    let early = site.ask("POST", &of_load, Some(json!({ "key": "k", "value": 1 }))).await;
+    assert_eq!(early.status, StatusCode::CONFLICT);
+    assert!(early.json()["detail"].as_str().unwrap().contains("task `load` is running"), "{}", early.text);
+}
+
 async fn a_run_that_waits_has_no_instances_yet(site: Site) {
     site.trigger("one").await;
     assert_eq!(site.get(&format!("{RUN}/taskInstances")).await["total_entries"], 0);
@@ -115,6 +141,7 @@ async fn logs_are_read_and_followed(site: Site) {
 
 on_both_databases!(
     task_instances_are_shown_in_airflows_shape,
+    people_change_what_a_task_has_left,
     a_run_that_waits_has_no_instances_yet,
     every_state_is_explained,
     tasks_are_cleared_with_a_dry_run_first,

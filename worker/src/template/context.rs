@@ -181,11 +181,14 @@ impl Scope {
             }
             "params" => format!("this run's params are {}", listed(self.params.keys().collect())),
             "conf" => format!("this run's conf has {}", listed(self.order.conf.keys().collect())),
-            "xcom" => {
-                format!(
+            "xcom" => match rest.split_once('.') {
+                Some((task_id, name)) => format!(
+                    "the output of `{task_id}` has no field `{name}`; beside an output that is text, a named value is read with `ti.xcom_pull(task_ids=\"{task_id}\", key=\"{name}\")`"
+                ),
+                None => format!(
                     "task `{rest}` left no output in this run: does it exist, come before this one, and print a line?"
-                )
-            }
+                ),
+            },
             _ if NAMES.contains(&first) => format!("`{first}` has no such field"),
             _ => format!("templates know {}", NAMES.map(|name| format!("`{name}`")).join(", ")),
         }

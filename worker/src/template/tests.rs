@@ -3,7 +3,7 @@ use std::process::Command;
 use flow_model::graph::DagGraph;
 use flow_model::state::RunType;
 use flow_model::{ClaimId, DagRunKey, DagVersionKey, Epoch, TaskInstanceKey, Timestamp};
-use flow_store::WorkOrder;
+use flow_store::{WorkOrder, XComInstances, XComPull, XComRun};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -50,6 +50,10 @@ fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<Scope> {
         log_before: flow_store::LogBefore::default(),
     };
     Arc::new(Scope::new(order, Arc::new(Lookups::default())))
+}
+
+fn pull(task_id: &str, key: &str, instances: XComInstances, run: XComRun) -> Wanted {
+    Wanted::Value(XComPull { task_id: task_id.to_owned(), key: key.to_owned(), instances, run })
 }
 
 fn text(source: &str) -> String {
@@ -103,12 +107,67 @@ fn a_wanted_xcom_is_noted_and_used_once_it_is_known() {
     let renderer = Renderer::new(Arc::clone(&scope));
     assert!(renderer.text("command", "{{ xcom.list.size }}").is_err());
     let wanted = scope.lookups().take_wanted();
-    assert_eq!(wanted, [XComKey { task_id: "list".to_owned(), key: "return_value".to_owned() }]);
+    assert_eq!(wanted, [pull("list", "return_value", XComInstances::All, XComRun::This)]);
     scope.lookups().learn(wanted[0].clone(), Some(json!({"size": 4})));
     assert_eq!(renderer.text("command", "{{ xcom.list.size }}").unwrap(), "4");
-    scope.lookups().learn(XComKey { task_id: "b".to_owned(), key: "k".to_owned() }, None);
+    scope.lookups().learn(pull("b", "k", XComInstances::All, XComRun::This), None);
     let pulled = renderer.text("command", "{{ ti.xcom_pull(task_ids='b', key='k', default=7) }}").unwrap();
     assert_eq!(pulled, "7");
+}
+
+#[test]
+fn a_pull_says_which_instances_and_which_run_it_means() {
+    use XComInstances::{All, One, Several};
+    for (arguments, expected) in [
+        ("'a'", pull("a", "return_value", All, XComRun::This)),
+        ("task_ids='a', key='k', map_indexes=3", pull("a", "k", One(3), XComRun::This)),
+        ("'a', map_indexes=[2, 0]", pull("a", "return_value", Several(vec![2, 0]), XComRun::This)),
+        ("'a', map_indexes=none, include_prior_dates=true", pull("a", "return_value", All, XComRun::ThisOrEarlier)),
+        ("'a', run_id='r1'", pull("a", "return_value", All, XComRun::Named("r1".to_owned()))),
+    ] {
+        let scope = scope(json!({}));
+        let source = format!("{{{{ ti.xcom_pull({arguments}) | tojson }}}}");
+        assert!(Renderer::new(Arc::clone(&scope)).text("c", &source).is_err());
+        assert_eq!(scope.lookups().take_wanted(), [expected.clone()], "{arguments}");
+        scope.lookups().learn(expected, Some(json!([1, 2])));
+        assert_eq!(Renderer::new(scope).text("c", &source).unwrap(), "[1, 2]", "{arguments}");
+    }
+    for (arguments, part) in [
+        ("'a', map_indexes='x'", "`map_indexes` must be"),
+        ("'a', run_id='r', include_prior_dates=true", "exclude each other"),
+        ("7", "`task_ids` must be"),
+        ("'a', colour=1", "colour"),
+    ] {
+        let error = Renderer::new(scope(json!({}))).text("c", &format!("{{{{ ti.xcom_pull({arguments}) }}}}"));
+        let message = error.unwrap_err().message;
+        assert!(message.contains(part), "{arguments}: {message}");
+    }
+}
+
+#[test]
+fn an_output_has_its_fields_and_behind_them_the_named_values() {
+    let scope = scope(json!({}));
+    let output = |task: &str| pull(task, "return_value", XComInstances::All, XComRun::This);
+    scope.lookups().learn(output("table"), Some(json!({ "rows": 1, "name": "t" })));
+    scope.lookups().learn(Wanted::Named("table".to_owned()), Some(json!({ "rows": 9, "place": "here" })));
+    scope.lookups().learn(output("silent"), None);
+    scope.lookups().learn(Wanted::Named("silent".to_owned()), Some(json!({ "place": "there" })));
+    scope.lookups().learn(output("talks"), Some(json!("a line")));
+    scope.lookups().learn(output("nothing"), None);
+    scope.lookups().learn(Wanted::Named("nothing".to_owned()), Some(json!({})));
+    let renderer = Renderer::new(scope);
+    for (source, expected) in [
+        ("{{ xcom.table.rows }} {{ xcom.table.place }}", "1 here"),
+        ("{{ xcom.table | tojson }}", r#"{"rows": 1, "name": "t"}"#),
+        ("{% for key in xcom.table %}{{ key }} {% endfor %}", "rows name "),
+        ("{{ xcom.silent.place }}", "there"),
+        ("{{ xcom.nothing | default('-') }}", "-"),
+        ("{{ xcom.talks.upper() }}", "A LINE"),
+    ] {
+        assert_eq!(renderer.text("c", source).unwrap(), expected, "{source}");
+    }
+    let missing = renderer.text("c", "{{ xcom.talks.place }}").unwrap_err().message;
+    assert!(missing.contains("ti.xcom_pull(task_ids=\"talks\", key=\"place\")"), "{missing}");
 }
 
 #[test]

@@ -5,19 +5,31 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minijinja::value::{Kwargs, Object, ObjectRepr};
+use flow_store::{XComInstances, XComPull, XComRun};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
 /// The name under which a task's output is kept.
 pub const RETURN_VALUE: &str = "return_value";
 
-/// An XCom of the run: task and key.
+/// What templates ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct XComKey {
-    /// The task that left it.
-    pub task_id: String,
-    /// `return_value`, or the name that the task chose.
-    pub key: String,
+pub enum Wanted {
+    /// A value, or a list of them.
+    Value(XComPull),
+    /// Every named value of a task of the run, as a table.
+    Named(String),
+}
+
+impl Wanted {
+    fn of(task_id: &str, key: &str) -> Wanted {
+        Wanted::Value(XComPull {
+            task_id: task_id.to_owned(),
+            key: key.to_owned(),
+            instances: XComInstances::All,
+            run: XComRun::This,
+        })
+    }
 }
 
 /// XComs that have been fetched, and those that are wanted.
@@ -28,48 +40,92 @@ pub struct Lookups {
 
 #[derive(Debug, Default)]
 struct LookupState {
-    known: HashMap<XComKey, Option<serde_json::Value>>,
-    wanted: Vec<XComKey>,
+    known: HashMap<Wanted, Option<serde_json::Value>>,
+    wanted: Vec<Wanted>,
 }
 
 impl Lookups {
     /// What rendering has asked for since the last call.
-    pub fn take_wanted(&self) -> Vec<XComKey> {
+    pub fn take_wanted(&self) -> Vec<Wanted> {
         std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).wanted)
     }
 
     /// Keeps a fetched value; `None`: there is none.
-    pub fn learn(&self, key: XComKey, value: Option<serde_json::Value>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).known.insert(key, value);
+    pub fn learn(&self, wanted: Wanted, value: Option<serde_json::Value>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).known.insert(wanted, value);
     }
 
-    fn get(&self, key: XComKey) -> Result<Option<Value>, Error> {
+    fn get(&self, wanted: Wanted) -> Result<Option<serde_json::Value>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.known.get(&key) {
-            Some(known) => Ok(known.as_ref().map(super::from_json)),
+        match state.known.get(&wanted) {
+            Some(known) => Ok(known.clone()),
             None => {
-                state.wanted.push(key);
+                state.wanted.push(wanted);
                 Err(Error::new(ErrorKind::InvalidOperation, "the XCom has not been fetched yet"))
             }
         }
     }
 }
 
-/// `xcom`: `xcom.<task_id>` is the task's output.
+/// `xcom`: `xcom.<task_id>` is the task's output, `xcom.<task_id>.<name>` a field of it or a named value.
 #[derive(Debug)]
 pub(super) struct Outputs(pub Arc<Lookups>);
 
+impl Outputs {
+    fn output(&self, task_id: &str) -> Result<Option<Value>, Error> {
+        let lookups = &self.0;
+        let fields = match lookups.get(Wanted::of(task_id, RETURN_VALUE))? {
+            Some(serde_json::Value::Object(fields)) => fields,
+            Some(other) => return Ok(Some(super::from_json(&other))),
+            // No output: the task may have left named values only.
+            None => match lookups.get(Wanted::Named(task_id.to_owned()))? {
+                Some(serde_json::Value::Object(named)) if !named.is_empty() => {
+                    return Ok(Some(super::from_json(&named)));
+                }
+                _ => return Ok(None),
+            },
+        };
+        let output = TaskOutput { task_id: task_id.to_owned(), fields, lookups: Arc::clone(lookups) };
+        Ok(Some(Value::from_object(output)))
+    }
+}
+
 impl Object for Outputs {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let task_id = key.as_str()?.to_owned();
-        match self.0.get(XComKey { task_id, key: RETURN_VALUE.to_owned() }) {
-            Ok(value) => value,
-            Err(error) => Some(Value::from(error)),
-        }
+        self.output(key.as_str()?).unwrap_or_else(|error| Some(Value::from(error)))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("xcom")
+    }
+}
+
+/// An output that is a table: its fields, and behind them the named values of the task.
+#[derive(Debug)]
+struct TaskOutput {
+    task_id: String,
+    fields: serde_json::Map<String, serde_json::Value>,
+    lookups: Arc<Lookups>,
+}
+
+impl Object for TaskOutput {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        if let Some(field) = self.fields.get(key) {
+            return Some(super::from_json(field));
+        }
+        match self.lookups.get(Wanted::Named(self.task_id.clone())) {
+            Ok(named) => named?.get(key).map(super::from_json),
+            Err(error) => Some(Value::from(error)),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.fields.keys().map(Value::from).collect())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.fields.len())
     }
 }
 
@@ -98,24 +154,65 @@ impl Object for TaskInstanceValue {
             Some(task_ids) => task_ids,
             None => kwargs.get("task_ids")?,
         };
-        let key: Option<String> = kwargs.get("key")?;
-        let default: Option<Value> = kwargs.get("default")?;
-        kwargs.assert_all_used()?;
-        let key = key.unwrap_or_else(|| RETURN_VALUE.to_owned());
-        let pull = |task_id: &str| -> Result<Value, Error> {
-            let value = self.lookups.get(XComKey { task_id: task_id.to_owned(), key: key.clone() })?;
-            Ok(value.or_else(|| default.clone()).unwrap_or_else(|| Value::from(())))
+        let pull = Pull {
+            key: kwargs.get::<Option<String>>("key")?.unwrap_or_else(|| RETURN_VALUE.to_owned()),
+            default: kwargs.get("default")?,
+            instances: instances(kwargs.get("map_indexes")?)?,
+            run: run(kwargs.get("run_id")?, kwargs.get::<Option<bool>>("include_prior_dates")?.unwrap_or(false))?,
         };
+        kwargs.assert_all_used()?;
         if let Some(one) = task_ids.as_str() {
-            return pull(one);
+            return pull.of(one, &self.lookups);
         }
         let mut values = Vec::new();
         for task_id in task_ids.try_iter()? {
             let task_id = task_id.as_str().ok_or_else(|| {
                 Error::new(ErrorKind::InvalidOperation, "`task_ids` must be a text or a list of texts")
             })?;
-            values.push(pull(task_id)?);
+            values.push(pull.of(task_id, &self.lookups)?);
         }
         Ok(Value::from(values))
+    }
+}
+
+/// The arguments of a pull, besides the tasks.
+struct Pull {
+    key: String,
+    default: Option<Value>,
+    instances: XComInstances,
+    run: XComRun,
+}
+
+impl Pull {
+    fn of(&self, task_id: &str, lookups: &Lookups) -> Result<Value, Error> {
+        let wanted = Wanted::Value(XComPull {
+            task_id: task_id.to_owned(),
+            key: self.key.clone(),
+            instances: self.instances.clone(),
+            run: self.run.clone(),
+        });
+        let value = lookups.get(wanted)?.as_ref().map(super::from_json);
+        Ok(value.or_else(|| self.default.clone()).unwrap_or_else(|| Value::from(())))
+    }
+}
+
+fn instances(map_indexes: Option<Value>) -> Result<XComInstances, Error> {
+    let wrong = || Error::new(ErrorKind::InvalidOperation, "`map_indexes` must be a number or a list of numbers");
+    let Some(map_indexes) = map_indexes.filter(|value| !value.is_none()) else { return Ok(XComInstances::All) };
+    if let Ok(one) = i64::try_from(map_indexes.clone()) {
+        return Ok(XComInstances::One(one));
+    }
+    let several = map_indexes.try_iter().map_err(|_| wrong())?.map(|index| i64::try_from(index).map_err(|_| wrong()));
+    several.collect::<Result<_, _>>().map(XComInstances::Several)
+}
+
+fn run(run_id: Option<String>, include_prior_dates: bool) -> Result<XComRun, Error> {
+    match (run_id, include_prior_dates) {
+        (Some(_), true) => {
+            Err(Error::new(ErrorKind::InvalidOperation, "`run_id` and `include_prior_dates` exclude each other"))
+        }
+        (Some(run_id), false) => Ok(XComRun::Named(run_id)),
+        (None, true) => Ok(XComRun::ThisOrEarlier),
+        (None, false) => Ok(XComRun::This),
     }
 }

@@ -210,5 +210,22 @@ async fn xcoms_are_pushed_from_inside() {
     assert_eq!(flow.api().task("xcoms", &run, "misuse").await["state"], "failed");
     let outside = flow.flowctl(&["xcom", "push", "a", "1"]);
     assert_ne!(outside.code, 0);
+
+    let listed = flow.flowctl(&["xcoms", "list", "xcoms", "give"]).expect(0);
+    assert!(listed.stdout.contains("two words") && !listed.stdout.contains("none such"), "{}", listed.stdout);
+    assert_eq!(flow.flowctl(&["xcoms", "get", "xcoms", "give", "words"]).expect(0).stdout, "two words\n");
+    let exported = flow.flowctl(&["xcoms", "export", "xcoms", "--run", &run]).expect(0);
+    std::fs::write(flow.path("values.json"), &exported.stdout).unwrap();
+    flow.flowctl(&["xcoms", "set", "xcoms", "give", "answer", "43"]).expect(0);
+    flow.flowctl(&["xcoms", "set", "xcoms", "give", "fresh", "[1]"]).expect(0);
+    flow.flowctl(&["xcoms", "delete", "xcoms", "give", "deep"]).expect(0);
+    assert_eq!(flow.api().xcom("xcoms", &run, "give", "answer").await, 43);
+    flow.flowctl(&["xcoms", "get", "xcoms", "give", "deep"]).expect(3);
+    let imported = flow.flowctl(&["xcoms", "import", "xcoms", "values.json"]).expect(0);
+    assert!(imported.stderr.contains("5 values set"), "{}", imported.stderr);
+    assert_eq!(flow.api().xcom("xcoms", &run, "give", "answer").await, 42);
+    assert_eq!(flow.api().xcom("xcoms", &run, "give", "fresh").await, serde_json::json!([1]));
+    let refused = flow.flowctl(&["xcoms", "set", "xcoms", "misuse", "k", "1"]).expect(1);
+    assert!(refused.stderr.contains("`misuse` is failed"), "{}", refused.stderr);
     flow.stop_and_audit().await;
 }

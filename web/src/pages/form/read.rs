@@ -61,6 +61,7 @@ fn read(param: &Param, texts: &[&str]) -> Result<Option<Value>, Vec<String>> {
     if text.trim().is_empty() && !(takes_empty_text(param, widget) && !param.is_nullable()) {
         let is_choice = choices_of(param, widget).iter().any(|choice| choice == "");
         return match widget {
+            Widget::Lines if !param.is_nullable() => checked(param, Value::Array(Vec::new())),
             Widget::Select if is_choice => checked(param, Value::String(String::new())),
             _ if param.is_nullable() => Ok(Some(Value::Null)),
             _ => Err(vec!["a value is needed".to_owned()]),
@@ -136,6 +137,7 @@ mod tests {
             ),
             (json!({ "type": "string", "format": "time" }), vec!["06:00"], json!("06:00")),
             (json!({ "type": "array", "items": { "type": "string" } }), vec!["a\r\n\r\n b "], json!(["a", "b"])),
+            (json!({ "type": "array", "items": { "type": "string" } }), vec![""], json!([])),
             (json!({ "type": "array", "items": { "enum": [1, 2, 3] } }), vec!["", "1", "3"], json!([1, 3])),
             (json!({ "type": "array", "examples": ["a"] }), vec![""], json!([])),
             (json!({ "type": "object" }), vec!["{\"a\": 1}"], json!({ "a": 1 })),
