@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use flow_model::operator::{Bash, Command, Http, Noop, Python, Sleep};
+use flow_model::operator::{Bash, Branch, Command, Http, LatestOnly, Noop, Python, ShortCircuit, Sleep};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::spec::{DagSettings, TaskSettings};
+use crate::spec::{DagSettings, GroupSettings, TaskSettings};
 
 /// An operator's key in a task's table.
 pub(crate) struct OperatorForm {
@@ -21,13 +21,21 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 6] = [
+pub(crate) const OPERATORS: [OperatorForm; 9] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
     OperatorForm { name: "http", short_field: Some("url"), short_type: "string", schema: schema_of::<Http> },
     OperatorForm { name: "noop", short_field: None, short_type: "boolean", schema: schema_of::<Noop> },
     OperatorForm { name: "sleep", short_field: Some("duration"), short_type: "string", schema: schema_of::<Sleep> },
+    OperatorForm { name: "branch", short_field: Some("choose"), short_type: "string", schema: schema_of::<Branch> },
+    OperatorForm {
+        name: "short_circuit",
+        short_field: Some("condition"),
+        short_type: "string",
+        schema: schema_of::<ShortCircuit>,
+    },
+    OperatorForm { name: "latest_only", short_field: None, short_type: "boolean", schema: schema_of::<LatestOnly> },
 ];
 
 /// The JSON Schema of a DAG file (draft 2020-12): give it to an editor, and it completes and checks.
@@ -45,13 +53,29 @@ fn build() -> Value {
     let mut properties = properties_of::<DagSettings>();
     let defaults = properties_of::<TaskSettings>();
     let mut task = defaults.clone();
-    task.insert(
-        "depends_on".to_owned(),
+    let names = |description: &str| {
         json!({
-            "description": "Ids of the tasks directly before this one.",
+            "description": description,
             "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+        })
+    };
+    task.insert("depends_on".to_owned(), names("Ids of the tasks and groups directly before this one."));
+    task.insert(
+        "teardown_of".to_owned(),
+        names("Ids of the setups that this task cleans up after: it runs once they succeeded, whatever happened in between."),
+    );
+    task.extend(mapping_keys());
+    let mut group = properties_of::<GroupSettings>();
+    group.insert("depends_on".to_owned(), names("Ids of the tasks and groups before the group."));
+    group.insert(
+        "default_args".to_owned(),
+        json!({
+            "description": "Settings for all tasks of the group, on top of the file's.",
+            "type": "object", "additionalProperties": false, "properties": defaults,
         }),
     );
+    group.extend(mapping_keys());
+    group.extend(holders());
     for operator in &OPERATORS {
         task.insert(operator.name.to_owned(), operator.property());
     }
@@ -69,22 +93,47 @@ fn build() -> Value {
             "type": "object", "additionalProperties": false, "properties": defaults,
         }),
     );
-    properties.insert(
-        "tasks".to_owned(),
-        json!({
-            "description": "The tasks by id.",
-            "type": "object",
-            "additionalProperties": { "type": "object", "additionalProperties": false, "properties": task },
-        }),
-    );
+    properties.extend(holders());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Flow DAG",
         "type": "object",
         "additionalProperties": false,
-        "required": ["tasks"],
         "properties": properties,
+        "$defs": {
+            "task": { "type": "object", "additionalProperties": false, "properties": task },
+            "task_group": { "type": "object", "additionalProperties": false, "properties": group },
+        },
     })
+}
+
+/// Where tasks and groups stand: in the file, and in each group.
+fn holders() -> Map<String, Value> {
+    let holder = |description: &str, of: &str| json!({ "description": description, "type": "object", "additionalProperties": { "$ref": format!("#/$defs/{of}") } });
+    [
+        ("tasks".to_owned(), holder("The tasks by id.", "task")),
+        ("task_groups".to_owned(), holder("Groups of tasks by id; groups may hold groups.", "task_group")),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn mapping_keys() -> Map<String, Value> {
+    let expand = json!({
+        "description": "Makes one instance for every combination of the named values: each is a list, \"{{ xcom.<task> }}\", \"{{ params.<name> }}\", or a table with `zip`, `concat`, or `xcom` and `key`.",
+        "type": "object",
+    });
+    let kwargs = json!({
+        "description": "Makes one instance for each table of a list: its keys are the names in templates.",
+        "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "object" } }],
+    });
+    [("expand".to_owned(), expand), ("expand_kwargs".to_owned(), kwargs)].into_iter().collect()
+}
+
+/// The schema that a reference means, or the schema itself.
+pub(crate) fn resolve(schema: &'static Value) -> &'static Value {
+    let definition = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/"));
+    definition.map_or(schema, |name| &whole()["$defs"][name])
 }
 
 impl OperatorForm {

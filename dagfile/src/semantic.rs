@@ -1,7 +1,11 @@
 //! What no schema can say: schedules, dates, params, operators, the graph; and the DAG that results.
 
+mod branch;
 mod files;
 mod graph;
+mod groups;
+mod layout;
+mod mapping;
 mod params;
 mod schedule;
 mod tasks;
@@ -10,12 +14,15 @@ use std::ops::Range;
 
 use flow_model::Dag;
 use flow_model::dag::Catchup;
+use flow_model::expand::{MAX_MAP_LENGTH, MAX_MAP_LENGTH_LIMIT};
 use flow_model::schedule::Schedule;
 
 use crate::diagnostic::Problems;
 use crate::spec::DagSettings;
 use crate::suggest::listed;
 use crate::tree::{Kind, Node};
+
+use layout::Layout;
 
 pub(crate) use files::Files;
 
@@ -43,8 +50,11 @@ pub(crate) fn read(
     if !matches!(schedule, None | Some(Schedule::None)) {
         params::require_defaults(root.get("params"), &params, problems);
     }
-    graph::check(root.get("tasks"), problems);
-    let tasks = tasks::read(root, files, has_shape, problems);
+    let layout = Layout::read(root, problems);
+    graph::check(&layout, problems);
+    let max_map_length = max_map_length(root);
+    let groups = groups::read(&layout, max_map_length, problems);
+    let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems);
     if !has_shape {
         return None;
     }
@@ -59,7 +69,9 @@ pub(crate) fn read(
     tags.sort();
     tags.dedup();
     let owner = settings.owner.unwrap_or_else(|| "flow".to_owned());
-    let tasks = graph::order(tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect());
+    let mut tasks: Vec<_> = tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect();
+    groups::wait_for_mapped(&groups, &mut tasks);
+    let tasks = graph::order(tasks);
     let schedule = schedule?;
     schedule::warn(root, &schedule, start_date, end_date, warnings);
     Some(Dag {
@@ -79,8 +91,20 @@ pub(crate) fn read(
         is_paused_upon_creation: settings.is_paused_upon_creation,
         params,
         files: files.hashes(),
+        max_map_length,
+        run_retries: settings.run_retries.unwrap_or(0),
+        run_retry_delay: settings.run_retry_delay.map(|delay| delay.0),
+        groups,
         tasks,
     })
+}
+
+/// Instances that one mapping may have.
+fn max_map_length(root: &Node) -> u32 {
+    match root.get("max_map_length").map(|node| &node.kind) {
+        Some(Kind::Integer(length)) => u32::try_from(*length).unwrap_or(MAX_MAP_LENGTH).min(MAX_MAP_LENGTH_LIMIT),
+        _ => MAX_MAP_LENGTH,
+    }
 }
 
 fn catchup(written: Option<&serde_json::Value>) -> Catchup {

@@ -50,6 +50,32 @@ pub(crate) struct DagSettings {
     pub dagrun_timeout: Option<DurationSpec>,
     /// Whether the DAG is paused when it is seen for the first time.
     pub is_paused_upon_creation: Option<bool>,
+    /// Instances that one mapping of the DAG may have (default: 1024).
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_map_length: Option<u32>,
+    /// How often a run that failed starts again at what failed (default: 0).
+    #[schemars(range(min = 0, max = 1000))]
+    pub run_retries: Option<u32>,
+    /// Time before a failed run starts again (default: `5m`).
+    pub run_retry_delay: Option<DurationSpec>,
+}
+
+/// Keys of a task group, besides what it holds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct GroupSettings {
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// Documentation in Markdown.
+    pub doc_md: Option<String>,
+    /// Whether ids of its tasks begin with the group's id (default: true).
+    #[allow(dead_code, reason = "read while the groups are unfolded; here for the schema")]
+    pub prefix_group_id: Option<bool>,
+    /// How often the whole group starts again after one of its tasks has failed for good (default: 0).
+    #[schemars(range(min = 0, max = 1000))]
+    pub retries: Option<u32>,
+    /// Time before it starts again (default: `5m`).
+    pub retry_delay: Option<DurationSpec>,
 }
 
 /// Settings of a task; `default_args` gives them for all tasks of the file.
@@ -107,6 +133,18 @@ pub(crate) struct TaskSettings {
     pub output: Option<Output>,
     /// Values for the task's templates, on top of the DAG's params.
     pub params: Option<BTreeMap<String, Value>>,
+    /// What each instance of a mapped task is called (a template).
+    pub map_index_template: Option<String>,
+    /// Instances of the task, over all runs, that may be queued or running at once.
+    #[schemars(range(min = 1))]
+    pub max_active_tis_per_dag: Option<u32>,
+    /// Instances of the task in one run that may be queued or running at once.
+    #[schemars(range(min = 1))]
+    pub max_active_tis_per_dagrun: Option<u32>,
+    /// Prepares something for the tasks after it, which wait for it whatever their trigger rules say.
+    pub setup: Option<bool>,
+    /// For a teardown: whether its failure fails the run (default: false).
+    pub on_failure_fail_dagrun: Option<bool>,
 }
 
 /// A hundred years: whatever is longer is a mistake, and would lead beyond what calendars can tell.

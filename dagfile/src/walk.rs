@@ -4,7 +4,7 @@ use flow_model::time::duration_text;
 use serde_json::Value;
 
 use crate::diagnostic::Problems;
-use crate::schema::OPERATORS;
+use crate::schema::{OPERATORS, resolve};
 use crate::suggest::{listed, nearest};
 use crate::tree::{Kind, Node};
 
@@ -36,7 +36,8 @@ const KNOWN_ELSEWHERE: [(&str, &str); 17] = [
 ];
 
 /// Notes everything in which the node does not fit the schema.
-pub(crate) fn check(node: &Node, schema: &Value, what: &str, problems: &mut Problems) {
+pub(crate) fn check(node: &Node, schema: &'static Value, what: &str, problems: &mut Problems) {
+    let schema = resolve(schema);
     if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
         return check_alternatives(node, alternatives, what, problems);
     }
@@ -71,12 +72,12 @@ pub(crate) fn check(node: &Node, schema: &Value, what: &str, problems: &mut Prob
     }
 }
 
-fn check_alternatives(node: &Node, alternatives: &[Value], what: &str, problems: &mut Problems) {
+fn check_alternatives(node: &Node, alternatives: &'static [Value], what: &str, problems: &mut Problems) {
     let constants: Vec<&str> = alternatives.iter().flat_map(allowed_texts).collect();
     if constants.len() >= alternatives.len() && !constants.is_empty() && node.text().is_some() {
         return check_allowed(node, &constants, what, problems);
     }
-    let fitting: Vec<&Value> = alternatives.iter().filter(|schema| fits_type(node, schema)).collect();
+    let fitting: Vec<&'static Value> = alternatives.iter().filter(|schema| fits_type(node, schema)).collect();
     match fitting.as_slice() {
         [] => wrong_type(node, &alternatives.iter().collect::<Vec<_>>(), what, problems),
         [only] => check(node, only, what, problems),
@@ -94,7 +95,7 @@ fn check_alternatives(node: &Node, alternatives: &[Value], what: &str, problems:
     }
 }
 
-fn check_table(node: &Node, schema: &Value, what: &str, problems: &mut Problems) {
+fn check_table(node: &Node, schema: &'static Value, what: &str, problems: &mut Problems) {
     let properties = schema["properties"].as_object();
     for entry in node.entries() {
         if let Some(property) = properties.and_then(|properties| properties.get(&entry.key)) {
@@ -114,11 +115,7 @@ fn check_table(node: &Node, schema: &Value, what: &str, problems: &mut Problems)
 }
 
 fn missing(node: &Node, required: &str, what: &str, problems: &mut Problems) {
-    if required == "tasks" {
-        problems.add(0..0, "this file has no tasks").hint(NO_TASKS);
-    } else {
-        problems.add(node.span.clone(), format!("`{what}` has no `{required}`")).hint(format!("add `{required}`"));
-    }
+    problems.add(node.span.clone(), format!("`{what}` has no `{required}`")).hint(format!("add `{required}`"));
 }
 
 /// The key that was probably meant by one that is not known.

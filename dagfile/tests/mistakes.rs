@@ -28,12 +28,15 @@ macro_rules! mistakes {
 
 mistakes!(
     after_the_end,
+    branches,
     broken_toml,
     cycle,
     dates,
     durations,
     empty,
+    groups,
     ids,
+    mapping,
     never_fires,
     no_tasks,
     only_a_comment,

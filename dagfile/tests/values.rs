@@ -237,7 +237,7 @@ fn the_schema_describes_every_key() {
     for (key, property) in schema["properties"].as_object().unwrap() {
         assert!(property["description"].is_string(), "{key} has no description");
     }
-    for (key, property) in schema["properties"]["tasks"]["additionalProperties"]["properties"].as_object().unwrap() {
+    for (key, property) in schema["$defs"]["task"]["properties"].as_object().unwrap() {
         assert!(property["description"].is_string(), "{key} has no description");
     }
 }

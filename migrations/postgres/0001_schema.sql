@@ -78,6 +78,8 @@ create table dag_run (
     -- Task instances that are not finished, and leaves that failed: maintained from run_change under the run's row lock.
     unfinished bigint not null default 0,
     failed_leaves bigint not null default 0,
+    -- How often it has started again at what had failed.
+    retries_used bigint not null default 0,
     event_no bigint not null default 1,
     changed_at bigint not null,
     actor text not null,
@@ -99,7 +101,13 @@ create table task_instance (
     task_id text not null,
     -- Position of the task in the DAG version that the run is pinned to.
     task_index bigint not null,
+    -- -1: not mapped, or not expanded yet.
     map_index bigint not null default -1,
+    -- The values of this instance of a mapped task, as a JSON object, and what it is called.
+    map_value text,
+    map_label text,
+    -- Its mapping has to be evaluated before it may run.
+    must_expand boolean not null default false,
     state text not null,
     -- The token of section "tokens" in docs/protocol.md: epoch, claim, holder.
     epoch bigint not null default 0,
@@ -127,6 +135,11 @@ create table task_instance (
     is_leaf boolean not null default false,
     -- Its trigger rule holds, but `depends_on_past` still has to be looked at.
     waits_for_past boolean not null default false,
+    -- Positions of the tasks that this one left out, as a JSON list (branches and short circuits).
+    skips text,
+    -- The task's own limits on instances that are queued or running.
+    max_per_dag bigint,
+    max_per_run bigint,
     scheduled_at bigint,
     queued_at bigint,
     started_at bigint,
@@ -144,6 +157,8 @@ create index task_instance_held on task_instance (holder) where state = 'running
 create index task_instance_slots on task_instance (pool, dag_id, pool_slots) where state in ('queued', 'running');
 create index task_instance_retry on task_instance (not_before) where state in ('up_for_retry', 'up_for_reschedule');
 create index task_instance_deferred on task_instance (pool) where state = 'deferred';
+create index task_instance_limited on task_instance (dag_id, task_id, dag_run_id)
+    where state in ('queued', 'running') and (max_per_dag is not null or max_per_run is not null);
 create index task_instance_delayed on task_instance (not_before) where state = 'scheduled' and not_before is not null;
 create index task_instance_past on task_instance (dag_id, task_id) where waits_for_past;
 create index task_instance_unfinished on task_instance (dag_run_id)
@@ -232,10 +247,20 @@ create table run_change (
     dag_run_id bigint not null,
     task_instance_id bigint not null,
     task_index bigint not null,
+    map_index bigint not null default -1,
     from_state text not null,
     to_state text not null
 );
 create index run_change_run on run_change (dag_run_id);
+
+-- How often a task group of a run has started again.
+create table group_try (
+    dag_run_id bigint not null,
+    group_id text not null,
+    map_index bigint not null,
+    tries bigint not null,
+    primary key (dag_run_id, group_id, map_index)
+);
 
 -- Queued task instances that the queue has not been told about yet.
 create table dispatch_outbox (

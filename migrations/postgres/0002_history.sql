@@ -138,8 +138,8 @@ begin
         n.reason, n.changed_at
     from new_rows n join old_rows o on o.id = n.id
     where n.state <> o.state;
-    insert into run_change (dag_run_id, task_instance_id, task_index, from_state, to_state)
-    select n.dag_run_id, n.id, n.task_index, o.state, n.state
+    insert into run_change (dag_run_id, task_instance_id, task_index, map_index, from_state, to_state)
+    select n.dag_run_id, n.id, n.task_index, n.map_index, o.state, n.state
     from new_rows n join old_rows o on o.id = n.id
     where n.state <> o.state
       and (n.state = 'none'

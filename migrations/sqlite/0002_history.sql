@@ -119,8 +119,8 @@ begin
         try_number, actor, actor_id, reason, at)
     values (new.id, new.event_no, new.dag_run_id, old.state, new.state, new.epoch, new.claim_id, new.try_number,
         new.actor, new.actor_id, new.reason, new.changed_at);
-    insert into run_change (dag_run_id, task_instance_id, task_index, from_state, to_state)
-    select new.dag_run_id, new.id, new.task_index, old.state, new.state
+    insert into run_change (dag_run_id, task_instance_id, task_index, map_index, from_state, to_state)
+    select new.dag_run_id, new.id, new.task_index, new.map_index, old.state, new.state
     where new.state = 'none'
        or old.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
        or new.state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed');

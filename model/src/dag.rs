@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::expand::{MAX_MAP_LENGTH, Mapping};
 use crate::operator::Operator;
 use crate::params::Params;
 use crate::retry::RetryPolicy;
@@ -107,8 +108,59 @@ pub struct Dag {
     /// Files that its tasks use: path relative to the DAG file, and SHA-256 of the content in lower-case hex.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// Instances that one mapping of the DAG may have.
+    #[serde(default = "default_max_map_length")]
+    pub max_map_length: u32,
+    /// How often a run that failed starts again at what failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub run_retries: u32,
+    /// Time before a failed run starts again.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub run_retry_delay: Option<Duration>,
+    /// Its task groups, outer ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<TaskGroup>,
     /// The tasks in topological order, ties broken by id.
     pub tasks: Vec<Task>,
+}
+
+/// Tasks that are shown, mapped or tried again together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskGroup {
+    /// Unique within the DAG, with the ids of the groups around it: `outer.inner`.
+    pub group_id: String,
+    /// The group around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Shown instead of the id where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Documentation in Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc_md: Option<String>,
+    /// Over what all its tasks are mapped together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expand: Option<Mapping>,
+    /// How often the whole group starts again after one of its tasks has failed for good.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// Time before it starts again.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub retry_delay: Option<Duration>,
+}
+
+const fn default_max_map_length() -> u32 {
+    MAX_MAP_LENGTH
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A task of a DAG.
@@ -163,11 +215,100 @@ pub struct Task {
     /// Values for templates of this task, on top of the DAG's params.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
+    /// The group that it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Over what it is mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expand: Option<Mapping>,
+    /// What each of its mapped instances is called (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_index_template: Option<String>,
+    /// Instances of it, over all runs, that may be queued or running at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_tis_per_dag: Option<u32>,
+    /// Instances of it in one run that may be queued or running at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_tis_per_dagrun: Option<u32>,
+    /// Prepares something for the tasks after it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_setup: bool,
+    /// Cleans up what setups before it have prepared.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_teardown: bool,
+    /// For a teardown: its failure fails the run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_failure_fail_dagrun: bool,
     /// What it does.
     pub operator: Operator,
 }
 
+impl Task {
+    /// A task with Airflow's defaults, in no group, after nothing.
+    pub fn new(task_id: impl Into<String>, operator: Operator) -> Self {
+        Task {
+            task_id: task_id.into(),
+            display_name: None,
+            doc_md: None,
+            owner: "flow".to_owned(),
+            depends_on: Vec::new(),
+            trigger_rule: TriggerRule::AllSuccess,
+            retry: RetryPolicy::default(),
+            execution_timeout: None,
+            pool: "default_pool".to_owned(),
+            pool_slots: 1,
+            priority_weight: 1,
+            weight_rule: WeightRule::Downstream,
+            queue: "default".to_owned(),
+            depends_on_past: false,
+            wait_for_downstream: false,
+            at_most_once: false,
+            overlap: Overlap::Allow,
+            env: BTreeMap::new(),
+            cwd: None,
+            output: Output::LastLine,
+            params: BTreeMap::new(),
+            group: None,
+            expand: None,
+            map_index_template: None,
+            max_active_tis_per_dag: None,
+            max_active_tis_per_dagrun: None,
+            is_setup: false,
+            is_teardown: false,
+            on_failure_fail_dagrun: false,
+            operator,
+        }
+    }
+}
+
 impl Dag {
+    /// A DAG with Airflow's defaults, without a schedule.
+    pub fn new(dag_id: impl Into<String>, tasks: Vec<Task>) -> Self {
+        Dag {
+            dag_id: dag_id.into(),
+            display_name: None,
+            description: None,
+            doc_md: None,
+            owner: "flow".to_owned(),
+            tags: Vec::new(),
+            schedule: Schedule::None,
+            start_date: None,
+            end_date: None,
+            catchup: Catchup::Latest,
+            max_active_runs: 16,
+            max_active_tasks: 16,
+            dagrun_timeout: None,
+            is_paused_upon_creation: None,
+            params: Default::default(),
+            files: BTreeMap::new(),
+            max_map_length: MAX_MAP_LENGTH,
+            run_retries: 0,
+            run_retry_delay: None,
+            groups: Vec::new(),
+            tasks,
+        }
+    }
+
     /// The version of this DAG: SHA-256 of its canonical JSON, in lower-case hex. Comments, layout and the order of
     /// tables in the file do not change it; the content of files that its tasks use does.
     pub fn content_hash(&self) -> String {

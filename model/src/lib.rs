@@ -7,6 +7,7 @@ pub mod audit;
 pub mod crash;
 pub mod dag;
 pub mod deferral;
+pub mod expand;
 pub mod explain;
 pub mod graph;
 pub mod ids;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod retry;
 pub mod schedule;
 pub mod state;
+pub mod template_names;
 pub mod time;
 pub mod trigger_rule;
 

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::duration_text;
 
+pub mod branch;
+
+pub use branch::{Branch, LatestOnly, ShortCircuit};
+
 /// The work of a task. Serialised as a table with one key, the operator's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +29,12 @@ pub enum Operator {
     Noop(Noop),
     /// Waits for a while, inside the worker.
     Sleep(Sleep),
+    /// Chooses which tasks go on.
+    Branch(Branch),
+    /// Goes on only if a condition holds.
+    ShortCircuit(ShortCircuit),
+    /// Goes on only in the newest scheduled run.
+    LatestOnly(LatestOnly),
 }
 
 impl Operator {
@@ -37,7 +47,20 @@ impl Operator {
             Operator::Http(_) => "http",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
+            Operator::Branch(_) => "branch",
+            Operator::ShortCircuit(_) => "short_circuit",
+            Operator::LatestOnly(_) => "latest_only",
         }
+    }
+
+    /// Whether it may skip tasks directly after it.
+    pub const fn decides_what_follows(&self) -> bool {
+        matches!(self, Operator::Branch(_) | Operator::ShortCircuit(_) | Operator::LatestOnly(_))
+    }
+
+    /// Whether it may skip everything after it, whatever the trigger rules say.
+    pub const fn may_skip_all_after(&self) -> bool {
+        matches!(self, Operator::ShortCircuit(ShortCircuit { ignore_downstream_trigger_rules: true, .. }))
     }
 
     /// Files beside the DAG file that the operator needs; they are published with the DAG version.
@@ -45,7 +68,7 @@ impl Operator {
         match self {
             Operator::Bash(bash) => bash.script.as_deref().into_iter().collect(),
             Operator::Python(python) => python.script.as_deref().into_iter().collect(),
-            Operator::Command(_) | Operator::Http(_) | Operator::Noop(_) | Operator::Sleep(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
@@ -177,12 +200,12 @@ fn default_response_bytes_max() -> u64 {
     1 << 20
 }
 
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<i32>, D::Error> {
+fn one_or_many<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum OneOrMany {
-        One(i32),
-        Many(Vec<i32>),
+    enum OneOrMany<T> {
+        One(T),
+        Many(Vec<T>),
     }
     Ok(match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(code) => vec![code],

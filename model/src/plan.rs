@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::graph::DagGraph;
 use crate::ids::{DagRunKey, TaskInstanceKey};
@@ -81,6 +82,8 @@ pub struct TickSnapshot {
     pub ready: Vec<ReadyTask>,
     /// How much of each pool each DAG holds.
     pub live: Vec<LiveSlots>,
+    /// How many instances of limited tasks are queued or running.
+    pub live_tasks: Vec<LiveTask>,
     /// Slots of each pool; -1 is unlimited.
     pub pools: HashMap<String, i64>,
     /// Limits of the DAGs that occur above.
@@ -109,6 +112,8 @@ pub struct RunSnapshot {
     pub unfinished: i64,
     /// Leaves that failed, the changes included.
     pub failed_leaves: i64,
+    /// How often it has been tried again as a whole.
+    pub retries_used: u32,
     /// Undecided task instances (state `none`) whose upstream has changed.
     pub touched: Vec<TouchedTask>,
 }
@@ -120,8 +125,18 @@ pub struct TouchedTask {
     pub task_instance: TaskInstanceKey,
     /// Its position in the DAG.
     pub task_index: u32,
+    /// -1 for an instance that is not mapped, or not expanded yet.
+    pub map_index: i64,
+    /// Its mapping has to be evaluated (again) before it may run.
+    pub must_expand: bool,
+    /// Not to be queued yet, although its rule may hold: its group or run starts again after a pause.
+    pub is_delayed: bool,
     /// How its upstream stands.
     pub upstream: UpstreamCounts,
+    /// How the setups that it needs stand.
+    pub setups: UpstreamCounts,
+    /// A branch or short circuit before it left it out.
+    pub is_left_out: bool,
     /// For `depends_on_past`: whether the previous run allows it.
     pub past: Past,
     /// Its pool, slots and priority, should it become ready.
@@ -150,6 +165,34 @@ pub struct ReadyTask {
     pub pool_slots: i64,
     /// Higher goes first.
     pub priority: i64,
+    /// Its task's own limits, where it has any.
+    pub limits: Option<TaskLimits>,
+}
+
+/// Limits on how many instances of one task may be queued or running at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskLimits {
+    /// The run.
+    pub run: DagRunKey,
+    /// The task.
+    pub task_id: String,
+    /// In all runs of the DAG.
+    pub per_dag: Option<i64>,
+    /// In this run.
+    pub per_run: Option<i64>,
+}
+
+/// Queued and running instances of a task that has limits of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTask {
+    /// The DAG.
+    pub dag_id: String,
+    /// The run.
+    pub run: DagRunKey,
+    /// The task.
+    pub task_id: String,
+    /// How many.
+    pub instances: i64,
 }
 
 /// Slots of a pool that a DAG's queued and running task instances hold.
@@ -174,10 +217,31 @@ pub struct TickPlan {
     pub skip: Vec<TaskInstanceKey>,
     /// Their trigger rule says that something before them failed.
     pub fail_by_upstream: Vec<TaskInstanceKey>,
+    /// A branch or short circuit before them left them out.
+    pub leave_out: Vec<TaskInstanceKey>,
+    /// Their trigger rule holds, and their mapping has to be evaluated: by run, the instances that asked for it.
+    pub expand: Vec<Expansion>,
     /// Their rule holds, but the past does not allow them yet.
     pub wait_for_past: Vec<TaskInstanceKey>,
     /// They get their slots and go to the queue.
     pub admit: Vec<TaskInstanceKey>,
+    /// Some were passed over because of their task's own limits: there may be others behind them.
+    pub has_passed_over: bool,
     /// Runs that are over.
     pub finish: Vec<(DagRunKey, RunState)>,
+    /// Runs that failed, and start again at what failed after a delay.
+    pub retry: Vec<(DagRunKey, Duration)>,
+}
+
+/// A mapping to evaluate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// The run.
+    pub run: DagRunKey,
+    /// The scope in the DAG's graph.
+    pub scope: u32,
+    /// The tasks of the scope whose trigger rule holds.
+    pub ready: Vec<u32>,
+    /// The undecided instances of these.
+    pub instances: Vec<TaskInstanceKey>,
 }

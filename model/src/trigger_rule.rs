@@ -94,6 +94,32 @@ pub enum Verdict {
 }
 
 impl TriggerRule {
+    /// Applies the rule to a task that needs setups (Airflow 3.3 `TriggerRuleDep`): a teardown runs when all is done and one
+    /// of its setups succeeded; other tasks wait for their setups, and end as these do where they did not succeed. Only
+    /// `always` ignores setups.
+    pub fn with_setups(self, upstream: UpstreamCounts, setups: UpstreamCounts) -> Verdict {
+        let verdict = self.evaluate(upstream);
+        let total = setups.total - setups.removed;
+        if total == 0 || self == TriggerRule::Always {
+            return verdict;
+        }
+        if self == TriggerRule::AllDoneSetupSuccess {
+            return match verdict {
+                Verdict::Run if setups.success > 0 => Verdict::Run,
+                Verdict::Run if setups.done() < setups.total => Verdict::Wait,
+                Verdict::Run if setups.skipped >= total => Verdict::Skip,
+                Verdict::Run => Verdict::UpstreamFailed,
+                other => other,
+            };
+        }
+        match verdict {
+            _ if setups.failed + setups.upstream_failed > 0 => Verdict::UpstreamFailed,
+            _ if setups.skipped > 0 => Verdict::Skip,
+            Verdict::Run if setups.success < total => Verdict::Wait,
+            other => other,
+        }
+    }
+
     /// Applies the rule (Airflow 3.3 `TriggerRuleDep._evaluate_trigger_rule`).
     ///
     /// A rule that can no longer hold acts at once. Where one snapshot shows several decisive upstream tasks, a failure
@@ -145,14 +171,12 @@ impl TriggerRule {
                     UpstreamFailed
                 }
             }
-            // The setups among the upstream tasks are the only ones counted for it, by the caller.
-            R::AllDoneSetupSuccess if !all_done => Wait,
-            R::AllDoneSetupSuccess if success > 0 => Run,
+            // How its setups ended is told apart by `with_setups`; without any it is as good as `all_done`.
             R::AllDoneSetupSuccess => {
-                if skipped >= total {
-                    Skip
+                if all_done {
+                    Run
                 } else {
-                    UpstreamFailed
+                    Wait
                 }
             }
             R::AllSkipped if success > 0 || failed > 0 => Skip,

@@ -24,9 +24,9 @@ fn holds(rule: TriggerRule, states: &[TaskState]) -> bool {
     match rule {
         TriggerRule::AllSuccess => states.iter().all(success),
         TriggerRule::AllFailed => states.iter().all(failed),
-        TriggerRule::AllDone => done,
+        // How the setups of a teardown ended is a question of its own.
+        TriggerRule::AllDone | TriggerRule::AllDoneSetupSuccess => done,
         TriggerRule::AllDoneMinOneSuccess => done && !states.iter().any(skipped) && states.iter().any(success),
-        TriggerRule::AllDoneSetupSuccess => done && states.iter().any(success),
         TriggerRule::AllSkipped => states.iter().all(skipped),
         TriggerRule::OneSuccess => states.iter().any(success),
         TriggerRule::OneFailed => states.iter().any(failed),
@@ -60,13 +60,15 @@ fn refusal(rule: TriggerRule, states: &[TaskState]) -> Verdict {
         TriggerRule::AllSuccess | TriggerRule::NoneFailedMinOneSuccess => failed_if(any_failed),
         TriggerRule::NoneFailed => Verdict::UpstreamFailed,
         TriggerRule::AllDoneMinOneSuccess => failed_if(!any_skipped),
-        TriggerRule::AllDoneSetupSuccess | TriggerRule::OneSuccess => failed_if(!all_skipped),
+        TriggerRule::OneSuccess => failed_if(!all_skipped),
         TriggerRule::AllFailed
         | TriggerRule::AllSkipped
         | TriggerRule::OneFailed
         | TriggerRule::OneDone
         | TriggerRule::NoneSkipped => Verdict::Skip,
-        TriggerRule::AllDone | TriggerRule::Always => unreachable!("it always can hold"),
+        TriggerRule::AllDone | TriggerRule::AllDoneSetupSuccess | TriggerRule::Always => {
+            unreachable!("it always can hold")
+        }
     }
 }
 
@@ -116,6 +118,39 @@ fn every_rule_agrees_with_the_oracle_on_all_short_lists() {
                     assert_eq!(rule.evaluate(counts(&list)), oracle(rule, &list), "{rule} {list:?}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_teardown_asks_how_its_setups_ended() {
+    use TaskState as S;
+    use Verdict::{Run, Skip, UpstreamFailed, Wait};
+    let rule = TriggerRule::AllDoneSetupSuccess;
+    for (upstream, setups, verdict) in [
+        (vec![S::Success, S::Failed], vec![S::Success], Run),
+        (vec![S::Success, S::Running], vec![S::Success], Wait),
+        (vec![S::UpstreamFailed], vec![S::Failed], UpstreamFailed),
+        (vec![S::Skipped], vec![S::Skipped], Skip),
+        (vec![S::Skipped], vec![S::Skipped, S::Success], Run),
+        (vec![S::Skipped], vec![S::Skipped, S::Failed], UpstreamFailed),
+        (vec![S::Skipped], vec![S::Skipped, S::Running], Wait),
+    ] {
+        assert_eq!(rule.with_setups(counts(&upstream), counts(&setups)), verdict, "{upstream:?} {setups:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn work_needs_its_setups_whatever_its_rule(rule in rule(), upstream in states(4), setups in states(3)) {
+        let verdict = rule.with_setups(counts(&upstream), counts(&setups));
+        let counted: Vec<TaskState> = setups.into_iter().filter(|state| *state != TaskState::Removed).collect();
+        let alone = rule.evaluate(counts(&upstream));
+        if counted.is_empty() || rule == TriggerRule::Always {
+            prop_assert_eq!(verdict, alone);
+        } else if verdict == Verdict::Run {
+            prop_assert!(counted.contains(&TaskState::Success));
+            prop_assert!(rule == TriggerRule::AllDoneSetupSuccess || counted.iter().all(|state| *state == TaskState::Success));
         }
     }
 }

@@ -58,6 +58,10 @@ impl Rounds {
         };
         let advanced = self.store.advance(now, &limits, decide_tick).await?;
         self.publish(&advanced.queued).await;
+        if advanced.restarted > 0 {
+            // Attempts of them have lost the right to act: their workers kill them.
+            self.ring(Bell::Workers).await;
+        }
         let retries = usize::try_from(advanced.retries_due).unwrap_or(usize::MAX);
         report.moves += advanced.changes + advanced.decided + advanced.queued.len() + retries;
         // A finished run may let the next one start, and a skipped task moves the tasks after it.

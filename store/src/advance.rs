@@ -1,29 +1,33 @@
 //! The scheduler's tick: takes in what has changed, applies what is decided about it, and fills the free slots.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+mod changes;
+mod expand;
+mod restart;
+mod rows;
+mod slots;
 
-use flow_model::plan::{DagLimits, LiveSlots, Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
-use flow_model::trigger_rule::UpstreamCounts;
-use flow_model::{DagGraph, DagRunKey, DagVersionKey, Epoch, RunState, TaskInstanceKey, TaskState, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+use flow_model::plan::{DagLimits, LiveSlots, Past, RunSnapshot, TickPlan, TickSnapshot};
+use flow_model::{DagRunKey, DagVersionKey, Epoch, RunState, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
 use crate::dialect::{Dialect, statement};
 use crate::error::Result;
 use crate::outbox::OutboxEntry;
-use crate::rows::{index, json, run_state, task_state};
+use crate::rows::json;
 use crate::transaction::transaction;
 use crate::versions::warm_versions;
 
+use changes::{ChangeRow, UpstreamState, look_upstream, take_in, upstream_questions};
+use expand::expand_mappings;
+use restart::{GroupTries, group_restarts, may_restart_groups, run_restart, start_over};
+use rows::{ReadyRow, RunRow, TaskRow};
+use slots::{LiveTaskRow, PairRow, best_of_each, full_tasks, offers};
+
 /// The key of PostgreSQL's advisory lock under which slots are given out, so that limits hold with many schedulers.
 const ADMISSION_LOCK: i64 = 0x464c_4f57;
-
-/// Task instances of one DAG and pool that are looked at in one tick, however many there is room for.
-const READY_PER_DAG_MAX: i64 = 1_000;
-
-/// Task instances looked at beyond those there is room for: where large ones do not fit, smaller ones may.
-const READY_BEYOND_ROOM: i64 = 16;
 
 /// Bounds and circumstances of one tick.
 #[derive(Debug, Clone)]
@@ -49,88 +53,14 @@ pub struct Advanced {
     pub decided: usize,
     /// Those of them that were skipped or failed by their upstream: the tasks after them have to be looked at.
     pub ended_undecided: usize,
+    /// Task instances that start again because their group or run has retries left. Attempts of them may be running.
+    pub restarted: usize,
     /// Task instances that went to the queue, best first.
     pub queued: Vec<OutboxEntry>,
     /// Runs that ended.
     pub finished: Vec<(DagRunKey, RunState)>,
     /// There may be more to do at once: a bound was reached, or another scheduler was giving out slots.
     pub is_unfinished: bool,
-}
-
-#[derive(sqlx::FromRow)]
-struct RunRow {
-    id: i64,
-    dag_id: String,
-    state: String,
-    version_id: i64,
-    unfinished: i64,
-    failed_leaves: i64,
-    is_paused: bool,
-    max_active_tasks: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct ChangeRow {
-    dag_run_id: i64,
-    task_index: i64,
-    from_state: String,
-    to_state: String,
-}
-
-/// How the upstream counts of a task change.
-#[derive(Serialize, Default)]
-struct CountDelta {
-    run: i64,
-    index: u32,
-    success: i64,
-    failed: i64,
-    upstream_failed: i64,
-    skipped: i64,
-    removed: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct TaskRow {
-    id: i64,
-    dag_run_id: i64,
-    dag_id: String,
-    task_index: i64,
-    state: String,
-    pool: String,
-    pool_slots: i64,
-    priority: i64,
-    upstream_total: i64,
-    upstream_success: i64,
-    upstream_failed: i64,
-    upstream_upstream_failed: i64,
-    upstream_skipped: i64,
-    upstream_removed: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct PairRow {
-    dag_id: String,
-    pool: String,
-    max_active_tasks: i64,
-    is_paused: bool,
-}
-
-#[derive(sqlx::FromRow)]
-struct ReadyRow {
-    id: i64,
-    dag_id: String,
-    pool: String,
-    pool_slots: i64,
-    priority: i64,
-}
-
-#[derive(Serialize)]
-struct Offer<'a> {
-    dag: &'a str,
-    pool: &'a str,
-    /// Slots that are free; a task that needs more is passed over.
-    slots: i64,
-    k: i64,
 }
 
 #[derive(Serialize)]
@@ -183,26 +113,46 @@ impl Store {
             if !run_rows.is_empty() {
                 warm_versions!(self, tx, run_rows.iter().map(|row| row.version_id));
                 let run_ids = json(&run_rows.iter().map(|row| row.id).collect::<Vec<_>>());
-                let changes: Vec<ChangeRow> =
+                let mut changes: Vec<ChangeRow> =
                     sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
-                advanced.changes = changes.len();
                 let mut runs = HashMap::with_capacity(run_rows.len());
                 for row in &run_rows {
                     let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
                     let limits = DagLimits { max_active_tasks: row.max_active_tasks, is_paused: row.is_paused };
                     snapshot.dags.insert(row.dag_id.clone(), limits);
-                    runs.insert(row.id, run_snapshot(row, graph)?);
+                    runs.insert(row.id, row.snapshot(graph)?);
                 }
+                // Before the failure is counted anywhere, so that nothing after the group hears of it.
+                if may_restart_groups(&runs, &changes) {
+                    let tries: Vec<GroupTries> =
+                        sqlx::query_as(statement!(tx, "group_tries")).bind(&run_ids).fetch_all(&mut *tx).await?;
+                    let restarts = group_restarts(&runs, &changes, &tries, now);
+                    for (_, restart) in &restarts {
+                        advanced.restarted += start_over!(tx, restart, at, actor_id);
+                    }
+                    let counted: Vec<_> = restarts.iter().map(|(group_try, _)| group_try).collect();
+                    sqlx::query(statement!(tx, "count_group_tries")).bind(json(&counted)).execute(&mut *tx).await?;
+                    let made: Vec<ChangeRow> =
+                        sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
+                    changes.extend(made);
+                }
+                advanced.changes = changes.len();
                 let deltas = take_in(&mut runs, &changes)?;
-                if !deltas.is_empty() {
-                    let rows: Vec<TaskRow> = sqlx::query_as(statement!(tx, "count_upstream"))
-                        .bind(json(&deltas))
-                        .fetch_all(&mut *tx)
-                        .await?;
-                    for row in rows.into_iter().filter(|row| row.state == "none") {
-                        if let Some(run) = runs.get_mut(&row.dag_run_id) {
-                            run.touched.push(touched_task(row));
-                        }
+                let mut touched: HashMap<i64, TaskRow> = HashMap::new();
+                for deltas in [&deltas.of_tasks, &deltas.of_instances] {
+                    if !deltas.is_empty() {
+                        let rows: Vec<TaskRow> = sqlx::query_as(statement!(tx, "count_upstream"))
+                            .bind(json(deltas))
+                            .fetch_all(&mut *tx)
+                            .await?;
+                        touched.extend(rows.into_iter().map(|row| (row.id, row)));
+                    }
+                }
+                let mut touched: Vec<TaskRow> = touched.into_values().filter(|row| row.state == "none").collect();
+                touched.sort_unstable_by_key(|row| row.id);
+                for row in touched {
+                    if let Some(run) = runs.get_mut(&row.dag_run_id) {
+                        run.touched.push(row.touched(now));
                     }
                 }
                 snapshot.runs = run_rows.iter().filter_map(|row| runs.remove(&row.id)).collect();
@@ -232,15 +182,23 @@ impl Store {
                     let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
                     let limits = DagLimits { max_active_tasks: row.max_active_tasks, is_paused: row.is_paused };
                     snapshot.dags.insert(row.dag_id.clone(), limits);
-                    snapshot.runs.push(run_snapshot(row, graph)?);
+                    snapshot.runs.push(row.snapshot(graph)?);
                 }
                 for row in waiting {
                     if let Some(run) = snapshot.runs.iter_mut().find(|run| run.run.0 == row.dag_run_id)
                         && !run.touched.iter().any(|task| task.task_instance.0 == row.id)
                     {
-                        run.touched.push(touched_task(row));
+                        run.touched.push(row.touched(now));
                     }
                 }
+            }
+            let questions = upstream_questions(&snapshot.runs);
+            if !questions.is_empty() {
+                let states: Vec<UpstreamState> = sqlx::query_as(statement!(tx, "states_upstream"))
+                    .bind(json(&questions))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                look_upstream(&mut snapshot.runs, &states)?;
             }
             let questions = past_questions(&snapshot.runs);
             if !questions.is_empty() {
@@ -281,11 +239,21 @@ impl Store {
                 .into_iter()
                 .map(|(pool, dag_id, instances, slots)| LiveSlots { pool, dag_id, instances, slots })
                 .collect();
+                let live_tasks: Vec<LiveTaskRow> = sqlx::query_as(
+                    "select dag_id, dag_run_id, task_id, max_per_dag, max_per_run, count(*) as instances
+                     from task_instance
+                     where state in ('queued', 'running') and (max_per_dag is not null or max_per_run is not null)
+                     group by dag_id, dag_run_id, task_id, max_per_dag, max_per_run",
+                )
+                .fetch_all(&mut *tx)
+                .await?;
+                snapshot.live_tasks = live_tasks.iter().map(LiveTaskRow::live).collect();
                 let offers = offers(&pairs, &snapshot);
                 if !offers.is_empty() {
                     let ready: Vec<ReadyRow> = sqlx::query_as(statement!(tx, "ready_tasks"))
                         .bind(json(&offers))
                         .bind(at)
+                        .bind(json(&full_tasks(&live_tasks)))
                         .fetch_all(&mut *tx)
                         .await?;
                     snapshot.ready = best_of_each(&offers, ready);
@@ -299,8 +267,10 @@ impl Store {
             let plan = decide(&snapshot);
 
             // Apply: every statement repeats its guard.
-            advanced.ended_undecided = plan.skip.len() + plan.fail_by_upstream.len();
+            advanced.ended_undecided = plan.skip.len() + plan.leave_out.len() + plan.fail_by_upstream.len();
             advanced.decided = plan.schedule.len() + advanced.ended_undecided;
+            // What was passed over is asked for again with the full tasks left out.
+            advanced.is_unfinished |= plan.has_passed_over && !plan.admit.is_empty();
             if !plan.schedule.is_empty() {
                 sqlx::query(statement!(tx, "schedule_tasks"))
                     .bind(json(&plan.schedule))
@@ -311,6 +281,7 @@ impl Store {
             }
             for (tasks, state, reason) in [
                 (&plan.skip, "skipped", "trigger_rule"),
+                (&plan.leave_out, "skipped", "branch"),
                 (&plan.fail_by_upstream, "upstream_failed", "upstream_failed"),
             ] {
                 if !tasks.is_empty() {
@@ -346,6 +317,28 @@ impl Store {
                     }
                 }
             }
+            if !plan.expand.is_empty() {
+                let moved = expand_mappings!(tx, snapshot.runs, &plan.expand, at, actor_id);
+                advanced.decided += moved;
+                // The new instances are offered slots in the next tick.
+                advanced.is_unfinished |= moved > 0;
+            }
+            for (run, delay) in &plan.retry {
+                let Some(run) = snapshot.runs.iter().find(|snapshot| snapshot.run == *run) else { continue };
+                let failed: Vec<i64> = sqlx::query_scalar(
+                    "select task_index from task_instance
+                     where dag_run_id = $1 and state in ('failed', 'upstream_failed')",
+                )
+                .bind(run.run.0)
+                .fetch_all(&mut *tx)
+                .await?;
+                advanced.restarted += start_over!(tx, run_restart(run, &failed, now + *delay), at, actor_id);
+                sqlx::query("update dag_run set retries_used = retries_used + 1 where id = $1")
+                    .bind(run.run.0)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            advanced.is_unfinished |= advanced.restarted > 0;
             let updates = run_updates(&snapshot.runs, &plan);
             if !updates.is_empty() {
                 sqlx::query(statement!(tx, "update_runs"))
@@ -362,91 +355,6 @@ impl Store {
             advanced.finished = plan.finish;
             advanced
         })
-    }
-}
-
-fn run_snapshot(row: &RunRow, graph: Arc<DagGraph>) -> Result<RunSnapshot> {
-    Ok(RunSnapshot {
-        run: DagRunKey(row.id),
-        state: run_state(&row.state)?,
-        graph,
-        unfinished: row.unfinished,
-        failed_leaves: row.failed_leaves,
-        touched: Vec::new(),
-    })
-}
-
-/// Takes the changes into the runs' counts, and says how the counts of the tasks after them change. A task that became
-/// undecided again (it was cleared) is touched itself, with no change of its counts.
-fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> Result<Vec<CountDelta>> {
-    let mut deltas: BTreeMap<(i64, u32), UpstreamCounts> = BTreeMap::new();
-    for change in changes {
-        let Some(run) = runs.get_mut(&change.dag_run_id) else { continue };
-        let (from, to) = (task_state(&change.from_state)?, task_state(&change.to_state)?);
-        let task = index(change.task_index);
-        // A change of nothing is there only to have the run looked at.
-        let Some(children) = run.graph.downstream.get(task as usize) else { continue };
-        run.unfinished += i64::from(from.is_finished()) - i64::from(to.is_finished());
-        if children.is_empty() {
-            run.failed_leaves += i64::from(is_failure(to)) - i64::from(is_failure(from));
-        }
-        for &child in children {
-            let counts = deltas.entry((change.dag_run_id, child)).or_default();
-            counts.add(from, -1);
-            counts.add(to, 1);
-        }
-        if to == TaskState::None {
-            deltas.entry((change.dag_run_id, task)).or_default();
-        }
-    }
-    Ok(deltas
-        .into_iter()
-        .map(|((run, index), counts)| CountDelta {
-            run,
-            index,
-            success: counts.success,
-            failed: counts.failed,
-            upstream_failed: counts.upstream_failed,
-            skipped: counts.skipped,
-            removed: counts.removed,
-        })
-        .collect())
-}
-
-const fn is_failure(state: TaskState) -> bool {
-    matches!(state, TaskState::Failed | TaskState::UpstreamFailed)
-}
-
-fn touched_task(row: TaskRow) -> TouchedTask {
-    TouchedTask {
-        task_instance: TaskInstanceKey(row.id),
-        task_index: index(row.task_index),
-        upstream: UpstreamCounts {
-            total: row.upstream_total,
-            success: row.upstream_success,
-            failed: row.upstream_failed,
-            upstream_failed: row.upstream_upstream_failed,
-            skipped: row.upstream_skipped,
-            removed: row.upstream_removed,
-        },
-        past: Past::Clear,
-        ready: ReadyTask {
-            task_instance: TaskInstanceKey(row.id),
-            dag_id: row.dag_id,
-            pool: row.pool,
-            pool_slots: row.pool_slots,
-            priority: row.priority,
-        },
-    }
-}
-
-fn ready_task(row: ReadyRow) -> ReadyTask {
-    ReadyTask {
-        task_instance: TaskInstanceKey(row.id),
-        dag_id: row.dag_id,
-        pool: row.pool,
-        pool_slots: row.pool_slots,
-        priority: row.priority,
     }
 }
 
@@ -469,47 +377,6 @@ fn past_questions(runs: &[RunSnapshot]) -> Vec<PastQuestion<'_>> {
         }
     }
     questions
-}
-
-/// How many task instances of each DAG and pool could be queued at most, leaving out what has no room.
-fn offers<'a>(pairs: &'a [PairRow], snapshot: &TickSnapshot) -> Vec<Offer<'a>> {
-    let mut by_pool: HashMap<&str, i64> = HashMap::new();
-    let mut by_dag: HashMap<&str, i64> = HashMap::new();
-    for live in &snapshot.live {
-        *by_pool.entry(&live.pool).or_default() += live.slots;
-        *by_dag.entry(&live.dag_id).or_default() += live.instances;
-    }
-    pairs
-        .iter()
-        .filter(|pair| !pair.is_paused)
-        .filter_map(|pair| {
-            let slots = match snapshot.pools.get(&pair.pool) {
-                Some(-1) => i64::MAX,
-                Some(slots) => slots - by_pool.get(pair.pool.as_str()).copied().unwrap_or(0),
-                None => 0,
-            };
-            let room = pair.max_active_tasks - by_dag.get(pair.dag_id.as_str()).copied().unwrap_or(0);
-            let fit = slots.min(room);
-            let k = fit.saturating_add(READY_BEYOND_ROOM).min(READY_PER_DAG_MAX);
-            (fit > 0).then_some(Offer { dag: &pair.dag_id, pool: &pair.pool, slots, k })
-        })
-        .collect()
-}
-
-/// The first few of each DAG and pool: SQLite's statement gives every pair as many as the largest offer.
-fn best_of_each(offers: &[Offer<'_>], mut rows: Vec<ReadyRow>) -> Vec<ReadyTask> {
-    let offer_of: HashMap<(&str, &str), usize> =
-        offers.iter().enumerate().map(|(at, offer)| ((offer.dag, offer.pool), at)).collect();
-    let mut left: Vec<i64> = offers.iter().map(|offer| offer.k).collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
-    rows.retain(|row| match offer_of.get(&(row.dag_id.as_str(), row.pool.as_str())) {
-        Some(&at) => {
-            left[at] -= 1;
-            left[at] >= 0
-        }
-        None => false,
-    });
-    rows.into_iter().map(ready_task).collect()
 }
 
 /// The queued task instances in the order of the plan (RETURNING promises none).

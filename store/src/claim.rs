@@ -46,6 +46,8 @@ pub struct WorkOrder {
     pub task_index: u32,
     /// -1 for a task that is not mapped.
     pub map_index: i64,
+    /// The values of this instance of a mapped task.
+    pub map_values: Map<String, Value>,
     /// This try: 1 is the first.
     pub try_number: u32,
     /// Retries are left while `try_number` is not above it.
@@ -102,6 +104,7 @@ struct OrderRow {
     version_id: i64,
     task_index: i64,
     map_index: i64,
+    map_value: Option<String>,
     try_number: i64,
     max_tries: i64,
     logical_date: Option<i64>,
@@ -187,6 +190,11 @@ fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
         graph,
         task_index: index(row.task_index),
         map_index: row.map_index,
+        map_values: row
+            .map_value
+            .as_deref()
+            .map_or(Ok(Map::new()), serde_json::from_str)
+            .map_err(|error| corrupt("values of a mapped task", error.to_string()))?,
         try_number: index(row.try_number),
         max_tries: index(row.max_tries),
         logical_date: row.logical_date.map(Timestamp::from_micros),

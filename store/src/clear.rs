@@ -127,6 +127,9 @@ impl Store {
     pub async fn clear_tasks(&self, now: Timestamp, request: &ClearRequest, dry_run: bool) -> Result<Affected> {
         self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
             let selected = select(graph, &request.tasks)?;
+            // As in Airflow: what a task needs is set up again, and torn down.
+            let selected: Vec<u32> = selected.into_iter().collect();
+            let selected: HashSet<u32> = graph.with_setups_and_teardowns(&selected).into_iter().collect();
             Ok(rows
                 .iter()
                 .filter(|row| selected.contains(&index(row.task_index)))
@@ -219,6 +222,9 @@ impl Store {
                     .await?;
                 let ids: Vec<i64> = moves.iter().map(|change| change.id).collect();
                 sqlx::query(statement!(tx, "forget_xcoms")).bind(json(&ids)).bind(run.0).execute(&mut *tx).await?;
+                // A person gives everything its full number of tries again.
+                sqlx::query("delete from group_try where dag_run_id = $1").bind(run.0).execute(&mut *tx).await?;
+                sqlx::query("update dag_run set retries_used = 0 where id = $1").bind(run.0).execute(&mut *tx).await?;
                 if run_state(&locked.state)?.is_finished() {
                     sqlx::query(
                         "update dag_run set state = 'queued', ended_at = null, changed_at = $2,

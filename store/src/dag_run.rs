@@ -128,6 +128,12 @@ pub(crate) struct NewTaskInstance<'a> {
     pub(crate) is_ready: bool,
     /// Its rule holds, but the past has to be looked at first.
     pub(crate) waits_for_past: bool,
+    must_expand: bool,
+    /// Its rule holds, and its mapping can be evaluated at once.
+    #[serde(skip)]
+    pub(crate) is_to_expand: bool,
+    max_per_dag: Option<u32>,
+    max_per_run: Option<u32>,
 }
 
 /// The task instances of a run that starts.
@@ -141,6 +147,7 @@ pub(crate) fn new_task_instances<'a>(run: i64, graph: &'a DagGraph) -> Vec<NewTa
             let upstream = graph.upstream[index].len();
             let may_start = upstream == 0 || task.trigger_rule == TriggerRule::Always;
             let looks_back = task.depends_on_past || task.wait_for_downstream;
+            let is_mapped = graph.scope_of(index as u32).is_some();
             NewTaskInstance {
                 run,
                 dag: &graph.dag.dag_id,
@@ -154,8 +161,12 @@ pub(crate) fn new_task_instances<'a>(run: i64, graph: &'a DagGraph) -> Vec<NewTa
                 priority: graph.priority[index],
                 upstream,
                 is_leaf: graph.is_leaf(index as u32),
-                is_ready: may_start && !looks_back,
+                is_ready: may_start && !looks_back && !is_mapped,
                 waits_for_past: may_start && looks_back,
+                must_expand: is_mapped,
+                is_to_expand: may_start && !looks_back && is_mapped,
+                max_per_dag: task.max_active_tis_per_dag,
+                max_per_run: task.max_active_tis_per_dagrun,
             }
         })
         .collect()

@@ -16,7 +16,7 @@ use crate::transaction::{reading, transaction};
 use crate::versions::warm_versions;
 
 /// Task instances inserted by one statement.
-const INSERT_BATCH_MAX: usize = 5_000;
+pub(crate) const INSERT_BATCH_MAX: usize = 5_000;
 
 /// What looking at the due DAGs did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,6 +227,16 @@ impl Store {
                         .bind(row_count(instances.len()))
                         .execute(&mut *tx)
                         .await?;
+                    // Mapped tasks that wait for nothing else are expanded by the next tick.
+                    let to_expand: Vec<u32> =
+                        instances.iter().filter(|new| new.is_to_expand).map(|new| new.index).collect();
+                    if !to_expand.is_empty() {
+                        sqlx::query(statement!(tx, "look_at_tasks"))
+                            .bind(run)
+                            .bind(json(&to_expand))
+                            .execute(&mut *tx)
+                            .await?;
+                    }
                     // Nothing would move by itself in a run without tasks, or whose tasks wait for the past.
                     if instances.is_empty() || instances.iter().any(|new| new.waits_for_past) {
                         sqlx::query(statement!(tx, "look_at_runs")).bind(json(&[run])).execute(&mut *tx).await?;

@@ -6,6 +6,7 @@ use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, Timestamp
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::claim::WorkOrder;
 use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::Result;
@@ -77,6 +78,10 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// The rendered template fields as JSON.
     pub rendered: Option<String>,
+    /// Positions of the tasks that it left out: a branch or short circuit that succeeded.
+    pub skips: Vec<u32>,
+    /// What its instance of a mapped task is called.
+    pub map_label: Option<String>,
     /// Values for other tasks; kept only if the attempt succeeded.
     pub xcoms: Vec<NewXCom>,
     /// Log lines that have not been shipped yet.
@@ -91,6 +96,43 @@ pub struct Outcome {
     pub log_next_seq: i64,
     /// The attempt went on with a try that had been suspended.
     pub is_continued: bool,
+}
+
+impl Outcome {
+    /// The end of an attempt that left nothing.
+    pub fn new(order: &WorkOrder, kind: OutcomeKind, ended_at: Timestamp) -> Self {
+        let outcome = Self::of(order.task_instance, order.epoch, order.claim, kind, ended_at);
+        Outcome { is_continued: order.is_continued, ..outcome }
+    }
+
+    /// The same, by the token alone.
+    pub fn of(
+        task_instance: TaskInstanceKey,
+        epoch: Epoch,
+        claim: ClaimId,
+        kind: OutcomeKind,
+        ended_at: Timestamp,
+    ) -> Self {
+        Outcome {
+            task_instance,
+            epoch,
+            claim,
+            kind,
+            reason: None,
+            ended_at,
+            exit_code: None,
+            rendered: None,
+            skips: Vec::new(),
+            map_label: None,
+            xcoms: Vec::new(),
+            log: Vec::new(),
+            log_bytes: 0,
+            log_lines: 0,
+            log_bytes_dropped: 0,
+            log_next_seq: 0,
+            is_continued: false,
+        }
+    }
 }
 
 /// A value for other tasks.
@@ -125,6 +167,8 @@ struct OutcomeRow<'a> {
     ended_at: i64,
     exit_code: Option<i32>,
     rendered: Option<&'a str>,
+    skips: Option<String>,
+    map_label: Option<&'a str>,
     log_bytes: u64,
     log_lines: u64,
     log_bytes_dropped: u64,
@@ -270,6 +314,8 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
         ended_at: outcome.ended_at.as_micros(),
         exit_code: outcome.exit_code,
         rendered: outcome.rendered.as_deref(),
+        skips: (!outcome.skips.is_empty()).then(|| json(&outcome.skips)),
+        map_label: outcome.map_label.as_deref(),
         log_bytes: outcome.log_bytes,
         log_lines: outcome.log_lines,
         log_bytes_dropped: outcome.log_bytes_dropped,

@@ -1,5 +1,6 @@
 //! One attempt of a task instance, from the claimed work order to its outcome.
 
+mod choice;
 mod folder;
 mod process;
 
@@ -14,7 +15,7 @@ use flow_model::log::Stream;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
 use flow_store::read::{Page, XComFilter};
-use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder};
+use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -65,6 +66,8 @@ pub(crate) struct Ended {
     kind: Ending,
     exit_code: Option<i32>,
     xcoms: Vec<NewXCom>,
+    /// Positions of the tasks that it leaves out.
+    skips: Vec<u32>,
 }
 
 #[allow(dead_code, reason = "operators that suspend their try come one by one")]
@@ -90,24 +93,32 @@ pub(crate) enum Ending {
 
 impl Ended {
     pub(crate) fn new(kind: Ending) -> Self {
-        Ended { kind, exit_code: None, xcoms: Vec::new() }
+        Ended { kind, exit_code: None, xcoms: Vec::new(), skips: Vec::new() }
     }
 }
 
 /// Runs an attempt. `None`: it was fenced, so there is nothing to report.
 pub async fn run(workshop: &Workshop, order: WorkOrder, log: Arc<AttemptLog>, stop: StopSignal) -> Option<Outcome> {
     flow_model::crash_point!("worker.attempt_started");
-    let mut rendered = None;
+    let (mut rendered, mut map_label) = (None, None);
     let ended = match prepare(workshop, &order).await {
         Ok(prepared) => {
             rendered = rendered_text(&prepared.rendered);
-            carry_out(workshop, &order, prepared.work, &log, stop).await
+            map_label = prepared.map_label;
+            let ended = carry_out(workshop, &order, prepared.work, &log, stop).await;
+            if order.task().operator.decides_what_follows() { choice::conclude(&order, ended) } else { ended }
         }
         Err(PrepareError::Template(message)) => Ended::new(Ending::FailedForGood(message)),
         Err(PrepareError::Store(error)) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
     };
     flow_model::crash_point!("worker.attempt_ended");
-    outcome(workshop.store.now(), &order, ended, rendered, &log)
+    outcome(workshop.store.now(), &order, ended, Shown { rendered, map_label }, &log)
+}
+
+/// What people see of the attempt besides its log.
+struct Shown {
+    rendered: Option<String>,
+    map_label: Option<String>,
 }
 
 enum PrepareError {
@@ -120,7 +131,7 @@ async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, Pre
     let lookups = Arc::new(Lookups::default());
     let renderer = Renderer::new(Arc::new(Scope::new(order.clone(), Arc::clone(&lookups))));
     for _ in 0..LOOKUP_ROUNDS_MAX {
-        let error = match operators::prepare(order.task(), &renderer) {
+        let error = match operators::prepare(order, workshop.store.now(), &renderer) {
             Ok(prepared) => return Ok(prepared),
             Err(error) => error,
         };
@@ -138,7 +149,16 @@ async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, Pre
 
 async fn fetch(workshop: &Workshop, order: &WorkOrder, wanted: &Wanted) -> Result<Option<Value>, StoreError> {
     match wanted {
-        Wanted::Value(pull) => workshop.store.pull_xcom(order.run, pull).await,
+        Wanted::Value(pull) => {
+            let graph = &order.graph;
+            let goes_together = |task| graph.go_together(order.task_index, task);
+            // Of a task in the same mapped group that of the same map index is meant.
+            let is_same_index = pull.instances == XComInstances::All
+                && pull.run == XComRun::This
+                && graph.index_of(&pull.task_id).is_some_and(goes_together);
+            let instances = if is_same_index { XComInstances::One(order.map_index) } else { pull.instances.clone() };
+            workshop.store.pull_xcom(order.run, &XComPull { instances, ..pull.clone() }).await
+        }
         Wanted::Named(task_id) => {
             let filter = XComFilter { task_id: Some(task_id), ..XComFilter::default() };
             let (xcoms, _) = workshop.store.list_xcoms(order.run, &filter, Page::first(NAMED_MAX)).await?;
@@ -158,6 +178,10 @@ async fn carry_out(
     let timeout = order.task().execution_timeout;
     match work {
         Work::Noop => Ended::new(Ending::Success),
+        Work::Value(value) => {
+            let xcoms = vec![xcom(RETURN_VALUE, &value)];
+            Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
+        }
         Work::Process(work) => process::run(workshop, order, work, log, stop).await,
         Work::Sleep(duration) => {
             until_stopped(timeout, &mut stop, async {
@@ -230,6 +254,7 @@ async fn send(workshop: &Workshop, work: &HttpWork, output: Output, log: &Attemp
         kind: Ending::Success,
         exit_code: None,
         xcoms: value.map(|value| xcom(RETURN_VALUE, &value)).into_iter().collect(),
+        skips: Vec::new(),
     }
 }
 
@@ -245,13 +270,7 @@ fn rendered_text(rendered: &serde_json::Map<String, Value>) -> Option<String> {
     })
 }
 
-fn outcome(
-    now: Timestamp,
-    order: &WorkOrder,
-    ended: Ended,
-    rendered: Option<String>,
-    log: &AttemptLog,
-) -> Option<Outcome> {
+fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &AttemptLog) -> Option<Outcome> {
     let (kind, reason) = match ended.kind {
         Ending::Success => (OutcomeKind::Success, None),
         Ending::Skipped(reason) => (OutcomeKind::Skipped, Some(reason)),
@@ -284,7 +303,9 @@ fn outcome(
         reason: reason.map(|reason| reason.lines().next().unwrap_or_default().to_owned()),
         ended_at: now,
         exit_code: ended.exit_code,
-        rendered,
+        rendered: shown.rendered,
+        map_label: shown.map_label,
+        skips: ended.skips,
         xcoms: ended.xcoms,
         log: pieces,
         log_bytes: totals.bytes,

@@ -1,12 +1,14 @@
 //! What tasks do. [`prepare`] renders a task's fields into [`Work`]; the attempt carries it out.
 
+mod choice;
 mod http;
 mod process;
 
 use std::time::Duration;
 
-use flow_model::Task;
+use flow_model::Timestamp;
 use flow_model::operator::Operator;
+use flow_store::WorkOrder;
 use serde_json::{Map, Value, json};
 
 use crate::template::{Renderer, TemplateError};
@@ -23,6 +25,8 @@ pub enum Work {
     Http(Box<HttpWork>),
     /// Time to pass.
     Sleep(Duration),
+    /// Nothing to do but to leave a value that is known already.
+    Value(Value),
     /// Nothing.
     Noop,
 }
@@ -34,13 +38,16 @@ pub struct Prepared {
     pub work: Work,
     /// The rendered fields by name.
     pub rendered: Map<String, Value>,
+    /// What this instance of a mapped task is called.
+    pub map_label: Option<String>,
 }
 
-/// Renders a task.
+/// Renders the task of an order. `now` is for what depends on the present.
 ///
 /// # Errors
 /// A template is broken or names what does not exist; or an XCom has to be fetched first.
-pub fn prepare(task: &Task, renderer: &Renderer) -> Result<Prepared, TemplateError> {
+pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result<Prepared, TemplateError> {
+    let task = order.task();
     let mut rendered = Map::new();
     let work = match &task.operator {
         Operator::Bash(bash) => Work::Process(process::bash(task, bash, renderer, &mut rendered)?),
@@ -51,7 +58,12 @@ pub fn prepare(task: &Task, renderer: &Renderer) -> Result<Prepared, TemplateErr
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));
             Work::Sleep(sleep.duration)
         }
+        Operator::Branch(branch) => choice::branch(order, branch, now, renderer, &mut rendered)?,
+        Operator::ShortCircuit(short) => choice::short_circuit(task, short, renderer, &mut rendered)?,
+        Operator::LatestOnly(_) => Work::Value(json!(choice::is_latest(order, now))),
         Operator::Noop(_) => Work::Noop,
     };
-    Ok(Prepared { work, rendered })
+    let template = task.map_index_template.as_ref().filter(|_| order.map_index >= 0);
+    let map_label = template.map(|template| renderer.text("map_index_template", template)).transpose()?;
+    Ok(Prepared { work, rendered, map_label })
 }

@@ -1,42 +1,35 @@
-//! Edges: that they lead somewhere, that there is no cycle, and the order that follows from them.
+//! Edges: that there is no cycle, and the order that follows from them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use flow_model::Task;
 
+use super::layout::Layout;
 use crate::diagnostic::Problems;
-use crate::suggest::{listed, nearest};
-use crate::tree::{Entry, Node};
+use crate::tree::Node;
 
-/// Checks the edges between the tasks as they are written.
-pub(super) fn check(tasks: Option<&Node>, problems: &mut Problems) {
-    let Some(tasks) = tasks else { return };
-    let known: HashSet<&str> = tasks.entries().iter().map(|entry| entry.key.as_str()).collect();
+/// Checks that no tasks wait for each other.
+pub(super) fn check(layout: &Layout<'_>, problems: &mut Problems) {
     let mut edges: HashMap<&str, Vec<&str>> = HashMap::new();
-    for entry in tasks.entries() {
-        for upstream in upstreams(entry) {
-            let Some(id) = upstream.text() else { continue };
-            if id == entry.key {
-                problems
-                    .add(upstream.span.clone(), format!("task `{id}` depends on itself"))
-                    .hint("take it out of its own `depends_on`");
-            } else if known.contains(id) {
-                edges.entry(entry.key.as_str()).or_default().push(id);
-            } else {
-                unknown_upstream(upstream, id, &known, problems);
-            }
-        }
+    for task in &layout.tasks {
+        // In the order in which they are written, so that mistakes are told in order.
+        let mut upstream: Vec<(&String, &&Node)> = task.upstream.iter().collect();
+        upstream.sort_by_key(|(_, node)| node.span.start);
+        edges.insert(&task.id, upstream.into_iter().map(|(id, _)| id.as_str()).collect());
     }
+    let ids: Vec<&str> = layout.tasks.iter().map(|task| task.id.as_str()).collect();
     let mut told: HashSet<&str> = HashSet::new();
-    for cycle in cycles(tasks.entries(), &edges) {
+    for cycle in cycles(&ids, &edges) {
         // In a dense knot there are more cycles than anybody wants to read.
         if cycle.iter().filter(|task| told.insert(task)).count() == 0 {
             continue;
         }
         let (first, second) = (cycle[0], cycle[1 % cycle.len()]);
-        let place = tasks
-            .entry(first)
-            .and_then(|entry| upstreams(entry).iter().find(|node| node.text() == Some(second)))
+        let place = layout
+            .tasks
+            .iter()
+            .find(|task| task.id == first)
+            .and_then(|task| task.upstream.get(second))
             .map_or(0..0, |node| node.span.clone());
         // Edges are written from a task to those before it; people read them in the order of running.
         let path: Vec<&str> = std::iter::once(first).chain(cycle.iter().rev().copied()).collect();
@@ -47,23 +40,8 @@ pub(super) fn check(tasks: Option<&Node>, problems: &mut Problems) {
     }
 }
 
-fn upstreams(entry: &Entry) -> &[Node] {
-    entry.node.get("depends_on").map(Node::items).unwrap_or_default()
-}
-
-fn unknown_upstream(node: &Node, id: &str, known: &HashSet<&str>, problems: &mut Problems) {
-    let mut sorted: Vec<&str> = known.iter().copied().collect();
-    sorted.sort_unstable();
-    let hint = match nearest(id, sorted.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if sorted.len() <= 12 => format!("the tasks of this file are {}", listed(sorted)),
-        None => "`depends_on` names tasks of the same file".to_owned(),
-    };
-    problems.add(node.span.clone(), format!("there is no task `{id}` to depend on")).hint(hint);
-}
-
 /// Cycles of tasks that wait for each other, at least one for every knot, in order of the file.
-fn cycles<'a>(entries: &'a [Entry], edges: &HashMap<&'a str, Vec<&'a str>>) -> Vec<Vec<&'a str>> {
+fn cycles<'a>(tasks: &[&'a str], edges: &HashMap<&'a str, Vec<&'a str>>) -> Vec<Vec<&'a str>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Visit {
         Open,
@@ -71,13 +49,13 @@ fn cycles<'a>(entries: &'a [Entry], edges: &HashMap<&'a str, Vec<&'a str>>) -> V
     }
     let mut visits: HashMap<&str, Visit> = HashMap::new();
     let mut found = Vec::new();
-    for entry in entries {
-        if visits.contains_key(entry.key.as_str()) {
+    for &task in tasks {
+        if visits.contains_key(task) {
             continue;
         }
         // The path with, for each task on it, the next edge to follow. No recursion: chains may be long.
-        let mut path: Vec<(&str, usize)> = vec![(&entry.key, 0)];
-        visits.insert(&entry.key, Visit::Open);
+        let mut path: Vec<(&str, usize)> = vec![(task, 0)];
+        visits.insert(task, Visit::Open);
         while let Some((task, next)) = path.last_mut() {
             let upstream = edges.get(task).and_then(|upstreams| upstreams.get(*next)).copied();
             *next += 1;

@@ -1,13 +1,17 @@
 //! Tasks: their settings over the file's defaults, and their operators.
 
+use std::collections::HashSet;
+
 use flow_model::dag::{Output, Overlap, WeightRule};
+use flow_model::expand::Mapping;
 use flow_model::operator::Operator;
 use flow_model::retry::RetryPolicy;
 use flow_model::{Task, TriggerRule};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::check_id;
 use super::files::Files;
+use super::layout::{Layout, Placed, Target, merge};
+use super::{branch, mapping};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -21,29 +25,80 @@ const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 const NO_OWNER: &str = "";
 
 /// Reads all tasks. `None` if one of them is not usable.
-pub(super) fn read(root: &Node, files: &mut Files<'_>, has_shape: bool, problems: &mut Problems) -> Option<Vec<Task>> {
-    let tasks = root.get("tasks")?;
-    if tasks.entries().is_empty() {
-        if matches!(tasks.kind, Kind::Table(_)) {
-            problems.add(tasks.span.clone(), "this file has no tasks").hint(NO_TASKS);
+pub(super) fn read(
+    root: &Node,
+    layout: &Layout<'_>,
+    max_map_length: u32,
+    files: &mut Files<'_>,
+    has_shape: bool,
+    problems: &mut Problems,
+) -> Option<Vec<Task>> {
+    if layout.tasks.is_empty() {
+        // One that is no table, or a group without tasks, has been complained about.
+        let holder = root.get("tasks");
+        let is_told =
+            root.get("task_groups").is_some() || holder.is_some_and(|tasks| !matches!(tasks.kind, Kind::Table(_)));
+        if !is_told {
+            let span = holder.map_or(0..0, |tasks| tasks.span.clone());
+            problems.add(span, "this file has no tasks").hint(NO_TASKS);
         }
         return None;
     }
-    let defaults: Map<String, Value> = match root.get("default_args").map(Node::to_json) {
-        Some(Value::Object(defaults)) => defaults,
-        _ => Map::new(),
-    };
     root.get("default_args").into_iter().for_each(|defaults| check_env(defaults, problems));
+    let torn_down = torn_down(layout);
     let mut read = Vec::new();
-    for entry in tasks.entries() {
-        check_id(&entry.key_span, &entry.key, "task id", problems);
-        check_env(&entry.node, problems);
-        let operator = operator(entry, files, problems);
+    for (position, placed) in layout.tasks.iter().enumerate() {
+        check_env(&placed.entry.node, problems);
+        let operator = operator(placed.entry, files, problems);
+        let this = Target::Task(position);
+        let mapping =
+            mapping::Reader { layout, group: placed.group, this, max_map_length }.read(placed.entry, problems);
+        refuse_nested_mapping(layout, placed, problems);
         if has_shape && let Some(operator) = operator {
-            read.push(task(entry, &defaults, operator, problems)?);
+            let mut task = task(placed, operator, problems)?;
+            task.group = placed.group.map(|group| layout.groups[group].id.clone());
+            task.is_setup |= torn_down.contains(&placed.id);
+            // What it is mapped over has to be there first.
+            task.depends_on.extend(mapping.iter().flat_map(Mapping::tasks).map(str::to_owned));
+            task.expand = mapping;
+            read.push(task);
         }
     }
     Some(read)
+}
+
+/// The tasks that a teardown names as its setups.
+fn torn_down(layout: &Layout<'_>) -> HashSet<String> {
+    let mut setups = HashSet::new();
+    for placed in &layout.tasks {
+        for name in placed.entry.node.get("teardown_of").map(Node::items).unwrap_or_default() {
+            if let Some(Target::Task(task)) = name.text().and_then(|name| layout.resolve(name, placed.group, None)) {
+                setups.insert(layout.tasks[task].id.clone());
+            }
+        }
+    }
+    setups
+}
+
+/// A mapped task in a mapped group would have two map indexes (Airflow refuses it, too).
+fn refuse_nested_mapping(layout: &Layout<'_>, placed: &Placed<'_>, problems: &mut Problems) {
+    let own = placed.entry.node.entry("expand").or(placed.entry.node.entry("expand_kwargs"));
+    let is_mapped = |group: &usize| {
+        let node = &layout.groups[*group].entry.node;
+        node.get("expand").or(node.get("expand_kwargs")).is_some()
+    };
+    let around = layout.groups_around(placed.group).into_iter().find(is_mapped);
+    if let (Some(own), Some(group)) = (own, around) {
+        problems
+            .add(
+                own.key_span.clone(),
+                format!(
+                    "task `{}` stands in the group `{}`, which is mapped itself",
+                    placed.id, layout.groups[group].id
+                ),
+            )
+            .hint("map one of the two, over a list that holds every combination");
+    }
 }
 
 /// Gives a task that names no owner the DAG's.
@@ -54,49 +109,32 @@ pub(super) fn with_owner(mut task: Task, owner: &str) -> Task {
     task
 }
 
-fn task(entry: &Entry, defaults: &Map<String, Value>, operator: Operator, problems: &mut Problems) -> Option<Task> {
+fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Option<Task> {
+    let entry = placed.entry;
     let Value::Object(own) = entry.node.to_json() else { return None };
-    let mut merged = defaults.clone();
-    for (key, value) in own {
-        // Environment variables and params of the file's defaults stay, unless the task sets the same ones.
-        match (merged.get_mut(&key), value) {
-            (Some(Value::Object(default)), Value::Object(own)) if key == "env" || key == "params" => {
-                default.extend(own);
-            }
-            (_, value) => {
-                merged.insert(key, value);
-            }
-        }
-    }
+    let mut merged = placed.defaults.clone();
+    merge(&mut merged, own);
     let settings: TaskSettings = match serde_json::from_value(Value::Object(merged)) {
         Ok(settings) => settings,
         Err(error) => {
-            problems.add(entry.node.span.clone(), format!("task `{}` cannot be read: {error}", entry.key));
+            problems.add(entry.node.span.clone(), format!("task `{}` cannot be read: {error}", placed.id));
             return None;
         }
     };
-    let mut depends_on: Vec<String> = entry
-        .node
-        .get("depends_on")
-        .map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|node| node.text().map(str::to_owned))
-        .collect();
-    depends_on.sort();
-    depends_on.dedup();
     let output_default = match operator {
         Operator::Noop(_) | Operator::Sleep(_) => Output::None,
         _ => Output::LastLine,
     };
     let wait_for_downstream = settings.wait_for_downstream.unwrap_or(false);
+    let is_teardown = entry.node.get("teardown_of").is_some();
+    let rule_default = if is_teardown { TriggerRule::AllDoneSetupSuccess } else { TriggerRule::AllSuccess };
     Some(Task {
-        task_id: entry.key.clone(),
+        task_id: placed.id.clone(),
         display_name: settings.display_name.clone(),
         doc_md: settings.doc_md.clone(),
         owner: settings.owner.clone().unwrap_or_else(|| NO_OWNER.to_owned()),
-        depends_on,
-        trigger_rule: settings.trigger_rule.unwrap_or(TriggerRule::AllSuccess),
+        depends_on: placed.upstream.keys().cloned().collect(),
+        trigger_rule: settings.trigger_rule.unwrap_or(rule_default),
         retry: retry(&settings),
         execution_timeout: settings.execution_timeout.map(|timeout| timeout.0),
         pool: settings.pool.unwrap_or_else(|| "default_pool".to_owned()),
@@ -112,6 +150,14 @@ fn task(entry: &Entry, defaults: &Map<String, Value>, operator: Operator, proble
         cwd: settings.cwd,
         output: settings.output.unwrap_or(output_default),
         params: settings.params.unwrap_or_default(),
+        group: None,
+        expand: None,
+        map_index_template: settings.map_index_template,
+        max_active_tis_per_dag: settings.max_active_tis_per_dag,
+        max_active_tis_per_dagrun: settings.max_active_tis_per_dagrun,
+        is_setup: settings.setup.unwrap_or(false),
+        is_teardown,
+        on_failure_fail_dagrun: is_teardown && settings.on_failure_fail_dagrun.unwrap_or(false),
         operator,
     })
 }
@@ -151,7 +197,6 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let mut named: Vec<(&OperatorForm, &Entry)> =
         OPERATORS.iter().filter_map(|form| Some((form, entry.node.entry(form.name)?))).collect();
     named.sort_by_key(|(_, written)| written.key_span.start);
-    let names = || listed(OPERATORS.iter().map(|form| form.name));
     match named.as_slice() {
         [] => {
             // A task that is no table, or whose operator is misspelt, has been complained about.
@@ -161,7 +206,7 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
                 problems
                     .add(entry.key_span.clone(), format!("task `{}` has no operator", entry.key))
                     .label("what should it do?")
-                    .hint(format!("give it one of {}", names()));
+                    .hint("give it one, such as `bash`, `command`, `python`, `http` or `noop`; docs/dag-file.md has them all");
             }
             None
         }
@@ -236,7 +281,8 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
                     .hint("it begins with http:// or https://");
             }
         }
-        Operator::Noop(_) | Operator::Sleep(_) => {}
+        Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
+        Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
     }
     for script in operator.files() {
         files.add(script, place("script"), problems);

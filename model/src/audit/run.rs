@@ -10,12 +10,21 @@ use crate::trigger_rule::{TriggerRule, UpstreamCounts, Verdict};
 
 /// The reason of moves that the end of a run's time brings about.
 pub(super) const TIMEOUT: &str = "dagrun_timeout";
+/// The reason of what a branch or short circuit left out.
+const BRANCH: &str = "branch";
+/// The reason of what is mapped over nothing.
+const EMPTY_MAP: &str = "empty_map";
+/// The reason of what ends because of what is before it.
+const UPSTREAM_FAILED: &str = "upstream_failed";
 
 pub(super) fn check(run: &RunHistory, found: &mut Findings) {
     chain(run, found);
     edges(run, found);
     outcome(run, found);
-    let by_index: HashMap<u32, &TaskHistory> = run.tasks.iter().map(|task| (task.task_index, task)).collect();
+    let mut by_index: HashMap<u32, Vec<&TaskHistory>> = HashMap::new();
+    for task in &run.tasks {
+        by_index.entry(task.task_index).or_default().push(task);
+    }
     if !run.tasks.is_empty() {
         for (index, task) in run.graph.dag.tasks.iter().enumerate() {
             if !by_index.contains_key(&(index as u32)) {
@@ -90,28 +99,78 @@ fn outcome(run: &RunHistory, found: &mut Findings) {
 }
 
 /// I8: each decision about a task follows from its trigger rule and the upstream states of that moment.
-fn dependencies(run: &RunHistory, task: &TaskHistory, by_index: &HashMap<u32, &TaskHistory>, found: &mut Findings) {
+fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>, found: &mut Findings) {
     let Some(definition) = run.graph.dag.tasks.get(task.task_index as usize) else {
         return found.add("I8", format!("the DAG has no task {}", task.task_index));
     };
+    let is_mapped = run.graph.scope_of(task.task_index).is_some();
     for event in task.events.iter().filter(|event| is_decision(event)) {
-        let mut counts = UpstreamCounts::default();
-        for upstream in &run.graph.upstream[task.task_index as usize] {
-            counts.total += 1;
-            if let Some(upstream) = by_index.get(upstream) {
-                counts.add(state_before(upstream, event.seq), 1);
+        if event.reason.as_deref() == Some(BRANCH) {
+            if !may_be_left_out(run, task, instances, event.seq) {
+                found.add("I8", format!("it was left out before any branch had decided (event {})", event.event_no));
             }
+            continue;
         }
         let verdict = match event.to {
+            // What is mapped over nothing ends with the rest of its group, what is mapped over what is not there by itself.
+            TaskState::Skipped if is_mapped && event.reason.as_deref() == Some(EMPTY_MAP) => continue,
+            TaskState::Removed | TaskState::Failed if is_mapped => continue,
+            TaskState::UpstreamFailed if is_mapped && event.reason.as_deref() != Some(UPSTREAM_FAILED) => Verdict::Run,
             TaskState::Skipped => Verdict::Skip,
             TaskState::UpstreamFailed => Verdict::UpstreamFailed,
             _ => Verdict::Run,
         };
-        if !may_have_said(definition.trigger_rule, counts, verdict) {
+        let upstream = counts(run, task, &run.graph.upstream[task.task_index as usize], instances, event.seq);
+        let setups = counts(run, task, &run.graph.setups[task.task_index as usize], instances, event.seq);
+        if !may_have_said(definition.trigger_rule, upstream, setups, verdict) {
             let rule = definition.trigger_rule;
-            found.add("I8", format!("{rule} does not lead to {} with {counts:?} (event {})", event.to, event.event_no));
+            found.add(
+                "I8",
+                format!("{rule} does not lead to {} with {upstream:?} (event {})", event.to, event.event_no),
+            );
         }
     }
+}
+
+/// The instances of each task.
+type Instances<'a> = HashMap<u32, Vec<&'a TaskHistory>>;
+
+/// The instances of `other` that an instance of a task looks at, as far as they were there at `seq`.
+fn looked_at<'a>(
+    run: &'a RunHistory,
+    task: &'a TaskHistory,
+    other: u32,
+    instances: &'a Instances<'a>,
+    seq: i64,
+) -> impl Iterator<Item = &'a TaskHistory> {
+    let together = run.graph.go_together(task.task_index, other);
+    instances
+        .get(&other)
+        .into_iter()
+        .flatten()
+        .copied()
+        .filter(move |instance| !together || instance.map_index == task.map_index)
+        // Instances beyond the first of a mapped task come when it is expanded, all others when the run starts.
+        .filter(move |instance| {
+            instance.map_index <= 0 || instance.events.first().is_some_and(|created| created.seq < seq)
+        })
+}
+
+fn counts(run: &RunHistory, task: &TaskHistory, others: &[u32], instances: &Instances<'_>, seq: i64) -> UpstreamCounts {
+    let mut counts = UpstreamCounts::default();
+    for &other in others {
+        for instance in looked_at(run, task, other, instances, seq) {
+            counts.total += 1;
+            counts.add(state_before(instance, seq), 1);
+        }
+    }
+    counts
+}
+
+fn may_be_left_out(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>, seq: i64) -> bool {
+    run.graph.deciders[task.task_index as usize].iter().any(|&decider| {
+        looked_at(run, task, decider, instances, seq).any(|instance| state_before(instance, seq) == TaskState::Success)
+    })
 }
 
 fn is_decision(event: &TaskEvent) -> bool {
@@ -129,11 +188,11 @@ fn state_before(task: &TaskHistory, seq: i64) -> TaskState {
 
 /// Whether the rule leads to the verdict with these counts, or without some that the decision may not have seen yet:
 /// of events that were appended just before it, not all need have been committed.
-fn may_have_said(rule: TriggerRule, seen: UpstreamCounts, verdict: Verdict) -> bool {
+fn may_have_said(rule: TriggerRule, seen: UpstreamCounts, setups: UpstreamCounts, verdict: Verdict) -> bool {
     let without_failures = UpstreamCounts { failed: 0, upstream_failed: 0, ..seen };
     let without_skips = UpstreamCounts { skipped: 0, ..seen };
     let without_successes = UpstreamCounts { success: 0, ..seen };
     [seen, without_failures, without_skips, without_successes]
         .into_iter()
-        .any(|counts| rule.evaluate(counts) == verdict)
+        .any(|counts| rule.with_setups(counts, setups) == verdict)
 }

@@ -206,6 +206,7 @@ fn holders(event: &TaskEvent, past: &Past<'_>, processes: &HashMap<ProcessId, Pr
 
 /// I6.
 fn completions(event: &TaskEvent, past: &mut Past<'_>, found: &mut Findings) {
+    // A person, or the scheduler where a group or a run has retries left, lets it start anew.
     if event.actor == Actor::User || event.to == TaskState::None {
         past.completions = 0;
         past.losses = 0;

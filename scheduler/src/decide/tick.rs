@@ -1,10 +1,14 @@
 //! What a tick does with the tasks whose upstream has moved, and with the free slots.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-use flow_model::RunState;
-use flow_model::plan::{Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot};
+use flow_model::plan::{Expansion, Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
 use flow_model::trigger_rule::Verdict;
+use flow_model::{DagRunKey, RunState};
+
+/// Before a failed run starts again, where the DAG names no `run_retry_delay`: that of Airflow's tasks.
+const DEFAULT_RUN_RETRY_DELAY: Duration = Duration::from_secs(300);
 
 /// Decides about everything in the snapshot: trigger rules first, then ended runs, then free slots, best task first.
 pub fn decide_tick(snapshot: &TickSnapshot) -> TickPlan {
@@ -16,75 +20,156 @@ pub fn decide_tick(snapshot: &TickSnapshot) -> TickPlan {
         }
     }
     if snapshot.may_admit {
-        plan.admit = admit(snapshot, ready);
+        let admission = admit(snapshot, ready);
+        plan.admit = admission.admitted;
+        plan.has_passed_over = admission.has_passed_over;
     }
     plan
 }
 
 /// Applies the trigger rules of a running run's touched tasks, and ends the run if nothing is left to do in it.
 fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a ReadyTask>) {
+    let mut expansions: BTreeMap<u32, Expansion> = BTreeMap::new();
     for task in &run.touched {
+        if task.is_left_out {
+            plan.leave_out.push(task.task_instance);
+            continue;
+        }
         let rule = run.graph.dag.tasks[task.task_index as usize].trigger_rule;
-        match (rule.evaluate(task.upstream), task.past) {
+        match (rule.with_setups(task.upstream, task.setups), task.past) {
             (Verdict::Wait, _) => {}
             (Verdict::Run, Past::Blocked) => plan.wait_for_past.push(task.task_instance),
-            (Verdict::Run, Past::Clear) => {
-                plan.schedule.push(task.task_instance);
-                ready.push(&task.ready);
-            }
+            (Verdict::Run, Past::Clear) => match run.graph.map_scope[task.task_index as usize] {
+                Some(scope) if task.must_expand => note_expansion(&mut expansions, run, scope, task),
+                _ => {
+                    plan.schedule.push(task.task_instance);
+                    if !task.is_delayed {
+                        ready.push(&task.ready);
+                    }
+                }
+            },
             (Verdict::Skip, _) => plan.skip.push(task.task_instance),
             (Verdict::UpstreamFailed, _) => plan.fail_by_upstream.push(task.task_instance),
         }
     }
+    plan.expand.extend(expansions.into_values());
     if run.unfinished == 0 {
         // Airflow: the leaves decide.
         let result = if run.failed_leaves > 0 { RunState::Failed } else { RunState::Success };
-        plan.finish.push((run.run, result));
+        let dag = &run.graph.dag;
+        if result == RunState::Failed && run.retries_used < dag.run_retries {
+            plan.retry.push((run.run, dag.run_retry_delay.unwrap_or(DEFAULT_RUN_RETRY_DELAY)));
+        } else {
+            plan.finish.push((run.run, result));
+        }
     }
+}
+
+fn note_expansion(expansions: &mut BTreeMap<u32, Expansion>, run: &RunSnapshot, scope: u32, task: &TouchedTask) {
+    let expansion = expansions.entry(scope).or_insert_with(|| Expansion {
+        run: run.run,
+        scope,
+        ready: Vec::new(),
+        instances: Vec::new(),
+    });
+    if !expansion.ready.contains(&task.task_index) {
+        expansion.ready.push(task.task_index);
+    }
+    expansion.instances.push(task.task_instance);
 }
 
 /// Gives out the free slots: by priority, then by age. A task whose pool or DAG is full is passed over, so that it never
 /// holds up the others.
-fn admit(snapshot: &TickSnapshot, mut ready: Vec<&ReadyTask>) -> Vec<flow_model::TaskInstanceKey> {
-    let mut free_slots: HashMap<&str, i64> = snapshot
-        .pools
-        .iter()
-        .map(|(name, &slots)| (name.as_str(), if slots < 0 { i64::MAX / 2 } else { slots }))
-        .collect();
-    let mut room: HashMap<&str, i64> = snapshot
-        .dags
-        .iter()
-        .map(|(dag, limits)| (dag.as_str(), if limits.is_paused { 0 } else { limits.max_active_tasks }))
-        .collect();
-    for live in &snapshot.live {
-        if let Some(free) = free_slots.get_mut(live.pool.as_str()) {
-            *free -= live.slots;
-        }
-        if let Some(room) = room.get_mut(live.dag_id.as_str()) {
-            *room -= live.instances;
-        }
-    }
+fn admit(snapshot: &TickSnapshot, mut ready: Vec<&ReadyTask>) -> Admission {
+    let mut room = Room::of(snapshot);
     ready.sort_by_key(|task| (std::cmp::Reverse(task.priority), task.task_instance));
     let mut seen = HashSet::with_capacity(ready.len());
-    let mut admitted = Vec::new();
+    let mut admission = Admission::default();
     for task in ready {
-        let (Some(free), Some(room)) = (free_slots.get_mut(task.pool.as_str()), room.get_mut(task.dag_id.as_str()))
-        else {
+        if !room.fits(task) || seen.contains(&task.task_instance) {
             continue;
+        }
+        if !room.fits_limits(task) {
+            admission.has_passed_over = true;
+            continue;
+        }
+        seen.insert(task.task_instance);
+        room.take(task);
+        admission.admitted.push(task.task_instance);
+    }
+    admission
+}
+
+#[derive(Default)]
+struct Admission {
+    admitted: Vec<flow_model::TaskInstanceKey>,
+    has_passed_over: bool,
+}
+
+/// What is left of every limit.
+struct Room<'a> {
+    pools: HashMap<&'a str, i64>,
+    dags: HashMap<&'a str, i64>,
+    /// Live instances of limited tasks, by DAG and by run.
+    in_dag: HashMap<(&'a str, &'a str), i64>,
+    in_run: HashMap<(DagRunKey, &'a str), i64>,
+}
+
+impl<'a> Room<'a> {
+    fn of(snapshot: &'a TickSnapshot) -> Self {
+        let endless = |slots: i64| if slots < 0 { i64::MAX / 2 } else { slots };
+        let mut room = Room {
+            pools: snapshot.pools.iter().map(|(name, &slots)| (name.as_str(), endless(slots))).collect(),
+            dags: snapshot
+                .dags
+                .iter()
+                .map(|(dag, limits)| (dag.as_str(), if limits.is_paused { 0 } else { limits.max_active_tasks }))
+                .collect(),
+            in_dag: HashMap::new(),
+            in_run: HashMap::new(),
         };
-        if *free >= task.pool_slots && *room >= 1 && seen.insert(task.task_instance) {
-            *free -= task.pool_slots;
-            *room -= 1;
-            admitted.push(task.task_instance);
+        for live in &snapshot.live {
+            if let Some(free) = room.pools.get_mut(live.pool.as_str()) {
+                *free -= live.slots;
+            }
+            if let Some(left) = room.dags.get_mut(live.dag_id.as_str()) {
+                *left -= live.instances;
+            }
+        }
+        for live in &snapshot.live_tasks {
+            *room.in_dag.entry((&live.dag_id, &live.task_id)).or_default() += live.instances;
+            *room.in_run.entry((live.run, &live.task_id)).or_default() += live.instances;
+        }
+        room
+    }
+
+    fn fits(&self, task: &ReadyTask) -> bool {
+        self.pools.get(task.pool.as_str()).is_some_and(|free| *free >= task.pool_slots)
+            && self.dags.get(task.dag_id.as_str()).is_some_and(|left| *left >= 1)
+    }
+
+    fn fits_limits(&self, task: &ReadyTask) -> bool {
+        task.limits.as_ref().is_none_or(|limits| {
+            let in_dag = self.in_dag.get(&(task.dag_id.as_str(), limits.task_id.as_str())).copied().unwrap_or(0);
+            let in_run = self.in_run.get(&(limits.run, limits.task_id.as_str())).copied().unwrap_or(0);
+            limits.per_dag.is_none_or(|max| in_dag < max) && limits.per_run.is_none_or(|max| in_run < max)
+        })
+    }
+
+    fn take(&mut self, task: &'a ReadyTask) {
+        self.pools.entry(&task.pool).and_modify(|free| *free -= task.pool_slots);
+        self.dags.entry(&task.dag_id).and_modify(|left| *left -= 1);
+        if let Some(limits) = &task.limits {
+            *self.in_dag.entry((&task.dag_id, &limits.task_id)).or_default() += 1;
+            *self.in_run.entry((limits.run, &limits.task_id)).or_default() += 1;
         }
     }
-    admitted
 }
 
 #[cfg(test)]
 mod tests {
     use flow_model::TaskInstanceKey;
-    use flow_model::plan::{DagLimits, LiveSlots};
+    use flow_model::plan::{DagLimits, LiveSlots, LiveTask, TaskLimits};
 
     use super::*;
 
@@ -95,6 +180,7 @@ mod tests {
             pool: pool.to_owned(),
             pool_slots,
             priority,
+            limits: None,
         }
     }
 
@@ -136,6 +222,27 @@ mod tests {
         let mut snapshot = snapshot(tasks);
         snapshot.live = vec![LiveSlots { pool: "endless".into(), dag_id: "a".into(), instances: 1, slots: 1 }];
         assert_eq!(admitted(&snapshot), [1, 6]);
+    }
+
+    #[test]
+    fn a_task_at_its_own_limit_does_not_hold_up_another() {
+        let limits = |run: i64| {
+            Some(TaskLimits { run: DagRunKey(run), task_id: "load".to_owned(), per_dag: Some(3), per_run: Some(2) })
+        };
+        let limited = |id, run| ReadyTask { limits: limits(run), ..ready(id, "b", "endless", 1, 9) };
+        let mut tasks = vec![limited(1, 7), limited(2, 7), limited(3, 8), limited(4, 8)];
+        tasks.push(ready(5, "b", "endless", 1, 1));
+        let mut snapshot = snapshot(tasks);
+        let live = |run: i64| LiveTask {
+            dag_id: "b".to_owned(),
+            run: DagRunKey(run),
+            task_id: "load".to_owned(),
+            instances: 1,
+        };
+        snapshot.live_tasks = vec![live(7)];
+        // Run 7 has room for one more, the DAG for two more.
+        assert_eq!(admitted(&snapshot), [1, 3, 5]);
+        assert!(decide_tick(&snapshot).has_passed_over);
     }
 
     #[test]

@@ -23,9 +23,11 @@ update task_instance t set
     ended_at = case when x.kind = 'released' or x.goes_on or (x.kind = 'lost' and t.lost_count < $4) then null
         else x.ended_at end,
     goes_on = x.goes_on,
+    map_label = coalesce(x.map_label, t.map_label),
+    skips = case when x.kind = 'success' then x.skips end,
     holder = null, reason = x.reason, changed_at = $2, event_no = t.event_no + 1, actor = 'worker', actor_id = $3
 from json_to_recordset($1::json) as x(id bigint, epoch bigint, claim bigint, kind text, goes_on boolean, reason text,
-    retry_at bigint, ended_at bigint)
+    retry_at bigint, ended_at bigint, skips text, map_label text)
 where t.id = any(array(select (value ->> 'id')::bigint from json_array_elements($1::json)))
   and t.id = x.id and t.epoch = x.epoch and t.claim_id = x.claim and t.state || '' = 'running'
 returning t.id, t.state, t.try_number, t.epoch

@@ -1,5 +1,6 @@
-select id, dag_run_id, dag_id, task_index, state, pool, pool_slots, priority, upstream_total, upstream_success,
-    upstream_failed, upstream_upstream_failed, upstream_skipped, upstream_removed
+select id, dag_run_id, dag_id, task_id, task_index, map_index, must_expand, not_before, state, pool, pool_slots, priority,
+    max_per_dag, max_per_run, upstream_total, upstream_success, upstream_failed, upstream_upstream_failed,
+    upstream_skipped, upstream_removed
 from task_instance
 where waits_for_past and ($2 or dag_id = any(array(select json_array_elements_text($1::json))))
 limit 1000

@@ -1,3 +1,4 @@
+-- An entry is about all instances of a task, or about the one with its map index.
 update task_instance set
     upstream_success = upstream_success + (x.value ->> 'success'),
     upstream_failed = upstream_failed + (x.value ->> 'failed'),
@@ -6,5 +7,7 @@ update task_instance set
     upstream_removed = upstream_removed + (x.value ->> 'removed')
 from json_each($1) x
 where dag_run_id = x.value ->> 'run' and task_index = x.value ->> 'index'
-returning id, dag_run_id, dag_id, task_index, state, pool, pool_slots, priority, upstream_total, upstream_success,
-    upstream_failed, upstream_upstream_failed, upstream_skipped, upstream_removed
+  and (x.value ->> 'map' is null or map_index = x.value ->> 'map')
+returning id, dag_run_id, dag_id, task_id, task_index, map_index, must_expand, not_before, state, pool, pool_slots, priority,
+    max_per_dag, max_per_run, upstream_total, upstream_success, upstream_failed, upstream_upstream_failed,
+    upstream_skipped, upstream_removed

@@ -23,6 +23,8 @@ update task_instance set
         or ((x.value ->> 'kind') = 'lost' and lost_count < $4) then null
         else (x.value ->> 'ended_at') end,
     goes_on = (x.value ->> 'goes_on'),
+    map_label = coalesce(x.value ->> 'map_label', map_label),
+    skips = case when (x.value ->> 'kind') = 'success' then (x.value ->> 'skips') end,
     holder = null, reason = (x.value ->> 'reason'), changed_at = $2, event_no = event_no + 1, actor = 'worker', actor_id = $3
 from json_each($1) x
 where task_instance.id = x.value ->> 'id' and epoch = x.value ->> 'epoch' and claim_id = x.value ->> 'claim' and state = 'running'

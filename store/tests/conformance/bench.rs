@@ -362,21 +362,5 @@ pub fn new_run(dag_id: &str, run_id: &str, now: Timestamp) -> NewRun {
 }
 
 pub fn outcome(order: &WorkOrder, kind: OutcomeKind, ended_at: Timestamp) -> Outcome {
-    Outcome {
-        task_instance: order.task_instance,
-        epoch: order.epoch,
-        claim: order.claim,
-        kind,
-        reason: None,
-        ended_at,
-        exit_code: Some(0),
-        rendered: None,
-        xcoms: Vec::new(),
-        log: Vec::new(),
-        log_bytes: 0,
-        log_lines: 0,
-        log_bytes_dropped: 0,
-        log_next_seq: 0,
-        is_continued: order.is_continued,
-    }
+    Outcome { exit_code: Some(0), ..Outcome::new(order, kind, ended_at) }
 }

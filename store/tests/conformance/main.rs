@@ -3,12 +3,14 @@
 #[macro_use]
 mod bench;
 mod audited;
+mod choices;
 mod claims;
 mod concurrent;
 mod dags;
 mod differential;
 mod limits;
 mod losses;
+mod mapping;
 mod moves;
 mod past;
 mod people;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_model::dag::{Catchup, Dag, Output, Overlap, Task, WeightRule};
+use flow_model::dag::{Catchup, Dag, Task, WeightRule};
 use flow_model::operator::{Noop, Operator};
 use flow_model::retry::RetryPolicy;
 use flow_model::schedule::{Bounds, Schedule, TimeRule};
@@ -20,23 +20,10 @@ pub const SCHEDULES_END: Duration = Duration::from_secs(900);
 
 pub fn random_dag(rng: &mut StdRng, number: usize, start: Timestamp) -> Dag {
     let mut dag = Dag {
-        dag_id: format!("dag{number}"),
-        display_name: None,
-        description: None,
-        doc_md: None,
-        owner: "airflow".to_owned(),
-        tags: Vec::new(),
         schedule: random_schedule(rng),
-        start_date: None,
-        end_date: None,
         catchup: *Catchup::ALL.choose(rng).expect("there are some"),
-        max_active_runs: 1,
-        max_active_tasks: 1,
-        dagrun_timeout: None,
         is_paused_upon_creation: Some(rng.random_bool(0.1)),
-        params: Default::default(),
-        files: Default::default(),
-        tasks: Vec::new(),
+        ..Dag::new(format!("dag{number}"), Vec::new())
     };
     if dag.schedule != Schedule::None {
         if rng.random_bool(0.8) {
@@ -71,10 +58,6 @@ fn random_task(rng: &mut StdRng, index: u32, edges: f64, rules: f64, looks_back:
     let depends_on_past = looks_back && rng.random_bool(0.5);
     let pool = if rng.random_bool(0.5) { "default_pool" } else { POOLS.choose(rng).expect("there are some") };
     Task {
-        task_id: format!("t{index}"),
-        display_name: None,
-        doc_md: None,
-        owner: "airflow".to_owned(),
         depends_on: (0..index).filter(|_| rng.random_bool(edges)).map(|upstream| format!("t{upstream}")).collect(),
         trigger_rule,
         retry: RetryPolicy {
@@ -83,21 +66,14 @@ fn random_task(rng: &mut StdRng, index: u32, edges: f64, rules: f64, looks_back:
             retry_backoff_factor: *[1.0, 2.0].choose(rng).expect("there are some"),
             ..RetryPolicy::default()
         },
-        execution_timeout: None,
         pool: pool.to_owned(),
         pool_slots: rng.random_range(1..=u32::try_from(POOL_SLOTS_MAX).expect("it is small")),
         priority_weight: rng.random_range(0..5),
         weight_rule: *WeightRule::ALL.choose(rng).expect("there are some"),
-        queue: "default".to_owned(),
         depends_on_past,
         wait_for_downstream: depends_on_past && rng.random_bool(0.4),
         at_most_once: rng.random_bool(0.15),
-        overlap: Overlap::Allow,
-        env: Default::default(),
-        cwd: None,
-        output: Output::LastLine,
-        params: Default::default(),
-        operator: Operator::Noop(Noop {}),
+        ..Task::new(format!("t{index}"), Operator::Noop(Noop {}))
     }
 }
 

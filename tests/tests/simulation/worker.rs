@@ -327,20 +327,8 @@ fn outcome(attempt: &Attempt, now: Timestamp) -> Outcome {
         Ending::Released => OutcomeKind::Released,
     };
     Outcome {
-        task_instance: order.task_instance,
-        epoch: order.epoch,
-        claim: order.claim,
-        kind,
-        reason: None,
-        ended_at,
         exit_code: Some(0),
-        rendered: None,
         xcoms: vec![NewXCom { key: "return_value".to_owned(), value: order.try_number.to_string() }],
-        log: Vec::new(),
-        log_bytes: 0,
-        log_lines: 0,
-        log_bytes_dropped: 0,
-        log_next_seq: 0,
-        is_continued: order.is_continued,
+        ..Outcome::new(order, kind, ended_at)
     }
 }

@@ -240,21 +240,14 @@ impl Site {
         };
         let exit_code = Some(i32::from(kind != OutcomeKind::Success));
         let outcome = Outcome {
-            task_instance: order.task_instance,
-            epoch: order.epoch,
-            claim: order.claim,
-            kind,
             reason,
-            ended_at: self.store.now(),
             exit_code,
             rendered: Some(r#"{"command":"echo 3"}"#.to_owned()),
             xcoms: vec![NewXCom { key: "return_value".to_owned(), value: "[1,2]".to_owned() }],
             log: vec![self.piece(order, 1_000, "the end")],
             log_bytes: 8,
             log_lines: 1,
-            log_bytes_dropped: 0,
-            log_next_seq: 0,
-            is_continued: order.is_continued,
+            ..Outcome::new(order, kind, self.store.now())
         };
         let recorded = self.store.record_outcomes(self.store.now(), self.worker, &[outcome]).await.unwrap();
         assert_eq!(recorded, [Recorded::Applied]);

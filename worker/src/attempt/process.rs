@@ -104,7 +104,7 @@ fn conclude(end: End, skip_on_exit_code: &[i32], capture: OutputCapture, folder:
         (None, Some(9)) => Ending::Failed("killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned()),
         (None, signal) => Ending::Failed(format!("killed by signal {}", signal.unwrap_or_default())),
     };
-    let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new() };
+    let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
     if matches!(ended.kind, Ending::Success) {
         match read_xcom_file(&folder.xcom_file()).and_then(|named| Ok((named, capture.finish()?))) {
             Ok((mut xcoms, output)) => {

@@ -65,23 +65,37 @@ pub(super) fn bash(
     renderer: &Renderer,
     rendered: &mut Map<String, Value>,
 ) -> Result<ProcessWork, TemplateError> {
-    let mut env = environment(task, renderer, rendered)?;
-    let program = match (&bash.script, &bash.command) {
-        (Some(path), _) => script("bash", path),
-        (None, command) => {
-            let script = renderer.shell("bash", command.as_deref().unwrap_or_default())?;
-            rendered.insert("command".to_owned(), json!(script.shown));
-            env.extend(script.variables);
-            if script.code.len() > INLINE_BYTES_MAX {
-                let file = ScriptFile::Inline { name: "command.sh".to_owned(), text: script.code };
-                Program::Script { interpreter: "bash".to_owned(), file }
-            } else {
-                Program::BashCode(script.code)
-            }
-        }
+    let Some(path) = &bash.script else {
+        let code = bash.command.as_deref().unwrap_or_default();
+        let args = arguments(&bash.args, renderer, rendered)?;
+        return shell(task, code, args, &bash.skip_on_exit_code, renderer, rendered);
     };
+    let env = environment(task, renderer, rendered)?;
+    let program = script("bash", path);
     let args = arguments(&bash.args, renderer, rendered)?;
     finish(task, program, args, env, None, &bash.skip_on_exit_code, renderer)
+}
+
+/// Shell code that is a template.
+pub(super) fn shell(
+    task: &Task,
+    code: &str,
+    args: Vec<String>,
+    skip_on_exit_code: &[i32],
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<ProcessWork, TemplateError> {
+    let mut env = environment(task, renderer, rendered)?;
+    let script = renderer.shell("bash", code)?;
+    rendered.insert("command".to_owned(), json!(script.shown));
+    env.extend(script.variables);
+    let program = if script.code.len() > INLINE_BYTES_MAX {
+        let file = ScriptFile::Inline { name: "command.sh".to_owned(), text: script.code };
+        Program::Script { interpreter: "bash".to_owned(), file }
+    } else {
+        Program::BashCode(script.code)
+    };
+    finish(task, program, args, env, None, skip_on_exit_code, renderer)
 }
 
 pub(super) fn command(

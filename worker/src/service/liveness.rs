@@ -69,22 +69,8 @@ async fn beat(shared: &Shared) -> Result<(), flow_store::StoreError> {
 fn give_back_unknown(shared: &Shared, held: &[HeldTask]) {
     for task in shared.roster.unknown(held) {
         tracing::warn!(task_instance.id = task.task_instance.0, "giving back a claim whose answer never arrived");
-        shared.reporter.report(Outcome {
-            task_instance: task.task_instance,
-            epoch: task.epoch,
-            claim: task.claim,
-            kind: OutcomeKind::Released,
-            reason: Some("claim_unanswered".to_owned()),
-            ended_at: shared.store.now(),
-            exit_code: None,
-            rendered: None,
-            xcoms: Vec::new(),
-            log: Vec::new(),
-            log_bytes: 0,
-            log_lines: 0,
-            log_bytes_dropped: 0,
-            log_next_seq: 0,
-            is_continued: false,
-        });
+        let (token, now) = ((task.task_instance, task.epoch, task.claim), shared.store.now());
+        let outcome = Outcome::of(token.0, token.1, token.2, OutcomeKind::Released, now);
+        shared.reporter.report(Outcome { reason: Some("claim_unanswered".to_owned()), ..outcome });
     }
 }

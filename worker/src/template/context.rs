@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_model::Timestamp;
 use flow_model::params::resolve_params;
+use flow_model::template_names::TEMPLATE_NAMES;
 use flow_store::WorkOrder;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
@@ -13,32 +14,6 @@ use serde_json::{Map, Value as Json, json};
 use super::dates::{DateValue, Macros};
 use super::from_json;
 use super::xcom::{Lookups, Outputs, TaskInstanceValue};
-
-/// Top-level names; also what `hint` lines list.
-const NAMES: [&str; 22] = [
-    "ds",
-    "ds_nodash",
-    "ts",
-    "ts_nodash",
-    "ts_nodash_with_tz",
-    "logical_date",
-    "data_interval_start",
-    "data_interval_end",
-    "run_id",
-    "run_after",
-    "dag",
-    "dag_run",
-    "task",
-    "task_instance",
-    "task_instance_key_str",
-    "ti",
-    "params",
-    "conf",
-    "xcom",
-    "macros",
-    "map_index",
-    "try_number",
-];
 
 /// Everything that the templates of one attempt may name.
 #[derive(Debug)]
@@ -89,12 +64,19 @@ impl Scope {
             ))),
             "params" => Some(from_json(&self.params)),
             "conf" => Some(from_json(&order.conf)),
-            "xcom" => Some(Value::from_object(Outputs(Arc::clone(&self.lookups)))),
+            "xcom" => Some(Value::from_object(self.outputs())),
             "macros" => Some(Value::from_object(Macros)),
             "map_index" => Some(Value::from(order.map_index)),
             "try_number" => Some(Value::from(order.try_number)),
-            _ => None,
+            // The values of this instance of a mapped task.
+            _ => order.map_values.get(name).map(from_json),
         }
+    }
+
+    fn outputs(&self) -> Outputs {
+        let graph = &self.order.graph;
+        let groups = graph.groups_of(self.order.task_index).map(|group| format!("{}.", group.group_id)).collect();
+        Outputs { graph: Arc::clone(graph), prefixes: groups, lookups: Arc::clone(&self.lookups) }
     }
 
     fn dag(&self) -> Value {
@@ -189,8 +171,8 @@ impl Scope {
                     "task `{rest}` left no output in this run: does it exist, come before this one, and print a line?"
                 ),
             },
-            _ if NAMES.contains(&first) => format!("`{first}` has no such field"),
-            _ => format!("templates know {}", NAMES.map(|name| format!("`{name}`")).join(", ")),
+            _ if TEMPLATE_NAMES.contains(&first) => format!("`{first}` has no such field"),
+            _ => format!("templates know {}", TEMPLATE_NAMES.map(|name| format!("`{name}`")).join(", ")),
         }
     }
 }
@@ -201,7 +183,7 @@ impl Object for Scope {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(&NAMES)
+        Enumerator::Str(&TEMPLATE_NAMES)
     }
 }
 

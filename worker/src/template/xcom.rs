@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flow_model::DagGraph;
 use flow_store::{XComInstances, XComPull, XComRun};
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
@@ -67,13 +68,19 @@ impl Lookups {
     }
 }
 
-/// `xcom`: `xcom.<task_id>` is the task's output, `xcom.<task_id>.<name>` a field of it or a named value.
+/// `xcom`: `xcom.<task_id>` is the task's output, `xcom.<task_id>.<name>` a field of it or a named value. Ids of tasks in
+/// groups have dots: `xcom.<group>.<task>`; the groups around the task that asks may be left out.
 #[derive(Debug)]
-pub(super) struct Outputs(pub Arc<Lookups>);
+pub(super) struct Outputs {
+    pub graph: Arc<DagGraph>,
+    /// What may stand before the next step: the groups around the task, innermost first; then nothing.
+    pub prefixes: Vec<String>,
+    pub lookups: Arc<Lookups>,
+}
 
 impl Outputs {
     fn output(&self, task_id: &str) -> Result<Option<Value>, Error> {
-        let lookups = &self.0;
+        let lookups = &self.lookups;
         let fields = match lookups.get(Wanted::of(task_id, RETURN_VALUE))? {
             Some(serde_json::Value::Object(fields)) => fields,
             Some(other) => return Ok(Some(super::from_json(&other))),
@@ -92,7 +99,22 @@ impl Outputs {
 
 impl Object for Outputs {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.output(key.as_str()?).unwrap_or_else(|error| Some(Value::from(error)))
+        let step = key.as_str()?;
+        let names = self.prefixes.iter().map(String::as_str).chain([""]).map(|prefix| format!("{prefix}{step}"));
+        let is_known = |name: &String| {
+            let inside = format!("{name}.");
+            self.graph.dag.tasks.iter().any(|task| task.task_id == *name || task.task_id.starts_with(&inside))
+        };
+        let name = names.into_iter().find(is_known).unwrap_or_else(|| step.to_owned());
+        if self.graph.index_of(&name).is_none() && is_known(&name) {
+            let inside = Outputs {
+                graph: Arc::clone(&self.graph),
+                prefixes: vec![format!("{name}.")],
+                lookups: Arc::clone(&self.lookups),
+            };
+            return Some(Value::from_object(inside));
+        }
+        self.output(&name).unwrap_or_else(|error| Some(Value::from(error)))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -48,5 +48,9 @@ async fn every_shipped_dag_succeeds() {
     assert_eq!(flow.api().tries("flaky", &run_of("flaky"), "unreliable").await.len(), 2);
     let text = flow.flowctl(&["tasks", "logs", "sales_report", "report", "--run", &run_of("sales_report")]).expect(0);
     assert!(text.stdout.contains("south: 30"), "{}", text.stdout);
+    let text = flow.flowctl(&["tasks", "logs", "mapped_files", "summary", "--run", &run_of("mapped_files")]).expect(0);
+    assert!(text.stdout.contains("lines of each file: 3 1"), "{}", text.stdout);
+    let text = flow.flowctl(&["tasks", "logs", "mapped_group", "report", "--run", &run_of("mapped_group")]).expect(0);
+    assert!(text.stdout.contains("3 customers done"), "{}", text.stdout);
     flow.stop_and_audit().await;
 }

@@ -1,0 +1,4 @@
+-- Changes of nothing: they make the next tick look at the tasks.
+insert into run_change (dag_run_id, task_instance_id, task_index, map_index, from_state, to_state)
+select $1, id, task_index, map_index, 'none', 'none' from task_instance
+where dag_run_id = $1 and task_index = any(array(select value::bigint from json_array_elements_text($2::json)))

@@ -1,0 +1,290 @@
+//! Mapped tasks: from one undecided instance to as many as its mapping has values.
+//!
+//! The same steps serve the first expansion and the ones after a task was cleared: the instances that are there get the
+//! values of now, missing ones are added, and undecided ones beyond the end are removed. Instances that have been decided
+//! about are left alone.
+
+use std::collections::HashMap;
+
+use flow_model::expand::{ExpandError, Lookup};
+use flow_model::params::resolve_params;
+use flow_model::plan::Expansion;
+use flow_model::{Dag, DagGraph};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Result, StoreError};
+use crate::rows::index;
+
+#[derive(sqlx::FromRow)]
+pub(super) struct MappingXCom {
+    dag_run_id: i64,
+    task_id: String,
+    map_index: i64,
+    key: String,
+    value: String,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct ScopeInstance {
+    pub id: i64,
+    pub task_index: i64,
+    map_index: i64,
+    state: String,
+    must_expand: bool,
+}
+
+impl ScopeInstance {
+    fn is_undecided(&self) -> bool {
+        self.state == "none"
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct XComQuestion<'a> {
+    run: i64,
+    task: &'a str,
+    key: &'a str,
+}
+
+/// The XComs that a mapping of a run needs.
+pub(super) fn questions<'a>(graph: &'a DagGraph, expansion: &Expansion) -> Vec<XComQuestion<'a>> {
+    let mapping = &graph.scopes[expansion.scope as usize].mapping;
+    mapping.xcoms().into_iter().map(|(task, key)| XComQuestion { run: expansion.run.0, task, key }).collect()
+}
+
+/// What the run knows: XComs and params.
+pub(super) struct RunValues {
+    xcoms: HashMap<(String, String), Value>,
+    params: Map<String, Value>,
+}
+
+impl RunValues {
+    /// From the fetched rows, which come in the order of their map indexes, and the run's conf.
+    pub fn new(graph: &DagGraph, run: i64, rows: &[MappingXCom], conf: &str) -> Result<Self> {
+        let corrupt = |what, error: serde_json::Error| StoreError::Corrupt { what, why: error.to_string() };
+        let mut xcoms: HashMap<(String, String), Value> = HashMap::new();
+        for row in rows.iter().filter(|row| row.dag_run_id == run) {
+            let value: Value = serde_json::from_str(&row.value).map_err(|error| corrupt("XCom", error))?;
+            let place = (row.task_id.clone(), row.key.clone());
+            let is_mapped = graph.index_of(&row.task_id).is_some_and(|task| graph.scope_of(task).is_some());
+            if is_mapped && row.map_index >= 0 {
+                if let Value::Array(list) = xcoms.entry(place).or_insert_with(|| Value::Array(Vec::new())) {
+                    list.push(value);
+                }
+            } else {
+                xcoms.insert(place, value);
+            }
+        }
+        let conf: Map<String, Value> = serde_json::from_str(conf).map_err(|error| corrupt("run's conf", error))?;
+        let params = resolve_params(&graph.dag.params, &conf).unwrap_or(conf);
+        Ok(RunValues { xcoms, params })
+    }
+}
+
+impl Lookup for RunValues {
+    fn xcom(&self, task_id: &str, key: &str) -> Option<&Value> {
+        self.xcoms.get(&(task_id.to_owned(), key.to_owned()))
+    }
+
+    fn param(&self, name: &str) -> Option<&Value> {
+        self.params.get(name)
+    }
+}
+
+/// The instances of the mapping.
+pub(super) fn instances(dag: &Dag, graph: &DagGraph, scope: u32, values: &RunValues) -> Instances {
+    match graph.scopes[scope as usize].mapping.instances(values, dag.max_map_length) {
+        Ok(instances) if instances.is_empty() => Instances::Nothing,
+        Ok(instances) => Instances::Values(instances),
+        Err(error @ ExpandError::NotProduced { .. }) => Instances::Refused("upstream_failed", error.to_string()),
+        Err(error) => Instances::Refused("failed", error.to_string()),
+    }
+}
+
+/// What a mapping comes to.
+pub(super) enum Instances {
+    /// The values of each instance.
+    Values(Vec<Map<String, Value>>),
+    /// An empty list: everything in the scope is skipped.
+    Nothing,
+    /// It cannot be evaluated: the state of the tasks that asked, and why.
+    Refused(&'static str, String),
+}
+
+/// What to do with the rows of a scope.
+#[derive(Default)]
+pub(super) struct ScopePlan {
+    /// Rows that get a map index and values.
+    pub give: Vec<GiveValues>,
+    /// Rows to add.
+    pub copy: Vec<CopyOf>,
+    /// Undecided rows beyond the end.
+    pub remove: Vec<i64>,
+    /// Rows whose task may run now.
+    pub schedule: Vec<i64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct GiveValues {
+    id: i64,
+    map_index: i64,
+    map_value: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct CopyOf {
+    of: i64,
+    map_index: i64,
+    map_value: String,
+}
+
+/// Compares the rows of a scope with the values there should be.
+pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, Value>]) -> ScopePlan {
+    let texts: Vec<String> = values.iter().map(|value| Value::Object(value.clone()).to_string()).collect();
+    let mut plan = ScopePlan::default();
+    for of_task in rows.chunk_by(|left, right| left.task_index == right.task_index) {
+        // A task without such a row was decided about before the scope was expanded.
+        let Some(pattern) = of_task.iter().find(|row| row.is_undecided() && row.must_expand) else { continue };
+        let is_ready = ready.contains(&index(pattern.task_index));
+        let mut is_there = vec![false; texts.len()];
+        for row in of_task {
+            let position = usize::try_from(row.map_index.max(0)).unwrap_or(usize::MAX);
+            if let Some(taken) = is_there.get_mut(position) {
+                *taken = true;
+            }
+            if !row.is_undecided() || !row.must_expand {
+                continue;
+            }
+            match texts.get(position) {
+                Some(text) => {
+                    plan.give.push(GiveValues { id: row.id, map_index: row.map_index.max(0), map_value: text.clone() });
+                    plan.schedule.extend(is_ready.then_some(row.id));
+                }
+                None => plan.remove.push(row.id),
+            }
+        }
+        let missing = is_there.iter().enumerate().filter(|(_, is_there)| !**is_there);
+        plan.copy.extend(missing.map(|(position, _)| CopyOf {
+            of: pattern.id,
+            map_index: position as i64,
+            map_value: texts[position].clone(),
+        }));
+    }
+    plan
+}
+
+/// The undecided rows of a scope that wait for it to be expanded.
+pub(super) fn undecided(rows: &[ScopeInstance]) -> Vec<i64> {
+    rows.iter().filter(|row| row.is_undecided() && row.must_expand).map(|row| row.id).collect()
+}
+
+#[derive(Serialize)]
+pub(super) struct Raise {
+    index: u32,
+    by: i64,
+}
+
+/// How many upstream instances more the tasks after a scope have, given how many were added of each task.
+pub(super) fn raises(graph: &DagGraph, added: &HashMap<u32, i64>) -> Vec<Raise> {
+    let mut by_child: HashMap<u32, i64> = HashMap::new();
+    for (&task, &count) in added {
+        for &child in graph.downstream[task as usize].iter().filter(|&&child| !graph.go_together(task, child)) {
+            *by_child.entry(child).or_default() += count;
+        }
+    }
+    by_child.into_iter().map(|(index, by)| Raise { index, by }).collect()
+}
+
+/// Carries the expansions of a plan out. `$runs` are the snapshots, whose counts of unfinished instances grow. Gives how many
+/// instances were scheduled or ended.
+macro_rules! expand_mappings {
+    ($tx:ident, $runs:expr, $expansions:expr, $at:expr, $actor_id:expr) => {{
+        let mut moved = 0_usize;
+        for expansion in $expansions {
+            let Some(run) = $runs.iter_mut().find(|run| run.run == expansion.run) else { continue };
+            let graph = std::sync::Arc::clone(&run.graph);
+            let scope = &graph.scopes[expansion.scope as usize];
+            let questions = $crate::advance::expand::questions(&graph, expansion);
+            let xcoms: Vec<$crate::advance::expand::MappingXCom> = if questions.is_empty() {
+                Vec::new()
+            } else {
+                sqlx::query_as(statement!($tx, "mapping_xcoms")).bind(json(&questions)).fetch_all(&mut *$tx).await?
+            };
+            let conf: String = sqlx::query_scalar("select conf from dag_run where id = $1")
+                .bind(run.run.0)
+                .fetch_one(&mut *$tx)
+                .await?;
+            let values = $crate::advance::expand::RunValues::new(&graph, run.run.0, &xcoms, &conf)?;
+            let rows: Vec<$crate::advance::expand::ScopeInstance> = sqlx::query_as(statement!($tx, "scope_instances"))
+                .bind(run.run.0)
+                .bind(json(&scope.tasks))
+                .fetch_all(&mut *$tx)
+                .await?;
+            let (end, state, reason) =
+                match $crate::advance::expand::instances(&graph.dag, &graph, expansion.scope, &values) {
+                    $crate::advance::expand::Instances::Values(values) => {
+                        let plan = $crate::advance::expand::plan(&rows, &expansion.ready, &values);
+                        sqlx::query(statement!($tx, "give_map_values"))
+                            .bind(json(&plan.give))
+                            .execute(&mut *$tx)
+                            .await?;
+                        let mut schedule = plan.schedule;
+                        let mut added: HashMap<u32, i64> = HashMap::new();
+                        for batch in plan.copy.chunks($crate::due::INSERT_BATCH_MAX) {
+                            let new: Vec<(i64, i64)> = sqlx::query_as(statement!($tx, "copy_instances"))
+                                .bind(json(batch))
+                                .bind($at)
+                                .bind($actor_id)
+                                .fetch_all(&mut *$tx)
+                                .await?;
+                            for (id, task) in new {
+                                let task = $crate::rows::index(task);
+                                *added.entry(task).or_default() += 1;
+                                run.unfinished += 1;
+                                schedule.extend(expansion.ready.contains(&task).then_some(id));
+                            }
+                        }
+                        // Older rows are queued first where priorities are equal.
+                        schedule.sort_unstable();
+                        let raises = $crate::advance::expand::raises(&graph, &added);
+                        if !raises.is_empty() {
+                            sqlx::query(statement!($tx, "raise_totals"))
+                                .bind(run.run.0)
+                                .bind(json(&raises))
+                                .execute(&mut *$tx)
+                                .await?;
+                        }
+                        sqlx::query(statement!($tx, "schedule_tasks"))
+                            .bind(json(&schedule))
+                            .bind($at)
+                            .bind($actor_id)
+                            .execute(&mut *$tx)
+                            .await?;
+                        moved += schedule.len();
+                        (plan.remove, "removed", "mapping_shrunk".to_owned())
+                    }
+                    $crate::advance::expand::Instances::Nothing => {
+                        ($crate::advance::expand::undecided(&rows), "skipped", "empty_map".to_owned())
+                    }
+                    $crate::advance::expand::Instances::Refused(state, why) => {
+                        (expansion.instances.iter().map(|task| task.0).collect(), state, why)
+                    }
+                };
+            if !end.is_empty() {
+                moved += end.len();
+                sqlx::query(statement!($tx, "end_undecided_tasks"))
+                    .bind(json(&end))
+                    .bind($at)
+                    .bind($actor_id)
+                    .bind(state)
+                    .bind(reason)
+                    .execute(&mut *$tx)
+                    .await?;
+            }
+        }
+        moved
+    }};
+}
+
+pub(super) use expand_mappings;

@@ -1,0 +1,248 @@
+//! Branches and short circuits, setups and teardowns, groups and runs that are tried again.
+
+use std::time::Duration;
+
+use flow_model::dag::TaskGroup;
+use flow_model::operator::{Operator, ShortCircuit};
+use flow_model::{Dag, TriggerRule};
+use flow_store::{ClearRequest, OutcomeKind, Selection, WorkOrder};
+use serde_json::json;
+
+use crate::bench::{Bench, outcome, task_id};
+use crate::dags::shaped;
+
+cases!(
+    what_a_branch_leaves_out_is_skipped,
+    a_cleared_task_is_left_out_again,
+    a_short_circuit_skips_everything_after_it,
+    a_soft_short_circuit_leaves_the_rest_to_the_rules,
+    a_teardown_runs_although_the_work_failed,
+    work_ends_as_its_setup_does,
+    a_failed_teardown_fails_the_run_only_if_told_to,
+    clearing_a_task_clears_its_setup,
+    a_group_starts_again_before_anybody_hears_of_its_failure,
+    a_group_fails_once_its_retries_are_used_up,
+    a_run_starts_again_at_what_failed,
+);
+
+fn branch() -> Operator {
+    serde_json::from_value(json!({ "branch": { "choose": "x" } })).unwrap()
+}
+
+fn with(mut dag: Dag, task: &str, change: impl Fn(&mut flow_model::Task)) -> Dag {
+    change(dag.tasks.iter_mut().find(|candidate| candidate.task_id == task).unwrap());
+    dag
+}
+
+/// Ends an attempt that leaves tasks out.
+async fn leave_out(bench: &Bench, order: &WorkOrder, tasks: &[&str]) {
+    let mut outcome = outcome(order, OutcomeKind::Success, bench.now());
+    outcome.skips = tasks.iter().map(|task| order.graph.index_of(task).unwrap()).collect();
+    bench.record(outcome).await;
+    bench.settle().await;
+}
+
+/// `pick` before `left` and `right`, joined by `join`.
+fn forked() -> Dag {
+    let dag = shaped("d", &["pick", "left < pick", "right < pick", "join < left right"]);
+    let dag = with(dag, "pick", |task| task.operator = branch());
+    with(dag, "join", |task| task.trigger_rule = TriggerRule::NoneFailedMinOneSuccess)
+}
+
+async fn what_a_branch_leaves_out_is_skipped(bench: Bench) {
+    bench.publish(forked()).await;
+    let run = bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    leave_out(&bench, &order, &["right"]).await;
+    assert_eq!(bench.states().await, ["r pick success", "r left queued", "r right skipped", "r join none"]);
+    bench.run_to_end(&[]).await;
+    assert_eq!((bench.state_of("join").await, bench.run_state(run).await), ("success".into(), "success".into()));
+    bench.assert_sound().await;
+}
+
+async fn a_cleared_task_is_left_out_again(bench: Bench) {
+    bench.publish(forked()).await;
+    let run = bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    leave_out(&bench, &order, &["right"]).await;
+    bench.run_to_end(&[]).await;
+    let tasks = Selection { task_ids: vec!["right".to_owned()], ..Selection::default() };
+    let clear = ClearRequest { run, tasks, only_failed: false, principal: "someone".to_owned() };
+    bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
+    bench.run_to_end(&[]).await;
+    assert_eq!(bench.state_of("right").await, "skipped");
+    // The branch itself decides anew.
+    let tasks = Selection { task_ids: vec!["pick".to_owned()], downstream: true, ..Selection::default() };
+    let clear = ClearRequest { run, tasks, only_failed: false, principal: "someone".to_owned() };
+    bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
+    let order = bench.claim_one().await;
+    leave_out(&bench, &order, &["left"]).await;
+    bench.run_to_end(&[]).await;
+    assert_eq!(bench.states().await, ["r pick success", "r left skipped", "r right success", "r join success"]);
+    bench.assert_sound().await;
+}
+
+fn circuit(ignore_downstream_trigger_rules: bool) -> Dag {
+    let dag = shaped("d", &["check", "a < check", "b < a", "c < b"]);
+    let operator = Operator::ShortCircuit(ShortCircuit {
+        condition: Some("no".to_owned()),
+        bash: None,
+        ignore_downstream_trigger_rules,
+    });
+    let dag = with(dag, "check", |task| task.operator = operator.clone());
+    with(dag, "c", |task| task.trigger_rule = TriggerRule::AllDone)
+}
+
+async fn a_short_circuit_skips_everything_after_it(bench: Bench) {
+    bench.publish(circuit(true)).await;
+    bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    leave_out(&bench, &order, &["a", "b", "c"]).await;
+    assert_eq!(bench.states().await, ["r check success", "r a skipped", "r b skipped", "r c skipped"]);
+    bench.assert_sound().await;
+}
+
+async fn a_soft_short_circuit_leaves_the_rest_to_the_rules(bench: Bench) {
+    bench.publish(circuit(false)).await;
+    bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    leave_out(&bench, &order, &["a"]).await;
+    assert_eq!(bench.states().await, ["r check success", "r a skipped", "r b skipped", "r c queued"]);
+    bench.assert_sound().await;
+}
+
+/// `create` before `work` before `delete`, which cleans up; `report` runs whatever `work` did.
+fn with_setup() -> Dag {
+    let dag = shaped("d", &["create", "work < create", "report < work", "delete < create report"]);
+    let dag = with(dag, "create", |task| task.is_setup = true);
+    let dag = with(dag, "report", |task| task.trigger_rule = TriggerRule::AllDone);
+    with(dag, "delete", |task| {
+        task.is_teardown = true;
+        task.trigger_rule = TriggerRule::AllDoneSetupSuccess;
+    })
+}
+
+async fn a_teardown_runs_although_the_work_failed(bench: Bench) {
+    let dag = with(with_setup(), "report", |task| task.trigger_rule = TriggerRule::AllSuccess);
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&["work"]).await;
+    assert_eq!(
+        bench.states().await,
+        ["r create success", "r work failed", "r report upstream_failed", "r delete success"]
+    );
+    assert_eq!(bench.run_state(run).await, "failed", "the work before the teardown decides");
+    bench.assert_sound().await;
+}
+
+async fn work_ends_as_its_setup_does(bench: Bench) {
+    bench.publish(with_setup()).await;
+    bench.trigger("d", "r").await;
+    bench.run_to_end(&["create"]).await;
+    // `report` would run whatever `work` did, but not without its setup.
+    assert_eq!(
+        bench.states().await,
+        ["r create failed", "r work upstream_failed", "r report upstream_failed", "r delete upstream_failed"]
+    );
+    bench.trigger("d", "r2").await;
+    let order = bench.claim_one().await;
+    bench.report(&order, OutcomeKind::Skipped).await;
+    bench.settle().await;
+    assert_eq!(
+        bench.states().await[4..],
+        ["r2 create skipped", "r2 work skipped", "r2 report skipped", "r2 delete skipped"]
+    );
+    bench.assert_sound().await;
+}
+
+async fn a_failed_teardown_fails_the_run_only_if_told_to(bench: Bench) {
+    bench.publish(with_setup()).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&["delete"]).await;
+    assert_eq!((bench.state_of("delete").await, bench.run_state(run).await), ("failed".into(), "success".into()));
+    bench.publish(with(with_setup(), "delete", |task| task.on_failure_fail_dagrun = true)).await;
+    let run = bench.trigger("d", "r2").await;
+    bench.run_to_end(&["delete"]).await;
+    assert_eq!(bench.run_state(run).await, "failed");
+    bench.assert_sound().await;
+}
+
+async fn clearing_a_task_clears_its_setup(bench: Bench) {
+    bench.publish(with_setup()).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&[]).await;
+    let tasks = Selection { task_ids: vec!["work".to_owned()], ..Selection::default() };
+    let clear = ClearRequest { run, tasks, only_failed: false, principal: "someone".to_owned() };
+    let affected = bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
+    let cleared: Vec<&str> = affected.tasks.iter().map(|task| task.task_id.as_str()).collect();
+    assert_eq!(cleared, ["create", "work", "delete"]);
+    bench.run_to_end(&[]).await;
+    assert_eq!(bench.run_state(run).await, "success");
+    bench.assert_sound().await;
+}
+
+/// Group `g` of `g.a` and `g.b`, with retries, before `done`.
+fn grouped(retries: u32) -> Dag {
+    let mut dag = shaped("d", &["g.a", "g.b < g.a", "done < g.b"]);
+    let retry_delay = Some(Duration::from_secs(30));
+    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), retries, retry_delay, ..TaskGroup::default() }];
+    for task in dag.tasks.iter_mut().filter(|task| task.task_id.starts_with("g.")) {
+        task.group = Some("g".to_owned());
+    }
+    dag
+}
+
+async fn fail_b(bench: &Bench) {
+    for _ in 0..2 {
+        let order = bench.claim_one().await;
+        let kind = if task_id(&order) == "g.b" { OutcomeKind::FailedForGood } else { OutcomeKind::Success };
+        bench.report(&order, kind).await;
+    }
+    bench.settle().await;
+}
+
+async fn a_group_starts_again_before_anybody_hears_of_its_failure(bench: Bench) {
+    bench.publish(grouped(1)).await;
+    let run = bench.trigger("d", "r").await;
+    fail_b(&bench).await;
+    assert_eq!(bench.states().await, ["r g.a scheduled", "r g.b none", "r done none"]);
+    assert_eq!(bench.claim_all().await.len(), 0, "the group's delay is not over");
+    bench.pass(31);
+    bench.run_to_end(&[]).await;
+    assert_eq!(bench.states().await, ["r g.a success", "r g.b success", "r done success"]);
+    assert_eq!((bench.field("g.a", "try_number").await, bench.run_state(run).await), (2, "success".into()));
+    bench.assert_sound().await;
+}
+
+async fn a_group_fails_once_its_retries_are_used_up(bench: Bench) {
+    bench.publish(grouped(1)).await;
+    let run = bench.trigger("d", "r").await;
+    fail_b(&bench).await;
+    bench.pass(31);
+    fail_b(&bench).await;
+    assert_eq!(bench.states().await, ["r g.a success", "r g.b failed", "r done upstream_failed"]);
+    assert_eq!(bench.run_state(run).await, "failed");
+    // A person gives the group its retries again.
+    let clear = ClearRequest { run, tasks: Selection::default(), only_failed: true, principal: "someone".to_owned() };
+    bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
+    let order = bench.claim_one().await;
+    bench.report(&order, OutcomeKind::FailedForGood).await;
+    bench.settle().await;
+    assert_eq!(bench.states().await, ["r g.a scheduled", "r g.b none", "r done none"]);
+    bench.assert_sound().await;
+}
+
+async fn a_run_starts_again_at_what_failed(bench: Bench) {
+    let mut dag = shaped("d", &["a", "b < a", "c < b", "other < a"]);
+    (dag.run_retries, dag.run_retry_delay) = (1, Some(Duration::from_secs(60)));
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&["b"]).await;
+    assert_eq!(bench.run_state(run).await, "running");
+    assert_eq!(bench.states().await, ["r a success", "r b scheduled", "r c none", "r other success"]);
+    bench.pass(61);
+    bench.run_to_end(&["b"]).await;
+    assert_eq!(bench.run_state(run).await, "failed", "its one retry is used up");
+    assert_eq!((bench.field("a", "try_number").await, bench.field("b", "try_number").await), (1, 2));
+    bench.assert_sound().await;
+}
