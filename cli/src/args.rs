@@ -95,6 +95,9 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Files that tasks have left: list, get
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
     /// Values that tasks have left: list, get, set, delete, export, import
     #[command(subcommand)]
     Xcoms(XcomsCommand),
@@ -428,6 +431,39 @@ pub enum TokensCommand {
 pub enum ConfigCommand {
     /// Print every key with its value in force
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsCommand {
+    /// List the files of a run
+    List {
+        /// The DAG
+        dag: String,
+        /// Only those of this task
+        task: Option<String>,
+        #[command(flatten)]
+        run: RunArg,
+    },
+    /// Download a file
+    Get {
+        /// The DAG
+        dag: String,
+        /// The task
+        task: String,
+        /// Its name
+        name: String,
+        /// The try that left it [default: the newest]
+        #[arg(long = "try", value_name = "N")]
+        try_number: Option<u32>,
+        /// Of this instance of a mapped task
+        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i64,
+        /// Where to; `-` is stdout [default: its name in this folder]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        run: RunArg,
+    },
 }
 
 #[derive(Debug, Subcommand)]

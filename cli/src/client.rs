@@ -83,6 +83,18 @@ impl Client {
         Ok(())
     }
 
+    /// The body of an answer as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]; or what `each` returns.
+    pub async fn bytes(&self, path: &str, mut each: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut stream = self.send(Method::GET, path, None).await?.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            each(&chunk.map_err(|error| self.broken(&error))?)?;
+        }
+        Ok(())
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<reqwest::Response> {
         let mut request = self
             .http

@@ -125,6 +125,12 @@ pub struct WorkerSettings {
     /// Between TERM and KILL for a task's processes.
     #[serde(with = "duration_text")]
     pub kill_grace: Duration,
+    /// Files that a try may leave in `$FLOW_ARTIFACTS`.
+    pub artifacts_max: usize,
+    /// Bytes of one of them.
+    pub artifact_bytes_max: u64,
+    /// Bytes of all of them together.
+    pub artifacts_bytes_max: u64,
 }
 
 impl Default for WorkerSettings {
@@ -134,6 +140,9 @@ impl Default for WorkerSettings {
             concurrency: 32,
             drain_timeout: Duration::from_secs(20),
             kill_grace: Duration::from_secs(5),
+            artifacts_max: 100,
+            artifact_bytes_max: 16 << 20,
+            artifacts_bytes_max: 64 << 20,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! transaction handle leaves this crate. It is the only crate that names sqlx.
 
 mod advance;
+mod artifact;
 mod audit;
 mod claim;
 mod clear;
@@ -33,6 +34,7 @@ mod xcom;
 pub mod read;
 
 pub use advance::{AdvanceLimits, Advanced};
+pub use artifact::{ARTIFACT_NAME_BYTES_MAX, Artifact, NewArtifact, is_artifact_name};
 pub use audit::AuditReport;
 pub use claim::{ClaimRequest, LogBefore, WorkOrder};
 pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};

@@ -19,6 +19,7 @@ use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XC
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::artifacts::ArtifactLimits;
 use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
@@ -47,6 +48,8 @@ pub struct Workshop {
     pub folder: std::path::PathBuf,
     /// Between TERM and KILL.
     pub kill_grace: Duration,
+    /// How much a try may leave for people.
+    pub artifact_limits: ArtifactLimits,
 }
 
 /// Why an attempt must stop before it has ended by itself.

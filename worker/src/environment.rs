@@ -26,7 +26,13 @@ impl TaskEnvironment {
 
     /// The whole environment of an attempt: what is inherited, what names the attempt (under Airflow's names, too, so
     /// that scripts written for it go on working), and what the task sets.
-    pub fn of_attempt(&self, order: &WorkOrder, xcom_file: &Path, own: Vec<(String, String)>) -> Vec<(String, String)> {
+    pub fn of_attempt(
+        &self,
+        order: &WorkOrder,
+        xcom_file: &Path,
+        artifacts: &Path,
+        own: Vec<(String, String)>,
+    ) -> Vec<(String, String)> {
         let task = order.task();
         let mut env = self.base.clone();
         let mut set = |names: &[&str], value: String| {
@@ -41,6 +47,7 @@ impl TaskEnvironment {
             set(&["FLOW_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE"], at.to_string());
         }
         set(&["FLOW_XCOM_FILE"], xcom_file.to_string_lossy().into_owned());
+        set(&["FLOW_ARTIFACTS"], artifacts.to_string_lossy().into_owned());
         env.extend(own);
         env
     }

@@ -1,6 +1,7 @@
 //! Runs attempts of task instances: claims them, renders their templates, starts their processes, captures their logs,
 //! and reports how they ended. Knows nothing of DAG files, schedules or trigger rules.
 
+mod artifacts;
 pub mod attempt;
 pub mod environment;
 pub mod log;
@@ -10,4 +11,5 @@ pub mod service;
 pub mod template;
 pub mod warden;
 
+pub use artifacts::ArtifactLimits;
 pub use service::{Worker, WorkerOptions};

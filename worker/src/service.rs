@@ -16,6 +16,7 @@ use flow_store::{NewProcess, ProcessKind, Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::ArtifactLimits;
 use crate::attempt::{Stop, Workshop, remove_leftovers};
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
@@ -44,6 +45,8 @@ pub struct WorkerOptions {
     pub drain_timeout: Duration,
     /// Between TERM and KILL.
     pub kill_grace: Duration,
+    /// How much a try may leave for people.
+    pub artifact_limits: ArtifactLimits,
     /// Where attempts get their folders; what is in it at start is left over and removed.
     pub folder: PathBuf,
     /// Program and arguments that start a warden.
@@ -94,6 +97,7 @@ impl Worker {
             environment: TaskEnvironment::inherited(),
             folder: options.folder.clone(),
             kill_grace: options.kill_grace,
+            artifact_limits: options.artifact_limits,
         };
         let (reporter, outcomes) = Reporter::new();
         let shared = Arc::new(Shared {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use flow_worker::{Worker, WorkerOptions};
+use flow_worker::{ArtifactLimits, Worker, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, probes, shutdown_signal};
@@ -46,6 +46,11 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
         lease: settings.lease.duration,
         drain_timeout: settings.worker.drain_timeout,
         kill_grace: settings.worker.kill_grace,
+        artifact_limits: ArtifactLimits {
+            files: settings.worker.artifacts_max,
+            file_bytes: settings.worker.artifact_bytes_max,
+            total_bytes: settings.worker.artifacts_bytes_max,
+        },
         folder,
         warden_command: vec![program.to_string_lossy().into_owned(), "warden".to_owned()],
         held: Some(OwnedFd::from(slot.file.try_clone()?)),

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod bench;
+mod artifacts;
 mod audited;
 mod choices;
 mod claims;

@@ -1,5 +1,6 @@
 //! The REST API: Airflow's paths and field names under `/api/v2`, what is only Flow's under `/api/flow`.
 
+mod artifacts;
 mod dags;
 mod follow;
 mod import_errors;
@@ -65,6 +66,9 @@ pub(crate) fn routes() -> Router<App> {
         .route(RUN, get(runs::one).patch(runs::patch))
         .route(&format!("{FLOW_RUN}/cancel"), post(runs::cancel))
         .route(&format!("{FLOW_RUN}/follow"), get(follow::run))
+        .route(&format!("{FLOW_RUN}/artifacts"), get(artifacts::of_run))
+        .route(&flow_task("/artifacts"), get(artifacts::of_task))
+        .route(&flow_task("/artifacts/content"), get(artifacts::content))
         .route(&format!("{RUN}/taskInstances"), get(task_instances::list))
         .route(&task(""), get(task_instances::one).patch(task_instances::mark))
         .route(&task("/tries"), get(task_instances::tries))

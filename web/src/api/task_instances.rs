@@ -27,7 +27,7 @@ const AFFECTED_MAX: i64 = 20_000;
 
 #[derive(Deserialize)]
 pub(super) struct MapIndexQuery {
-    map_index: Option<i64>,
+    pub(super) map_index: Option<i64>,
 }
 
 pub(super) async fn list(

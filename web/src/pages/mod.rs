@@ -2,6 +2,7 @@
 //! pulse says that something has changed, the browser fetches the page again and morphs that part.
 
 mod actions;
+mod artifacts;
 mod dag;
 mod dags;
 mod error;

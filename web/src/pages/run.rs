@@ -6,6 +6,7 @@ use flow_model::DagGraph;
 use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
 use serde::Deserialize;
 
+use super::artifacts::{ArtifactRow, rows as artifact_rows};
 use super::frame::{dag_path, run_path, task_path};
 use super::mark::{Mark, Time, duration};
 use super::{Frame, PageResult, show};
@@ -27,6 +28,7 @@ struct RunPage {
     frame: Frame,
     head: RunHead,
     tasks: Vec<TaskRow>,
+    artifacts: Vec<ArtifactRow>,
     total: i64,
     previous: Option<String>,
     next: Option<String>,
@@ -107,6 +109,7 @@ pub(super) async fn page(
         previous: (number > 0).then(|| link(number - 1)),
         next: (total > (number + 1) * PER_PAGE).then(|| link(number + 1)),
         tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
+        artifacts: artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, None).await?),
         total,
         head,
     })

@@ -7,6 +7,7 @@ use flow_model::log::lines;
 use flow_store::read::{AttemptRecord, LogChunk, Page, XComFilter};
 use serde::Deserialize;
 
+use super::artifacts::{ArtifactRow, rows as artifact_rows};
 use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
 use super::run::RunHead;
@@ -50,6 +51,7 @@ struct TaskPage {
     whole_log: String,
     rendered: String,
     xcoms: Vec<(String, String)>,
+    artifacts: Vec<ArtifactRow>,
     can_clear: bool,
     exists: bool,
 }
@@ -125,6 +127,12 @@ pub(super) async fn page(
             .into_iter()
             .map(|xcom| (xcom.key, format!("{:#}", xcom.value)))
             .collect(),
+        artifacts: match &instance {
+            Some(instance) => {
+                artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, Some(instance.id)).await?)
+            }
+            None => Vec::new(),
+        },
         tries: attempts.iter().map(|attempt| try_row(attempt, shown_try, now)).collect(),
         can_clear: instance.as_ref().is_some_and(|instance| instance.state != flow_model::TaskState::None),
         exists: instance.is_some(),

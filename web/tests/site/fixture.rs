@@ -232,6 +232,13 @@ impl Site {
         }
     }
 
+    /// Keeps a file of a running attempt.
+    pub(crate) async fn keep(&self, order: &WorkOrder, name: &str, content: &[u8]) {
+        let (task_instance, epoch, claim) = (order.task_instance, order.epoch, order.claim);
+        let new = flow_store::NewArtifact { task_instance, epoch, claim, name, content };
+        assert!(self.store.keep_artifact(self.store.now(), &new).await.unwrap());
+    }
+
     /// Reports the end of an attempt, with a last line of its log.
     pub(crate) async fn finish(&self, order: &WorkOrder, kind: OutcomeKind) {
         let reason = match kind {

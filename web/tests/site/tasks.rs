@@ -56,6 +56,48 @@ async fn people_change_what_a_task_has_left(site: Site) {
     assert!(early.json()["detail"].as_str().unwrap().contains("task `load` is running"), "{}", early.text);
 }
 
+async fn artifacts_are_listed_and_downloaded_but_never_run(site: Site) {
+    let load = site.run_until_load("one").await;
+    let page = "<script>alert(1)</script>".repeat(20_000);
+    site.keep(&load, "plots/May 1+2.html", page.as_bytes()).await;
+    site.keep(&load, "rows.csv", b"a,b\n").await;
+    let listing = "/api/flow/dags/sales/dagRuns/one/artifacts";
+    assert_eq!(site.get(listing).await["total_entries"], 0, "the try has not ended");
+    site.finish(&load, OutcomeKind::FailedForGood).await;
+    let listed = site.get(listing).await;
+    assert_eq!(listed["total_entries"], 2);
+    assert_eq!(listed["artifacts"][1]["name"], "rows.csv");
+    assert_eq!(listed["artifacts"][1]["size"], 4);
+    assert_eq!(site.get(&format!("{FLOW}/load/artifacts")).await["artifacts"], listed["artifacts"]);
+    assert_eq!(site.get(&format!("{FLOW}/list/artifacts")).await["total_entries"], 0);
+
+    for path in ["/dags/sales/runs/one", "/dags/sales/runs/one/tasks/load"] {
+        let html = site.ask("GET", path, None).await.text;
+        let link = html.split('"').find(|part| part.contains("name=plots")).expect("the page links to it");
+        let file = site.ask("GET", &link.replace("&#38;", "&"), None).await;
+        assert_eq!(file.status, StatusCode::OK, "{link}: {}", file.text);
+        assert_eq!(file.text, page);
+        for (header, value) in [
+            ("content-type", "application/octet-stream"),
+            ("content-disposition", "attachment; filename*=UTF-8''May%201%2B2.html"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("content-length", "500000"),
+        ] {
+            assert_eq!(file.headers[header], value, "{header}");
+        }
+    }
+    let csv = site.ask("GET", &format!("{FLOW}/load/artifacts/content?name=rows.csv&try_number=1"), None).await;
+    assert_eq!(
+        (csv.text.as_str(), &csv.headers["content-type"]),
+        ("a,b\n", &"text/plain; charset=utf-8".parse().unwrap())
+    );
+    for name in ["nope", "../rows.csv", "rows.csv&try_number=2"] {
+        let missing = site.ask("GET", &format!("{FLOW}/load/artifacts/content?name={name}"), None).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{name}");
+    }
+}
+
 async fn a_run_that_waits_has_no_instances_yet(site: Site) {
     site.trigger("one").await;
     assert_eq!(site.get(&format!("{RUN}/taskInstances")).await["total_entries"], 0);
@@ -142,6 +184,7 @@ async fn logs_are_read_and_followed(site: Site) {
 on_both_databases!(
     task_instances_are_shown_in_airflows_shape,
     people_change_what_a_task_has_left,
+    artifacts_are_listed_and_downloaded_but_never_run,
     a_run_that_waits_has_no_instances_yet,
     every_state_is_explained,
     tasks_are_cleared_with_a_dry_run_first,

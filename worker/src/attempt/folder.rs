@@ -11,7 +11,9 @@ impl AttemptFolder {
         use std::os::unix::fs::DirBuilderExt;
         let path = parent.join(name);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(AttemptFolder(path))
+        let folder = AttemptFolder(path);
+        std::fs::create_dir(folder.artifacts())?;
+        Ok(folder)
     }
 
     pub fn path(&self) -> &Path {
@@ -20,6 +22,11 @@ impl AttemptFolder {
 
     pub fn xcom_file(&self) -> PathBuf {
         self.0.join(".xcom")
+    }
+
+    /// Where the task leaves files for people.
+    pub fn artifacts(&self) -> PathBuf {
+        self.0.join(".artifacts")
     }
 
     /// Writes a file below the folder and returns its path.
@@ -39,7 +46,8 @@ impl AttemptFolder {
 
 impl Drop for AttemptFolder {
     fn drop(&mut self) {
-        // The usual folder is empty, and one system call does it.
+        // The usual folders are empty, and one system call for each does it.
+        let _ = std::fs::remove_dir(self.artifacts());
         if std::fs::remove_dir(&self.0).is_err()
             && let Err(error) = std::fs::remove_dir_all(&self.0)
         {

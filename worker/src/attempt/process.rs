@@ -14,6 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::folder::AttemptFolder;
 use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, timed_out, timeout_reason};
+use crate::artifacts;
 use crate::environment::find_program;
 use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::{ProcessWork, Program, ScriptFile};
@@ -57,6 +58,7 @@ pub(super) async fn run(
     flow_model::crash_point!("worker.process_started");
     let (done, is_done) = tokio::sync::watch::channel(false);
     let now = || workshop.store.now();
+    let mut stop_of_files = stop.clone();
     let supervising = async {
         let ending = supervise(workshop, order, child, &marker, log, stop).await;
         let _ = done.send(true);
@@ -79,7 +81,15 @@ pub(super) async fn run(
         }),
     );
     let capture = capture.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    conclude(end, &skip_on_exit_code, capture, &folder)
+    let ended = conclude(end, &skip_on_exit_code, capture, &folder);
+    if matches!(ended.kind, Ending::Stopped(_) | Ending::Lost(_)) {
+        return ended;
+    }
+    let (limits, files) = (workshop.artifact_limits, folder.artifacts());
+    match artifacts::keep(&workshop.store, limits, order, &files, log, &mut stop_of_files).await {
+        Ok(()) => ended,
+        Err(stop) => Ended::new(Ending::Stopped(stop)),
+    }
 }
 
 /// How the process came to its end.
@@ -197,7 +207,7 @@ async fn start(
         |what: &str, error: &dyn std::fmt::Display| StartError::Infrastructure(format!("cannot {what}: {error}"));
     let (program, mut args) = resolve(workshop, order, work.program, folder).await?;
     args.extend(work.args);
-    let env = workshop.environment.of_attempt(order, &folder.xcom_file(), work.env);
+    let env = workshop.environment.of_attempt(order, &folder.xcom_file(), &folder.artifacts(), work.env);
     let cwd = match work.cwd {
         Some(cwd) if !Path::new(&cwd).is_dir() => {
             return Err(StartError::Task(format!("the working directory `{cwd}` does not exist on this worker")));

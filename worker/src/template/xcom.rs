@@ -186,12 +186,10 @@ impl Object for TaskInstanceValue {
         if let Some(one) = task_ids.as_str() {
             return pull.of(one, &self.lookups);
         }
+        let wrong = || Error::new(ErrorKind::InvalidOperation, "`task_ids` must be a text or a list of texts");
         let mut values = Vec::new();
-        for task_id in task_ids.try_iter()? {
-            let task_id = task_id.as_str().ok_or_else(|| {
-                Error::new(ErrorKind::InvalidOperation, "`task_ids` must be a text or a list of texts")
-            })?;
-            values.push(pull.of(task_id, &self.lookups)?);
+        for task_id in task_ids.try_iter().map_err(|_| wrong())? {
+            values.push(pull.of(task_id.as_str().ok_or_else(wrong)?, &self.lookups)?);
         }
         Ok(Value::from(values))
     }

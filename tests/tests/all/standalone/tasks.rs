@@ -179,6 +179,46 @@ async fn no_value_escapes_its_quotes() {
     flow.stop_and_audit().await;
 }
 
+const FILES: &str = r#"
+[tasks.give]
+bash = '''
+mkdir -p "$FLOW_ARTIFACTS/plots"
+echo '<svg/>' > "$FLOW_ARTIFACTS/plots/a.svg"
+ln -s /etc/hostname "$FLOW_ARTIFACTS/secret"
+head -c 3000 /dev/zero > "$FLOW_ARTIFACTS/large.bin"
+exit {{ conf.code }}
+'''
+retries = 1
+retry_delay = "0s"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_kept_of_every_try() {
+    let flow = Standalone::new();
+    flow.write_dag("files", FILES);
+    let mut flow = flow.env("FLOW__WORKER__ARTIFACT_BYTES_MAX", "2000");
+    flow.start().await;
+    let run = flow.flowctl(&["trigger", "files", "--conf", r#"{"code": 3}"#]).expect(0).stdout.trim().to_owned();
+    assert_eq!(flow.finished("files", &run).await, "failed");
+    let listed = flow.flowctl(&["artifacts", "list", "files", "-o", "json"]).expect(0).stdout;
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+    let names: Vec<String> =
+        listed.iter().map(|one| format!("{} {}", one["try_number"], one["name"].as_str().unwrap())).collect();
+    assert_eq!(names, ["1 plots/a.svg", "2 plots/a.svg"]);
+    let log = flow.api().log("files", &run, "give", 1).await.unwrap();
+    for line in [
+        "artifact not kept: `large.bin`: it has 2.9 KiB, and a file may have 2.0 KiB",
+        "artifact not kept: `secret`: it is a symbolic link",
+        "kept 1 artifact, 7 bytes",
+    ] {
+        assert!(log.iter().any(|have| have == line), "`{line}` is not in {log:?}");
+    }
+    let printed = flow.flowctl(&["artifacts", "get", "files", "give", "plots/a.svg", "--to", "-"]).expect(0);
+    assert_eq!(printed.stdout, "<svg/>\n");
+    flow.flowctl(&["artifacts", "get", "files", "give", "secret"]).expect(3);
+    flow.stop_and_audit().await;
+}
+
 const XCOMS: &str = r#"
 [tasks.give]
 bash = '''
