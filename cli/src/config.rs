@@ -131,6 +131,8 @@ pub struct WorkerSettings {
     pub artifact_bytes_max: u64,
     /// Bytes of all of them together.
     pub artifacts_bytes_max: u64,
+    /// Where plugins are looked for that are not published with their DAG; empty: nowhere.
+    pub plugins_folder: PathBuf,
 }
 
 impl Default for WorkerSettings {
@@ -143,6 +145,7 @@ impl Default for WorkerSettings {
             artifacts_max: 100,
             artifact_bytes_max: 16 << 20,
             artifacts_bytes_max: 64 << 20,
+            plugins_folder: PathBuf::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use flow_model::operator::{Bash, Branch, Command, Http, LatestOnly, Noop, Python, ShortCircuit, Sleep};
+use flow_model::operator::{Bash, Branch, Command, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -21,11 +21,12 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 9] = [
+pub(crate) const OPERATORS: [OperatorForm; 10] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
     OperatorForm { name: "http", short_field: Some("url"), short_type: "string", schema: schema_of::<Http> },
+    OperatorForm { name: "plugin", short_field: Some("name"), short_type: "string", schema: schema_of::<Plugin> },
     OperatorForm { name: "noop", short_field: None, short_type: "boolean", schema: schema_of::<Noop> },
     OperatorForm { name: "sleep", short_field: Some("duration"), short_type: "string", schema: schema_of::<Sleep> },
     OperatorForm { name: "branch", short_field: Some("choose"), short_type: "string", schema: schema_of::<Branch> },

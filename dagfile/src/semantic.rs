@@ -7,6 +7,7 @@ mod groups;
 mod layout;
 mod mapping;
 mod params;
+mod plugin;
 mod schedule;
 mod tasks;
 
@@ -55,6 +56,7 @@ pub(crate) fn read(
     let max_map_length = max_map_length(root);
     let groups = groups::read(&layout, max_map_length, problems);
     let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems);
+    files.warn_of_absent_plugins(warnings);
     if !has_shape {
         return None;
     }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::time::duration_text;
 
 pub mod branch;
+mod plugin;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
+pub use plugin::Plugin;
 
 /// The work of a task. Serialised as a table with one key, the operator's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub enum Operator {
     Python(Python),
     /// One HTTP request.
     Http(Http),
+    /// An executable that speaks the plugin protocol.
+    Plugin(Plugin),
     /// Nothing at all: a joint between other tasks.
     Noop(Noop),
     /// Waits for a while, inside the worker.
@@ -45,6 +49,7 @@ impl Operator {
             Operator::Command(_) => "command",
             Operator::Python(_) => "python",
             Operator::Http(_) => "http",
+            Operator::Plugin(_) => "plugin",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
             Operator::Branch(_) => "branch",
@@ -63,11 +68,12 @@ impl Operator {
         matches!(self, Operator::ShortCircuit(ShortCircuit { ignore_downstream_trigger_rules: true, .. }))
     }
 
-    /// Files beside the DAG file that the operator needs; they are published with the DAG version.
+    /// Files that must stand beside the DAG file; they are published with the DAG version.
     pub fn files(&self) -> Vec<&str> {
         match self {
             Operator::Bash(bash) => bash.script.as_deref().into_iter().collect(),
             Operator::Python(python) => python.script.as_deref().into_iter().collect(),
+            // A plugin may also be installed on the workers: see `Plugin::published_path`.
             _ => Vec::new(),
         }
     }

@@ -2,7 +2,10 @@
 
 mod choice;
 mod folder;
+mod launch;
+mod plugin;
 mod process;
+mod script;
 
 pub(crate) use folder::remove_leftovers;
 
@@ -44,6 +47,8 @@ pub struct Workshop {
     pub http: HttpClient,
     /// What processes inherit.
     pub environment: TaskEnvironment,
+    /// Where plugins are that no DAG version holds.
+    pub plugins_folder: Option<std::path::PathBuf>,
     /// Where attempts get their folders.
     pub folder: std::path::PathBuf,
     /// Between TERM and KILL.
@@ -78,6 +83,8 @@ pub(crate) enum Ending {
     Success,
     Skipped(String),
     Failed(String),
+    /// As `Failed`, with a delay of its own before the retry.
+    FailedRetryAfter(Duration, String),
     /// Trying again would not help.
     FailedForGood(String),
     Stopped(Stop),
@@ -185,7 +192,8 @@ async fn carry_out(
             let xcoms = vec![xcom(RETURN_VALUE, &value)];
             Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
         }
-        Work::Process(work) => process::run(workshop, order, work, log, stop).await,
+        Work::Plugin(work) => plugin::run(workshop, order, *work, log, stop).await,
+        Work::Process(work) => script::run(workshop, order, work, log, stop).await,
         Work::Sleep(duration) => {
             until_stopped(timeout, &mut stop, async {
                 tokio::time::sleep(duration).await;
@@ -281,6 +289,7 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
             let delay = order.task().retry.delay_after(order.try_number, rand::random());
             (OutcomeKind::Failed { retry_at: now + delay }, Some(reason))
         }
+        Ending::FailedRetryAfter(delay, reason) => (OutcomeKind::Failed { retry_at: now + delay }, Some(reason)),
         Ending::FailedForGood(reason) => (OutcomeKind::FailedForGood, Some(reason)),
         // Whether it had done its work is not known, and it must not be done twice.
         Ending::Lost(_) if order.task().at_most_once => {

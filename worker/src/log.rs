@@ -179,13 +179,25 @@ impl State {
 }
 
 /// Cuts a stream of bytes into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineSplitter {
     partial: Vec<u8>,
     cut: u64,
+    line_bytes_max: usize,
+}
+
+impl Default for LineSplitter {
+    fn default() -> Self {
+        LineSplitter::with_limit(LINE_BYTES_MAX)
+    }
 }
 
 impl LineSplitter {
+    /// A splitter that leaves out what a line has beyond a limit, in bytes.
+    pub fn with_limit(line_bytes_max: usize) -> Self {
+        LineSplitter { partial: Vec::new(), cut: 0, line_bytes_max }
+    }
+
     /// Takes in bytes and hands out every line that they complete, with the count of bytes left out of it.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&str, u64)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
@@ -204,7 +216,7 @@ impl LineSplitter {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let room = LINE_BYTES_MAX - self.partial.len();
+        let room = self.line_bytes_max - self.partial.len();
         let kept = bytes.len().min(room);
         self.partial.extend_from_slice(&bytes[..kept]);
         self.cut += (bytes.len() - kept) as u64;

@@ -2,6 +2,7 @@
 
 mod choice;
 mod http;
+mod plugin;
 mod process;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::template::{Renderer, TemplateError};
 
 pub use http::{HttpClient, HttpWork};
+pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
 
 /// A task with every template rendered.
@@ -21,6 +23,8 @@ pub use process::{ProcessWork, Program, ScriptFile};
 pub enum Work {
     /// A process to run.
     Process(ProcessWork),
+    /// A process that speaks the plugin protocol.
+    Plugin(Box<PluginWork>),
     /// A request to send.
     Http(Box<HttpWork>),
     /// Time to pass.
@@ -54,6 +58,7 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Command(command) => Work::Process(process::command(task, command, renderer, &mut rendered)?),
         Operator::Python(python) => Work::Process(process::python(task, python, renderer, &mut rendered)?),
         Operator::Http(http) => Work::Http(Box::new(http::prepare(http, renderer, &mut rendered)?)),
+        Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));
             Work::Sleep(sleep.duration)

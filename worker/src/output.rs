@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::template::RETURN_VALUE;
 
 /// Bytes of a whole XCom file.
-const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
+pub(crate) const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// Collects what the task's output setting asks for while it runs.
 #[derive(Debug)]

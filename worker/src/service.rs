@@ -47,6 +47,8 @@ pub struct WorkerOptions {
     pub kill_grace: Duration,
     /// How much a try may leave for people.
     pub artifact_limits: ArtifactLimits,
+    /// Where plugins are that no DAG version holds.
+    pub plugins_folder: Option<PathBuf>,
     /// Where attempts get their folders; what is in it at start is left over and removed.
     pub folder: PathBuf,
     /// Program and arguments that start a warden.
@@ -95,6 +97,7 @@ impl Worker {
             wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
             environment: TaskEnvironment::inherited(),
+            plugins_folder: options.plugins_folder.clone(),
             folder: options.folder.clone(),
             kill_grace: options.kill_grace,
             artifact_limits: options.artifact_limits,

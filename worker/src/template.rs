@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 pub use context::Scope;
+pub(crate) use context::params_of;
 pub use shell::ShellScript;
 pub use xcom::{Lookups, RETURN_VALUE, Wanted};
 

@@ -1,6 +1,7 @@
 //! `flowctl worker`: runs task attempts.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -51,9 +52,17 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
             file_bytes: settings.worker.artifact_bytes_max,
             total_bytes: settings.worker.artifacts_bytes_max,
         },
+        plugins_folder: plugins_folder(&settings.worker.plugins_folder)?,
         folder,
         warden_command: vec![program.to_string_lossy().into_owned(), "warden".to_owned()],
         held: Some(OwnedFd::from(slot.file.try_clone()?)),
     };
     Ok(Worker::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
+}
+
+fn plugins_folder(setting: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if setting.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    std::path::absolute(setting).map(Some).context("cannot find the folder `worker.plugins_folder`")
 }

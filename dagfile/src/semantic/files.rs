@@ -1,6 +1,7 @@
 //! Scripts beside the DAG file: they are published with the version.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use flow_model::dag::hex;
@@ -21,11 +22,18 @@ pub(crate) struct Files<'a> {
     contents: BTreeMap<String, Vec<u8>>,
     /// Also those that do not exist: when one appears, the DAG file is checked again.
     seen: Vec<Seen>,
+    absent_plugins: Vec<(String, Range<usize>)>,
 }
 
 impl<'a> Files<'a> {
     pub fn new(place: Place<'a>) -> Self {
-        Files { place, hashes: BTreeMap::new(), contents: BTreeMap::new(), seen: Vec::new() }
+        Files {
+            place,
+            hashes: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            seen: Vec::new(),
+            absent_plugins: Vec::new(),
+        }
     }
 
     /// Takes in a script by its path relative to the DAG file.
@@ -68,6 +76,27 @@ impl<'a> Files<'a> {
                     .add(node.span.clone(), format!("cannot read the script `{path}`: {error}"))
                     .hint(format!("it is looked for beside the DAG file, at `{}`", full.display()));
             }
+        }
+    }
+
+    /// Takes in a plugin's executable if it stands beside the DAG file; otherwise workers have to have it.
+    pub fn add_plugin(&mut self, path: &str, node: &Node, problems: &mut Problems) {
+        let Some(folder) = self.place.folder else { return };
+        let full = folder.join(self.place.parent()).join(path);
+        if full.exists() {
+            self.add(path, node, problems);
+        } else {
+            self.seen.push(Seen::now(&full));
+            self.absent_plugins.push((path.to_owned(), node.span.clone()));
+        }
+    }
+
+    /// Says which plugins are not published with the DAG: a misspelt name should not be found out at night.
+    pub fn warn_of_absent_plugins(&self, warnings: &mut Problems) {
+        for (path, span) in &self.absent_plugins {
+            warnings
+                .add(span.clone(), format!("there is no `{path}` beside the DAG file"))
+                .hint("put the executable there, or into the folder `worker.plugins_folder` of every worker");
         }
     }
 

@@ -281,6 +281,7 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
                     .hint("it begins with http:// or https://");
             }
         }
+        Operator::Plugin(plugin) => super::plugin::check(plugin, node, files, problems),
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
     }

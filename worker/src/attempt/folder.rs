@@ -42,6 +42,14 @@ impl AttemptFolder {
         std::fs::write(&path, content)?;
         Ok(path)
     }
+
+    /// As [`AttemptFolder::write`], and the file can be executed.
+    pub fn write_program(&self, relative: &str, content: &[u8]) -> std::io::Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.write(relative, content)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
+        Ok(path)
+    }
 }
 
 impl Drop for AttemptFolder {

@@ -31,6 +31,11 @@ pub struct ProcessWork {
 pub enum Program {
     /// A program by name or path.
     Named(String),
+    /// The executable of a plugin, by its name or absolute path.
+    Plugin {
+        /// The name.
+        name: String,
+    },
     /// Code passed as an argument: `bash -c <code> bash`.
     BashCode(String),
     /// A script that is put into the attempt's folder and run by an interpreter.
@@ -147,7 +152,7 @@ fn script(interpreter: &str, path: &str) -> Program {
     Program::Script { interpreter: interpreter.to_owned(), file: ScriptFile::Published { path: path.to_owned() } }
 }
 
-fn environment(
+pub(super) fn environment(
     task: &Task,
     renderer: &Renderer,
     rendered: &mut Map<String, Value>,
@@ -175,7 +180,7 @@ fn arguments(
     Ok(args)
 }
 
-fn finish(
+pub(super) fn finish(
     task: &Task,
     program: Program,
     args: Vec<String>,

@@ -26,11 +26,7 @@ pub struct Scope {
 impl Scope {
     /// The scope of a claimed task instance.
     pub fn new(order: WorkOrder, lookups: Arc<Lookups>) -> Self {
-        let dag = &order.graph.dag;
-        // The trigger has checked conf; values that do not fit a newer declaration are still passed on.
-        let mut params = resolve_params(&dag.params, &order.conf).unwrap_or_else(|_| order.conf.clone());
-        params.extend(order.task().params.clone());
-        Scope { order, params, lookups }
+        Scope { params: params_of(&order), order, lookups }
     }
 
     /// The XComs that have been fetched for this attempt.
@@ -175,6 +171,14 @@ impl Scope {
             _ => format!("templates know {}", TEMPLATE_NAMES.map(|name| format!("`{name}`")).join(", ")),
         }
     }
+}
+
+/// The values that a task sees as `params`.
+pub(crate) fn params_of(order: &WorkOrder) -> Map<String, Json> {
+    // The trigger has checked conf; values that do not fit a newer declaration are still passed on.
+    let mut params = resolve_params(&order.graph.dag.params, &order.conf).unwrap_or_else(|_| order.conf.clone());
+    params.extend(order.task().params.clone());
+    params
 }
 
 impl Object for Scope {

@@ -4,6 +4,7 @@ mod commands;
 mod crashes;
 mod files;
 mod interventions;
+mod plugins;
 mod refusals;
 mod shipped;
 mod tasks;

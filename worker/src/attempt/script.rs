@@ -1,0 +1,84 @@
+//! Attempts of `bash`, `command` and `python`: the exit code is the result, standard output the output.
+
+use std::sync::{Mutex, PoisonError};
+
+use flow_model::log::Stream;
+use flow_store::{Store, WorkOrder};
+
+use super::folder::AttemptFolder;
+use super::process::{self, End, Listener};
+use super::{Ended, Ending, StopSignal, Workshop};
+use crate::log::AttemptLog;
+use crate::operators::ProcessWork;
+use crate::output::{OutputCapture, read_xcom_file};
+
+pub(super) async fn run(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    work: ProcessWork,
+    log: &AttemptLog,
+    mut stop: StopSignal,
+) -> Ended {
+    let folder = match process::folder(workshop, order) {
+        Ok(folder) => folder,
+        Err(ended) => return ended,
+    };
+    let skip_on_exit_code = work.skip_on_exit_code.clone();
+    let listener = Output { store: &workshop.store, log, capture: Mutex::new(OutputCapture::new(order.task().output)) };
+    match process::execute(workshop, order, work, &folder, log, stop.clone(), &listener).await {
+        Ok(end) => {
+            let capture = listener.capture.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let ended = conclude(end, &skip_on_exit_code, capture, &folder);
+            process::keep_artifacts(workshop, order, &folder, log, &mut stop, ended).await
+        }
+        Err(ended) => ended,
+    }
+}
+
+/// Keeps what the process writes: in the log, and as the task's output.
+struct Output<'a> {
+    store: &'a Store,
+    log: &'a AttemptLog,
+    capture: Mutex<OutputCapture>,
+}
+
+impl Listener for Output<'_> {
+    fn bytes(&self, bytes: &[u8]) {
+        self.capture.lock().unwrap_or_else(PoisonError::into_inner).bytes(bytes);
+    }
+
+    fn line(&self, stream: Stream, text: &str, cut: u64) {
+        if stream == Stream::Stdout {
+            self.capture.lock().unwrap_or_else(PoisonError::into_inner).line(text);
+        }
+        self.log.line(self.store.now(), stream, text, cut);
+    }
+}
+
+fn conclude(end: End, skip_on_exit_code: &[i32], capture: OutputCapture, folder: &AttemptFolder) -> Ended {
+    let (code, signal) = match end {
+        End::Exited { code, signal } => (code, signal),
+        End::Stopped(stop) => return Ended::new(Ending::Stopped(stop)),
+        End::TimedOut(reason) | End::Refused(reason) => return Ended::new(Ending::Failed(reason)),
+        End::WardenGone => return Ended::new(Ending::Lost("the warden process died".to_owned())),
+    };
+    let kind = match (code, signal) {
+        (Some(0), _) => Ending::Success,
+        (Some(code), _) if skip_on_exit_code.contains(&code) => Ending::Skipped(format!("exit code {code}")),
+        (Some(code), _) => Ending::Failed(format!("exit code {code}")),
+        (None, Some(9)) => Ending::Failed("killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned()),
+        (None, signal) => Ending::Failed(format!("killed by signal {}", signal.unwrap_or_default())),
+    };
+    let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
+    if matches!(ended.kind, Ending::Success) {
+        match read_xcom_file(&folder.xcom_file()).and_then(|named| Ok((named, capture.finish()?))) {
+            Ok((mut xcoms, output)) => {
+                // A value that the task names `return_value` itself wins over its output.
+                xcoms.extend(output.filter(|output| !xcoms.iter().any(|xcom| xcom.key == output.key)));
+                ended.xcoms = xcoms;
+            }
+            Err(why) => ended.kind = Ending::Failed(why),
+        }
+    }
+    ended
+}
