@@ -95,6 +95,9 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Questions that tasks ask people: list, answer
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// Files that tasks have left: list, get
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
@@ -431,6 +434,35 @@ pub enum TokensCommand {
 pub enum ConfigCommand {
     /// Print every key with its value in force
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApprovalsCommand {
+    /// List open questions
+    List {
+        /// Only those of this DAG
+        dag: Option<String>,
+        /// Also those that are answered
+        #[arg(long)]
+        all: bool,
+    },
+    /// Answer a question
+    Answer {
+        /// The DAG
+        dag: String,
+        /// The task that asks
+        task: String,
+        /// What is chosen, e.g. `Approve`
+        options: Vec<String>,
+        /// What is filled in
+        #[arg(short, long = "param", value_name = "KEY=VALUE")]
+        params: Vec<String>,
+        /// Of this instance of a mapped task
+        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i64,
+        #[command(flatten)]
+        run: RunArg,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod approvals;
 mod artifacts;
 mod audit;
 mod cron;
@@ -50,6 +51,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Login => tokens::login(&load()?).await?,
         Command::Doctor => doctor::run(&load()?, form).await?,
         Command::Config(ConfigCommand::Show) => show_config(load()?)?,
+        Command::Approvals(command) => approvals::run(&Client::find(&load()?)?, form, command).await?,
         Command::Artifacts(command) => artifacts::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcoms(command) => xcoms::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcom(XcomCommand::Push { key, value }) => push_xcom(&key, &value)?,

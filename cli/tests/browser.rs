@@ -91,3 +91,77 @@ fn an_operator_logs_in_and_sees_what_ran() {
     // What tasks print is text, never markup.
     assert!(task.contains("&lt;b&gt;tea &amp; toast&lt;/b&gt;"), "{task}");
 }
+
+const REPORT: &str = r#"
+[params]
+title = { type = "string", default = "Weekly", minLength = 3, title = "Title of the report" }
+region = { enum = ["eu", "us"], default = "eu", values_display = { eu = "Europe" }, section = "What" }
+day = { type = "string", format = "date", section = "When" }
+send = { default = true, section = "How" }
+
+[tasks.write]
+bash = '''
+echo "a,b" > "$FLOW_ARTIFACTS/rows.csv"
+echo {{ params.title }}
+'''
+
+[tasks.release]
+depends_on = ["write"]
+[tasks.release.approval]
+subject = "Release {{ xcom.write }}?"
+body = "It has **7** pages & <em>no</em> mistakes."
+params = { note = { type = ["string", "null"] } }
+"#;
+
+#[test]
+fn an_operator_fills_in_forms() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::create_dir(here.path().join("dags")).unwrap();
+    std::fs::write(here.path().join("dags/report.toml"), REPORT).unwrap();
+    let flow = Standalone::start(here.path());
+    let flowctl = |args: &[&str]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_flowctl")).args(args).current_dir(here.path()).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let profile = here.path().join("profile");
+    page(&profile, &flow.login);
+    // Until the file has been read there is no such page.
+    let url = format!("{}/dags/report/trigger", flow.base());
+    let form =
+        (0..20).map(|_| page(&profile, &url)).find(|form| form.contains("param:title")).expect("the form appears");
+    for part in [
+        "<label for=\"param-0\">Title of the report",
+        "minlength=\"3\"",
+        "<legend>What</legend>",
+        "<option value=\"eu\" selected=\"\">Europe</option>",
+        "<input type=\"date\" id=\"param-2\" name=\"param:day\" value=\"\" required=\"\"",
+        "<input type=\"checkbox\" id=\"param-3\" name=\"param:send\" value=\"true\" checked=\"\"",
+        "<input type=\"datetime-local\"",
+    ] {
+        assert!(form.contains(part), "`{part}` is not in\n{form}");
+    }
+
+    flowctl(&["trigger", "report", "--run-id", "first", "-p", "day=2026-01-31"]);
+    let questions = format!("{}/questions", flow.base());
+    let open = (0..20).map(|_| page(&profile, &questions)).find(|open| open.contains("Release Weekly?"));
+    let open = open.expect("the question appears");
+    assert!(open.contains("class=\"count\">1<"), "{open}");
+    let task = format!("{}/dags/report/runs/first/tasks/release", flow.base());
+    let asked = page(&profile, &task);
+    for part in [
+        "It has <strong>7</strong> pages &amp; &lt;em&gt;no",
+        "value=\"Approve\"",
+        "name=\"param:note\"",
+        "awaiting_input",
+    ] {
+        assert!(asked.contains(part), "`{part}` is not in\n{asked}");
+    }
+    flowctl(&["approvals", "answer", "report", "release", "Approve", "-p", "note=well done"]);
+    let answered = page(&profile, &task);
+    assert!(answered.contains("Answer: Approve; note = \"well done\""), "{answered}");
+    assert!(!page(&profile, &questions).contains("class=\"count\""));
+    let run = page(&profile, &format!("{}/dags/report/runs/first", flow.base()));
+    assert!(run.contains("rows.csv") && run.contains("download"), "{run}");
+    assert!(flowctl(&["approvals", "list", "--all"]).contains("(standalone)"));
+}

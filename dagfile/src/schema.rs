@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use flow_model::operator::{Bash, Branch, Command, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep};
+use flow_model::operator::{
+    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep,
+};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -21,7 +23,7 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 10] = [
+pub(crate) const OPERATORS: [OperatorForm; 12] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
@@ -37,6 +39,13 @@ pub(crate) const OPERATORS: [OperatorForm; 10] = [
         schema: schema_of::<ShortCircuit>,
     },
     OperatorForm { name: "latest_only", short_field: None, short_type: "boolean", schema: schema_of::<LatestOnly> },
+    OperatorForm {
+        name: "approval",
+        short_field: Some("subject"),
+        short_type: "string",
+        schema: schema_of::<Approval>,
+    },
+    OperatorForm { name: "form", short_field: Some("subject"), short_type: "string", schema: schema_of::<Form> },
 ];
 
 /// The JSON Schema of a DAG file (draft 2020-12): give it to an editor, and it completes and checks.

@@ -7,6 +7,7 @@ mod groups;
 mod layout;
 mod mapping;
 mod params;
+mod people;
 mod plugin;
 mod schedule;
 mod tasks;

@@ -42,6 +42,7 @@ mistakes!(
     only_a_comment,
     operators,
     params,
+    people,
     plugins,
     preset_none,
     scheduled_without_defaults,

@@ -16,6 +16,7 @@ pub mod moves;
 pub mod operator;
 pub mod params;
 pub mod plan;
+pub mod question;
 pub mod retry;
 pub mod schedule;
 pub mod state;

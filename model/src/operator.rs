@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::time::duration_text;
 
 pub mod branch;
+pub mod people;
 mod plugin;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
+pub use people::{Approval, Form};
 pub use plugin::Plugin;
 
 /// The work of a task. Serialised as a table with one key, the operator's name.
@@ -39,6 +41,10 @@ pub enum Operator {
     ShortCircuit(ShortCircuit),
     /// Goes on only in the newest scheduled run.
     LatestOnly(LatestOnly),
+    /// Asks people for a decision.
+    Approval(Box<Approval>),
+    /// Asks people to fill in a form.
+    Form(Box<Form>),
 }
 
 impl Operator {
@@ -55,6 +61,8 @@ impl Operator {
             Operator::Branch(_) => "branch",
             Operator::ShortCircuit(_) => "short_circuit",
             Operator::LatestOnly(_) => "latest_only",
+            Operator::Approval(_) => "approval",
+            Operator::Form(_) => "form",
         }
     }
 

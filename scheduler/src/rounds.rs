@@ -99,6 +99,19 @@ impl Rounds {
         Ok(runs.len())
     }
 
+    /// Ends the waiting for people who did not answer in time.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn expire_questions(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let expired = self.store.expire_questions(now, &self.actor_id).await?;
+        if expired > 0 {
+            self.ring(Bell::Scheduler).await;
+            self.ring(Bell::Runs).await;
+        }
+        Ok(expired)
+    }
+
     /// Publishes what a scheduler that died, or a queue that was away, has left in the outbox.
     ///
     /// # Errors

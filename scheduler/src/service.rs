@@ -35,6 +35,7 @@ pub struct Scheduler {
     options: SchedulerOptions,
 }
 
+const QUESTIONS_INTERVAL: Duration = Duration::from_secs(1);
 const RESCUE_INTERVAL: Duration = Duration::from_secs(2);
 const OUTBOX_INTERVAL: Duration = Duration::from_millis(500);
 const AUDIT_INTERVAL: Duration = Duration::from_secs(5);
@@ -143,6 +144,9 @@ impl Scheduler {
         if self.queue.is_external() {
             rounds.sweep_outbox(now, OUTBOX_INTERVAL).await?;
         }
+        if timers.questions.is_due(now, QUESTIONS_INTERVAL) {
+            rounds.expire_questions(now).await?;
+        }
         if timers.rescue.is_due(now, RESCUE_INTERVAL) {
             rounds.time_out_runs(now).await?;
             if now.since(in_touch_since) >= self.options.lease
@@ -168,6 +172,7 @@ impl Scheduler {
 #[derive(Default)]
 struct Timers {
     heartbeat: Timer,
+    questions: Timer,
     rescue: Timer,
     audit: Timer,
     repair: Timer,

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// The request contradicts the present state.
     #[error("{0}")]
     Conflict(String),
+    /// Whoever asks may not do this.
+    #[error("{0}")]
+    Denied(String),
     /// A row does not hold what this binary understands.
     #[error("the database holds a {what} that this flowctl cannot read: {why}")]
     Corrupt {
@@ -66,6 +69,7 @@ impl StoreError {
             | StoreError::Migrate(_)
             | StoreError::NotFound { .. }
             | StoreError::Conflict(_)
+            | StoreError::Denied(_)
             | StoreError::Corrupt { .. } => false,
         }
     }

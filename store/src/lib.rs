@@ -21,6 +21,7 @@ mod outbox;
 mod outcome;
 mod pool;
 mod process;
+mod question;
 mod rescue;
 mod rows;
 mod suspended;

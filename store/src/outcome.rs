@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use flow_model::question::Question;
 use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -44,13 +45,13 @@ pub enum OutcomeKind {
         resume: Option<Value>,
     },
     /// It waits for a person's answer.
-    AwaitingInput,
+    AwaitingInput(Box<Question>),
 }
 
 impl OutcomeKind {
     /// The try has not ended: somebody goes on with it.
     pub const fn suspends(&self) -> bool {
-        matches!(self, OutcomeKind::Deferred(_) | OutcomeKind::Rescheduled { .. } | OutcomeKind::AwaitingInput)
+        matches!(self, OutcomeKind::Deferred(_) | OutcomeKind::Rescheduled { .. } | OutcomeKind::AwaitingInput(_))
     }
 
     /// The worker gives the task instance back, and whatever the try had been told stays.
@@ -223,6 +224,21 @@ impl Store {
             if !suspended.is_empty() {
                 let rows: Vec<OutcomeRow<'_>> = suspended.iter().map(|outcome| outcome_row(outcome)).collect();
                 sqlx::query(statement!(tx, "suspend_tries")).bind(json(&rows)).execute(&mut *tx).await?;
+                for outcome in &suspended {
+                    let OutcomeKind::AwaitingInput(question) = &outcome.kind else { continue };
+                    sqlx::query(
+                        "insert into human_task (task_instance_id, epoch, dag_run_id, try_number, question, subject,
+                            created_at, deadline_at)
+                         select id, epoch, dag_run_id, try_number, $2, $3, $4, $5 from task_instance where id = $1",
+                    )
+                    .bind(outcome.task_instance.0)
+                    .bind(json(&**question))
+                    .bind(question.subject.replace('\0', "\u{fffd}"))
+                    .bind(now.as_micros())
+                    .bind(question.deadline_at.map(Timestamp::as_micros))
+                    .execute(&mut *tx)
+                    .await?;
+                }
                 let triggers: Vec<TriggerRow> =
                     applied.iter().filter_map(|(id, _, _, epoch)| trigger_row(by_id.get(id)?, *epoch, now)).collect();
                 if !triggers.is_empty() {
@@ -297,7 +313,7 @@ fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {
         OutcomeKind::Lost => ("lost", None),
         OutcomeKind::Deferred(_) => ("deferred", None),
         OutcomeKind::Rescheduled { at, .. } => ("rescheduled", Some(at.as_micros())),
-        OutcomeKind::AwaitingInput => ("awaiting_input", None),
+        OutcomeKind::AwaitingInput(_) => ("awaiting_input", None),
     };
     let resume = match &outcome.kind {
         OutcomeKind::Rescheduled { resume: Some(resume), .. } => Some(resume.to_string()),

@@ -13,6 +13,7 @@ use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::{Result, StoreError};
 use crate::outcome::{NewXCom, XComRow};
+use crate::question::AnswerNote;
 use crate::rows::json;
 use crate::transaction::transaction;
 
@@ -45,6 +46,8 @@ pub(crate) struct Settlement {
     pub reason: Option<String>,
     /// Lines for its log.
     pub log: Vec<String>,
+    /// The answer to the question that it asked.
+    pub answer: Option<AnswerNote>,
 }
 
 /// Who settles.
@@ -124,6 +127,7 @@ struct Writes<'a> {
     resumes: Vec<ResumeRow>,
     logs: Vec<LogRow>,
     xcoms: Vec<XComRow<'a>>,
+    answers: Vec<(TaskInstanceKey, &'a AnswerNote)>,
 }
 
 impl Store {
@@ -146,6 +150,31 @@ impl Store {
                 if let Some(settlement) = by_id.get(&row.id) {
                     settled.insert(settlement.task_instance);
                     writes.add(now, settler.actor, settlement, row)?;
+                }
+            }
+            for (task_instance, answer) in &writes.answers {
+                sqlx::query(
+                    "update human_task set chosen_options = $2, params_input = $3, responded_by = $4, responded_at = $5
+                     where task_instance_id = $1 and closed_at is null",
+                )
+                .bind(task_instance.0)
+                .bind(&answer.chosen_options)
+                .bind(&answer.params_input)
+                .bind(&answer.responded_by)
+                .bind(now.as_micros())
+                .execute(&mut *tx)
+                .await?;
+                if let Some(principal) = &answer.responded_by {
+                    sqlx::query(
+                        "insert into audit_log (at, principal, action, object, detail) values ($1, $2, $3, $4, $5)",
+                    )
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .bind("answer")
+                    .bind(format!("task instance {task_instance}"))
+                    .bind(&answer.chosen_options)
+                    .execute(&mut *tx)
+                    .await?;
                 }
             }
             if !writes.moves.is_empty() {
@@ -190,6 +219,7 @@ fn question(settlement: &Settlement) -> Question {
 
 impl<'a> Writes<'a> {
     fn add(&mut self, now: Timestamp, actor: Actor, settlement: &'a Settlement, row: SuspendedRow) -> Result<()> {
+        self.answers.extend(settlement.answer.as_ref().map(|answer| (settlement.task_instance, answer)));
         let to = state_after(&settlement.verdict, &row);
         let epoch_step = i64::from(actor == Actor::User);
         let retry_delay = match &row.args {

@@ -66,6 +66,10 @@ impl From<StoreError> for WebError {
                     ..WebError::not_found(format!("there is no {what} `{name}`"))
                 }
             }
+            StoreError::Denied(text) => match text.split_once("; hint: ") {
+                Some((detail, hint)) => WebError::new(StatusCode::FORBIDDEN, detail).hint(hint),
+                None => WebError::new(StatusCode::FORBIDDEN, text),
+            },
             StoreError::Conflict(text) => match text.split_once("; hint: ") {
                 Some((detail, hint)) => WebError::conflict(detail).hint(hint),
                 None => WebError::conflict(text),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use flow_model::dag::Output;
 use flow_model::deferral::OnTimeout;
 use flow_model::log::Stream;
+use flow_model::question::Question;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
 use flow_store::read::{Page, XComFilter};
@@ -98,7 +99,7 @@ pub(crate) enum Ending {
         resume: Option<Value>,
     },
     /// It waits for a person's answer.
-    AwaitingInput,
+    AwaitingInput(Box<Question>),
 }
 
 impl Ended {
@@ -191,6 +192,10 @@ async fn carry_out(
         Work::Value(value) => {
             let xcoms = vec![xcom(RETURN_VALUE, &value)];
             Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
+        }
+        Work::Ask(question) => {
+            log.system(workshop.store.now(), &format!("asks people: {}", question.subject));
+            Ended::new(Ending::AwaitingInput(question))
         }
         Work::Plugin(work) => plugin::run(workshop, order, *work, log, stop).await,
         Work::Process(work) => script::run(workshop, order, work, log, stop).await,
@@ -300,7 +305,7 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
         Ending::Stopped(Stop::Fenced) => return None,
         Ending::Deferred(deferral) => (OutcomeKind::Deferred(Box::new(limited(*deferral, order))), None),
         Ending::Rescheduled { at, resume } => (OutcomeKind::Rescheduled { at, resume }, None),
-        Ending::AwaitingInput => (OutcomeKind::AwaitingInput, None),
+        Ending::AwaitingInput(question) => (OutcomeKind::AwaitingInput(question), None),
     };
     if let Some(reason) = &reason {
         log.system(now, reason);

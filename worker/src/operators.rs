@@ -1,5 +1,6 @@
 //! What tasks do. [`prepare`] renders a task's fields into [`Work`]; the attempt carries it out.
 
+mod ask;
 mod choice;
 mod http;
 mod plugin;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use flow_model::Timestamp;
 use flow_model::operator::Operator;
+use flow_model::question::Question;
 use flow_store::WorkOrder;
 use serde_json::{Map, Value, json};
 
@@ -31,6 +33,8 @@ pub enum Work {
     Sleep(Duration),
     /// Nothing to do but to leave a value that is known already.
     Value(Value),
+    /// A question to ask people.
+    Ask(Box<Question>),
     /// Nothing.
     Noop,
 }
@@ -66,6 +70,8 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Branch(branch) => choice::branch(order, branch, now, renderer, &mut rendered)?,
         Operator::ShortCircuit(short) => choice::short_circuit(task, short, renderer, &mut rendered)?,
         Operator::LatestOnly(_) => Work::Value(json!(choice::is_latest(order, now))),
+        Operator::Approval(approval) => Work::Ask(Box::new(ask::approval(approval, now, renderer, &mut rendered)?)),
+        Operator::Form(form) => Work::Ask(Box::new(ask::form(form, now, renderer, &mut rendered)?)),
         Operator::Noop(_) => Work::Noop,
     };
     let template = task.map_index_template.as_ref().filter(|_| order.map_index >= 0);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
-use super::{branch, mapping};
+use super::{branch, mapping, people};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -122,7 +122,7 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         }
     };
     let output_default = match operator {
-        Operator::Noop(_) | Operator::Sleep(_) => Output::None,
+        Operator::Noop(_) | Operator::Sleep(_) | Operator::Approval(_) | Operator::Form(_) => Output::None,
         _ => Output::LastLine,
     };
     let wait_for_downstream = settings.wait_for_downstream.unwrap_or(false);
@@ -229,6 +229,7 @@ fn read_operator(form: &OperatorForm, node: &Node, files: &mut Files<'_>, proble
         (_, None) => json!({}),
     };
     // Whatever does not fit here has been complained about by the walk.
+    let long = people::with_declared_params(form.name, node, long, problems);
     let operator: Operator = serde_json::from_value(json!({ form.name: long })).ok()?;
     check(&operator, form, node, files, problems);
     Some(operator)
@@ -283,6 +284,8 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         }
         Operator::Plugin(plugin) => super::plugin::check(plugin, node, files, problems),
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
+        Operator::Approval(approval) => people::check_approval(approval, node, problems),
+        Operator::Form(form) => people::check_form(form, node, problems),
         Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
     }
     for script in operator.files() {

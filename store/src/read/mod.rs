@@ -7,6 +7,7 @@ mod explain;
 mod import_errors;
 mod logs;
 mod processes;
+mod questions;
 mod runs;
 mod task_instances;
 
@@ -21,6 +22,7 @@ pub use events::{HistoryMark, LiveCounts, RunEvent};
 pub use import_errors::ImportError;
 pub use logs::{LogChunk, TRY_LOG_CHUNKS_MAX};
 pub use processes::ProcessRecord;
+pub use questions::{QuestionFilter, QuestionRecord};
 pub use runs::{RunFilter, RunOrder, RunRecord};
 pub use task_instances::{AttemptRecord, GridCell, TaskInstanceRecord, XComFilter, XComRecord};
 

@@ -16,6 +16,7 @@ mod moves;
 mod past;
 mod people;
 mod plans;
+mod questions;
 mod queueing;
 mod schedules;
 mod schema;

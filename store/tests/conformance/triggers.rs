@@ -324,7 +324,7 @@ async fn a_rescheduled_try_comes_back(bench: Bench) {
 
 async fn awaiting_input_keeps_no_slot(bench: Bench) {
     let order = started(&bench, 0).await;
-    assert_eq!(bench.report(&order, OutcomeKind::AwaitingInput).await, Recorded::Applied);
+    assert_eq!(bench.report(&order, OutcomeKind::AwaitingInput(Box::default())).await, Recorded::Applied);
     assert_eq!(bench.state_of("t").await, "awaiting_input");
     let pools = bench.store.pools_in_use().await.unwrap();
     assert!(pools.iter().all(|pool| pool.running_slots + pool.queued_slots == 0));

@@ -6,6 +6,7 @@ mod follow;
 mod import_errors;
 mod logs;
 mod pools;
+mod questions;
 mod runs;
 mod system;
 mod task_instances;
@@ -21,7 +22,9 @@ use crate::state::App;
 pub(crate) use dags::{graph_of, upcoming};
 pub(crate) use logs::has_ended as log_has_ended;
 pub(crate) use pools::set_pool;
+pub(crate) use questions::answer;
 pub(crate) use runs::{ALL_BELLS, Trigger, find as find_run, set_state as set_run_state, trigger};
+pub(crate) use task_instances::find as find_instance;
 
 /// Rows of a listing unless the request says otherwise.
 const LIMIT: i64 = 50;
@@ -78,6 +81,8 @@ pub(crate) fn routes() -> Router<App> {
         .route(&flow_task("/logs/{try_number}/follow"), get(logs::follow))
         .route(&flow_task("/explain"), get(task_instances::explain))
         .route("/api/v2/dags/{dag_id}/clearTaskInstances", post(task_instances::clear))
+        .route(&format!("{RUN}/hitlDetails"), get(questions::list))
+        .route(&task("/{map_index}/hitlDetails"), get(questions::one).patch(questions::respond))
         .route("/api/v2/pools", get(pools::list).post(pools::create))
         .route("/api/v2/pools/{name}", get(pools::one).patch(pools::set))
         .route("/api/v2/importErrors", get(import_errors::list))

@@ -19,12 +19,14 @@ pub(super) struct Frame {
     /// The page's own path and query, from which it is refreshed.
     pub(super) here: String,
     pub(super) version: &'static str,
+    /// Questions that wait for an answer.
+    pub(super) open_questions: i64,
 }
 
 impl Frame {
     /// For pages that everybody may see.
     pub(super) fn public() -> Frame {
-        Frame { principal: String::new(), here: "/".to_owned(), version: "" }
+        Frame { principal: String::new(), here: "/".to_owned(), version: "", open_questions: 0 }
     }
 
     pub(super) fn asset(&self, name: &str) -> String {
@@ -38,7 +40,8 @@ impl FromRequestParts<App> for Frame {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> PageResult<Frame> {
         let principal = Principal::from_request_parts(parts, app).await.map_err(PageError)?.0;
         let here = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Frame { principal, here, version: app.version })
+        let open_questions = app.store.count_open_questions().await.map_err(WebError::from)?;
+        Ok(Frame { principal, here, version: app.version, open_questions })
     }
 }
 

@@ -10,6 +10,7 @@ mod form;
 mod frame;
 mod listings;
 mod mark;
+mod questions;
 mod run;
 mod task;
 mod trigger;
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}", get(task::page))
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/clear", post(actions::clear_task))
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/state", post(actions::set_task_state))
+        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/answer", get(questions::one).post(questions::answer))
+        .route("/questions", get(questions::page))
         .route("/import-errors", get(listings::import_errors))
         .route("/pools", get(listings::pools).post(listings::set_pool))
         .route("/processes", get(listings::processes))

@@ -8,8 +8,10 @@ use flow_store::read::{AttemptRecord, LogChunk, Page, XComFilter};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
+use super::form::{Given, Widget};
 use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
+use super::questions::QuestionBlock;
 use super::run::RunHead;
 use super::{Frame, PageResult, show};
 use crate::api::{find_run, log_has_ended};
@@ -52,6 +54,7 @@ struct TaskPage {
     rendered: String,
     xcoms: Vec<(String, String)>,
     artifacts: Vec<ArtifactRow>,
+    question: Option<QuestionBlock>,
     can_clear: bool,
     exists: bool,
 }
@@ -103,8 +106,14 @@ pub(super) async fn page(
         path.replacen("/dags/", "", 1).replacen("/runs/", "/dagRuns/", 1).replacen("/tasks/", "/taskInstances/", 1);
     // A try that has not begun is followed too: the reader sees it start.
     let followed_try = if query.try_number.is_some() { shown_try } else { 0 };
+    let asked = match &instance {
+        Some(instance) => app.store.find_question(instance.id).await?,
+        None => None,
+    };
+    let question = asked.map(|asked| QuestionBlock::new(&asked, &frame.principal, &Given::default(), None));
     show(&TaskPage {
         frame,
+        question,
         run: RunHead::new(&app, &run),
         mark: instance.as_ref().map_or(flow_model::TaskState::None, |instance| instance.state).into(),
         explanation: explain(&facts),

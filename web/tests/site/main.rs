@@ -5,6 +5,7 @@ mod dags;
 mod fixture;
 mod pages;
 mod pools;
+mod questions;
 mod runs;
 mod system;
 mod tasks;

@@ -103,7 +103,7 @@ fn account(batch: &[Outcome], recorded: &[Recorded]) {
             (_, OutcomeKind::Lost) => "lost",
             (_, OutcomeKind::Deferred(_)) => "deferred",
             (_, OutcomeKind::Rescheduled { .. }) => "rescheduled",
-            (_, OutcomeKind::AwaitingInput) => "awaiting_input",
+            (_, OutcomeKind::AwaitingInput(_)) => "awaiting_input",
         };
         metrics::counter!("flow_worker_attempts_total", "result" => result).increment(1);
         if result == "fenced" {
