@@ -5,9 +5,22 @@ use serde_json::Value;
 
 const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 
+/// Pages about parts of a DAG file.
+const PAGES: [&str; 3] = [
+    include_str!("../../docs/artifacts.md"),
+    include_str!("../../docs/params.md"),
+    include_str!("../../docs/people.md"),
+];
+
 #[test]
 fn its_examples_are_good() {
-    let blocks = REFERENCE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    examples_are_good(REFERENCE);
+    PAGES.into_iter().for_each(examples_are_good);
+}
+
+#[track_caller]
+fn examples_are_good(page: &str) {
+    let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     for block in blocks {
         let text =
             if block.contains("[tasks.") { block.to_owned() } else { format!("{block}\n[tasks.a]\nnoop = true\n") };

@@ -149,7 +149,7 @@ impl QuestionBlock {
             deadline: question.deadline_at.map(Time::from),
             on_timeout: match &question.default {
                 Some(default) if default.chosen_options.is_empty() => "the defaults of the fields count".to_owned(),
-                Some(default) => format!("`{}` counts as chosen", default.chosen_options.join(", ")),
+                Some(default) => format!("“{}” counts as chosen", default.chosen_options.join(", ")),
                 None => "the task fails".to_owned(),
             },
             answer: if asked.responded_at.is_some() { answer_text(asked) } else { String::new() },

@@ -98,7 +98,7 @@ async fn the_page_asks_and_keeps_what_was_typed(site: Site) {
             "<button name=\"option\" value=\"Approve\" class=\"primary\">",
             "<button name=\"option\" value=\"Reject\" class=\"danger\">",
             "name=\"param:share\" value=\"0.5\"",
-            "`Approve` counts as chosen",
+            "“Approve” counts as chosen",
         ],
     );
     let refused = submit(&site, "option=Approve&param:share=2&param:note=well").await;
