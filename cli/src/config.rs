@@ -24,6 +24,8 @@ pub struct Settings {
     pub scheduler: SchedulerSettings,
     /// Workers.
     pub worker: WorkerSettings,
+    /// Triggerers.
+    pub triggerer: TriggererSettings,
     /// The web role.
     pub web: WebSettings,
     /// How long a process counts as alive.
@@ -147,6 +149,22 @@ impl Default for WorkerSettings {
             artifacts_bytes_max: 64 << 20,
             plugins_folder: PathBuf::new(),
         }
+    }
+}
+
+/// `[triggerer]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriggererSettings {
+    /// Triggers that fire at an instant, carried at once.
+    pub timers_max: usize,
+    /// Triggers that have to be looked at, carried at once.
+    pub pollers_max: usize,
+}
+
+impl Default for TriggererSettings {
+    fn default() -> Self {
+        TriggererSettings { timers_max: 200_000, pollers_max: 10_000 }
     }
 }
 
@@ -275,6 +293,9 @@ impl Settings {
         }
         if self.worker.concurrency == 0 {
             return Err("`worker.concurrency` must be at least 1".to_owned());
+        }
+        if self.triggerer.timers_max == 0 || self.triggerer.pollers_max == 0 {
+            return Err("`triggerer.timers_max` and `triggerer.pollers_max` must be at least 1".to_owned());
         }
         if self.worker.queues.is_empty() {
             return Err("`worker.queues` must name at least one queue".to_owned());

@@ -2,6 +2,10 @@
 
 use std::sync::OnceLock;
 
+use flow_model::operator::sensor::{
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, TimeDeltaSensor,
+    TimeSensor,
+};
 use flow_model::operator::{
     Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep,
 };
@@ -23,7 +27,7 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 12] = [
+pub(crate) const OPERATORS: [OperatorForm; 20] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
@@ -46,6 +50,54 @@ pub(crate) const OPERATORS: [OperatorForm; 12] = [
         schema: schema_of::<Approval>,
     },
     OperatorForm { name: "form", short_field: Some("subject"), short_type: "string", schema: schema_of::<Form> },
+    OperatorForm {
+        name: "time_sensor",
+        short_field: Some("target_time"),
+        short_type: "string",
+        schema: schema_of::<TimeSensor>,
+    },
+    OperatorForm {
+        name: "date_time_sensor",
+        short_field: Some("target_time"),
+        short_type: "string",
+        schema: schema_of::<DateTimeSensor>,
+    },
+    OperatorForm {
+        name: "time_delta_sensor",
+        short_field: Some("delta"),
+        short_type: "string",
+        schema: schema_of::<TimeDeltaSensor>,
+    },
+    OperatorForm {
+        name: "day_of_week_sensor",
+        short_field: Some("week_day"),
+        short_type: "array",
+        schema: schema_of::<DayOfWeekSensor>,
+    },
+    OperatorForm {
+        name: "file_sensor",
+        short_field: Some("filepath"),
+        short_type: "string",
+        schema: schema_of::<FileSensor>,
+    },
+    OperatorForm {
+        name: "http_sensor",
+        short_field: Some("url"),
+        short_type: "string",
+        schema: schema_of::<HttpSensor>,
+    },
+    OperatorForm {
+        name: "external_task_sensor",
+        short_field: Some("external_dag_id"),
+        short_type: "string",
+        schema: schema_of::<ExternalTaskSensor>,
+    },
+    OperatorForm {
+        name: "command_sensor",
+        short_field: Some("command"),
+        short_type: "string",
+        schema: schema_of::<CommandSensor>,
+    },
 ];
 
 /// The JSON Schema of a DAG file (draft 2020-12): give it to an editor, and it completes and checks.
@@ -150,9 +202,13 @@ impl OperatorForm {
     fn property(&self) -> Value {
         let long = (self.schema)();
         let short = match self.short_type {
+            // Its values are names out of a list.
+            "array" if self.name == "day_of_week_sensor" => long["properties"]["week_day"].clone(),
             "array" => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
             "boolean" => json!({ "type": "boolean", "const": true }),
-            _ if self.name == "sleep" => json!({ "type": "string", "format": "flow-duration" }),
+            _ if matches!(self.name, "sleep" | "time_delta_sensor") => {
+                json!({ "type": "string", "format": "flow-duration" })
+            }
             short_type => json!({ "type": short_type }),
         };
         let description = long["description"].clone();

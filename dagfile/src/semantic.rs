@@ -10,6 +10,7 @@ mod params;
 mod people;
 mod plugin;
 mod schedule;
+mod sensors;
 mod tasks;
 
 use std::ops::Range;

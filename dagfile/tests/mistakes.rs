@@ -47,6 +47,7 @@ mistakes!(
     preset_none,
     scheduled_without_defaults,
     schedules,
+    sensors,
     ten_mistakes,
     types,
     unknown_keys,

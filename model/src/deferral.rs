@@ -1,12 +1,14 @@
 //! Waiting without a worker: what a deferred try waits for, for how long, and what happens then.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Timestamp;
+use crate::operator::sensor::ResponseCheck;
 use crate::state::named_enum;
+use crate::{TaskState, Timestamp};
 
 /// What a try waits for in the triggerer. Serialised as a table with its name in `kind`. It never holds secrets in
 /// clear, only names of connections.
@@ -18,6 +20,51 @@ pub enum Trigger {
         /// When it fires.
         at: Timestamp,
     },
+    /// A file, or files that fit a pattern, on the triggerer's machine.
+    File {
+        /// A path, or a pattern.
+        path: String,
+        /// A folder counts only once a file is in it or below it.
+        recursive: bool,
+        /// Files smaller than so many bytes do not count.
+        min_size: u64,
+        /// Files changed less long ago do not count.
+        min_age: Option<Duration>,
+    },
+    /// An answer to an HTTP request.
+    Http {
+        /// Where to.
+        url: String,
+        /// The method.
+        method: String,
+        /// Request headers.
+        headers: BTreeMap<String, String>,
+        /// Status codes or classes of the wanted answer.
+        expected_status: Vec<String>,
+        /// What it must say.
+        check: Option<ResponseCheck>,
+        /// How long one exchange may take.
+        timeout: Duration,
+    },
+    /// A run of another DAG, or tasks of it.
+    ExternalTask {
+        /// The other DAG.
+        dag_id: String,
+        /// Its tasks; none: the whole run.
+        task_ids: Vec<String>,
+        /// A task group of it.
+        task_group_id: Option<String>,
+        /// The logical date of the run.
+        logical_date: Timestamp,
+        /// States that are waited for.
+        allowed_states: Vec<TaskState>,
+        /// States that fail at once.
+        failed_states: Vec<TaskState>,
+        /// States that skip at once.
+        skipped_states: Vec<TaskState>,
+        /// Fails at once where there is no such DAG or task.
+        check_existence: bool,
+    },
 }
 
 impl Trigger {
@@ -25,6 +72,9 @@ impl Trigger {
     pub const fn kind(&self) -> &'static str {
         match self {
             Trigger::Time { .. } => "time",
+            Trigger::File { .. } => "file",
+            Trigger::Http { .. } => "http",
+            Trigger::ExternalTask { .. } => "external_task",
         }
     }
 
@@ -32,6 +82,24 @@ impl Trigger {
     pub const fn fires_at(&self) -> Option<Timestamp> {
         match self {
             Trigger::Time { at } => Some(*at),
+            Trigger::File { .. } | Trigger::Http { .. } | Trigger::ExternalTask { .. } => None,
+        }
+    }
+
+    /// What it waits for, in a few words for people.
+    pub fn summary(&self) -> String {
+        match self {
+            Trigger::Time { at } => format!("until {at}"),
+            Trigger::File { path, .. } => format!("for the file `{path}`"),
+            Trigger::Http { method, url, .. } => format!("for the answer to {method} {url}"),
+            Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
+                let what = match (task_ids.as_slice(), task_group_id) {
+                    ([], None) => format!("the run of DAG `{dag_id}`"),
+                    ([], Some(group)) => format!("the task group `{group}` of DAG `{dag_id}`"),
+                    (tasks, _) => format!("`{}` of DAG `{dag_id}`", tasks.join("`, `")),
+                };
+                format!("for {what} of {logical_date}")
+            }
         }
     }
 }

@@ -87,6 +87,31 @@ pub struct TaskFacts {
     pub started_at: Option<Timestamp>,
     /// The machine that runs it.
     pub hostname: Option<String>,
+    /// What it waits for in the triggerer.
+    pub deferral: Option<DeferralFacts>,
+}
+
+/// What a deferred task instance waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeferralFacts {
+    /// In a few words: `for the file ...`, `until ...`.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the waiting is over at the latest.
+    pub deadline_at: Option<Timestamp>,
+    /// It fires by itself; nobody looks.
+    pub is_timer: bool,
+    /// How often it was looked at.
+    pub checks: i64,
+    /// When it is looked at next.
+    pub next_check_at: Option<Timestamp>,
+    /// What the last look has found.
+    pub note: Option<String>,
+    /// A triggerer carries it.
+    pub is_carried: bool,
+    /// A triggerer is alive.
+    pub has_triggerer: bool,
 }
 
 /// A task directly before.
@@ -168,9 +193,12 @@ pub fn explain(facts: &Facts) -> Explanation {
             TaskState::Queued => queued(facts, task),
             TaskState::Running => vec![running(facts, task)],
             TaskState::UpForRetry => vec![up_for_retry(facts, task)],
-            TaskState::UpForReschedule => vec![Reason::new("reschedule", "waits until it looks again")],
-            TaskState::Deferred => vec![Reason::new("deferred", "waits in the triggerer and holds no worker slot")],
-            TaskState::AwaitingInput => vec![Reason::new("input", "waits for a person's decision")],
+            TaskState::UpForReschedule => vec![up_for_reschedule(facts, task)],
+            TaskState::Deferred => deferred(facts, task),
+            TaskState::AwaitingInput => vec![
+                Reason::new("input", "waits for a person's answer, and holds no worker slot")
+                    .hint("answer it on its page, or mark it"),
+            ],
             TaskState::Restarting => {
                 vec![Reason::new("restarting", "was cleared while it ran; its old try is being killed")]
             }
@@ -345,6 +373,50 @@ fn up_for_retry(facts: &Facts, task: &TaskFacts) -> Reason {
     Reason::new("retry", text).hint("clear the task to run it at once")
 }
 
+/// An instant and how far away it is.
+fn at(now: Timestamp, at: Timestamp) -> String {
+    if at > now {
+        format!("at {at} (in {})", duration_text::format(whole_seconds(at.since(now))))
+    } else {
+        "now".to_owned()
+    }
+}
+
+fn up_for_reschedule(facts: &Facts, task: &TaskFacts) -> Reason {
+    let next = task.not_before.map_or("soon".to_owned(), |next| at(facts.now, next));
+    Reason::new("reschedule", format!("what it waits for is not there yet; it looks again {next}"))
+        .hint("clear the task to look at once")
+}
+
+fn deferred(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
+    let Some(waiting) = &task.deferral else {
+        return vec![Reason::new("deferred", "waits in the triggerer and holds no worker slot")];
+    };
+    let mut reasons = Vec::new();
+    if !waiting.has_triggerer {
+        let text = "no triggerer is alive, so nobody sees when what it waits for is there";
+        reasons.push(Reason::new("no_triggerer", text).hint("start one with `flowctl triggerer`"));
+    } else if !waiting.is_carried {
+        let text = "no triggerer has taken it up yet";
+        reasons
+            .push(Reason::new("triggerers_full", text).hint(
+                "if it stays so, start another one, or raise `triggerer.pollers_max` and `triggerer.timers_max`",
+            ));
+    }
+    let since = duration_text::format(whole_seconds(facts.now.since(waiting.since)));
+    reasons.push(Reason::new("deferred", format!("waits {} since {since}, holding no worker slot", waiting.what)));
+    if !waiting.is_timer && waiting.checks > 0 {
+        let found = waiting.note.as_deref().unwrap_or("not yet");
+        let next = waiting.next_check_at.map_or("soon".to_owned(), |next| at(facts.now, next));
+        let times = if waiting.checks == 1 { "once".to_owned() } else { format!("{} times", waiting.checks) };
+        reasons.push(Reason::new("last_check", format!("was looked at {times}: {found}; the next look is {next}")));
+    }
+    if let Some(deadline) = waiting.deadline_at {
+        reasons.push(Reason::new("deadline", format!("its time is over {}", at(facts.now, deadline))));
+    }
+    reasons
+}
+
 fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     let reason = task.reason.as_deref();
     match task.state {
@@ -475,6 +547,7 @@ mod tests {
                 pool_slots: 1,
                 started_at: None,
                 hostname: None,
+                deferral: None,
             }),
             trigger_rule: TriggerRule::AllSuccess,
             upstream: vec![
@@ -609,5 +682,32 @@ mod tests {
         let mut dead = facts(TaskState::Scheduled);
         dead.has_scheduler = false;
         assert_eq!(kinds(&explain(&dead)), ["no_scheduler"]);
+    }
+
+    #[test]
+    fn deferred_says_what_it_waits_for() {
+        let mut waiting = facts(TaskState::Deferred);
+        let now = waiting.now;
+        let deferral = DeferralFacts {
+            what: "for the file `/in/x.csv`".to_owned(),
+            since: now - std::time::Duration::from_secs(90),
+            deadline_at: Some(now + std::time::Duration::from_secs(3_600)),
+            is_timer: false,
+            checks: 2,
+            next_check_at: Some(now + std::time::Duration::from_secs(30)),
+            note: Some("there is no `/in/x.csv`".to_owned()),
+            is_carried: true,
+            has_triggerer: true,
+        };
+        waiting.task.as_mut().unwrap().deferral = Some(deferral.clone());
+        let explanation = explain(&waiting);
+        assert_eq!(explanation.summary, "waits for the file `/in/x.csv` since 1m 30s, holding no worker slot");
+        assert_eq!(kinds(&explanation), ["deferred", "last_check", "deadline"]);
+        let check = &explanation.reasons[1].text;
+        assert!(check.starts_with("was looked at 2 times: there is no `/in/x.csv`; the next look is at "), "{check}");
+        waiting.task.as_mut().unwrap().deferral = Some(DeferralFacts { is_carried: false, ..deferral.clone() });
+        assert_eq!(kinds(&explain(&waiting))[0], "triggerers_full");
+        waiting.task.as_mut().unwrap().deferral = Some(DeferralFacts { has_triggerer: false, ..deferral });
+        assert_eq!(kinds(&explain(&waiting))[0], "no_triggerer");
     }
 }

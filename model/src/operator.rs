@@ -7,11 +7,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::operator::sensor::{
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, TimeDeltaSensor,
+    TimeSensor, Waiting,
+};
 use crate::time::duration_text;
 
 pub mod branch;
 pub mod people;
 mod plugin;
+pub mod sensor;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
 pub use people::{Approval, Form};
@@ -33,7 +38,7 @@ pub enum Operator {
     Plugin(Plugin),
     /// Nothing at all: a joint between other tasks.
     Noop(Noop),
-    /// Waits for a while, inside the worker.
+    /// Waits for a while.
     Sleep(Sleep),
     /// Chooses which tasks go on.
     Branch(Branch),
@@ -45,6 +50,22 @@ pub enum Operator {
     Approval(Box<Approval>),
     /// Asks people to fill in a form.
     Form(Box<Form>),
+    /// Waits until a time of day.
+    TimeSensor(TimeSensor),
+    /// Waits until an instant.
+    DateTimeSensor(DateTimeSensor),
+    /// Waits for a while after the end of the data interval.
+    TimeDeltaSensor(TimeDeltaSensor),
+    /// Waits until a day of the week.
+    DayOfWeekSensor(DayOfWeekSensor),
+    /// Waits for a file.
+    FileSensor(FileSensor),
+    /// Waits for an HTTP answer.
+    HttpSensor(HttpSensor),
+    /// Waits for another DAG.
+    ExternalTaskSensor(ExternalTaskSensor),
+    /// Waits until a script succeeds.
+    CommandSensor(CommandSensor),
 }
 
 impl Operator {
@@ -63,6 +84,14 @@ impl Operator {
             Operator::LatestOnly(_) => "latest_only",
             Operator::Approval(_) => "approval",
             Operator::Form(_) => "form",
+            Operator::TimeSensor(_) => "time_sensor",
+            Operator::DateTimeSensor(_) => "date_time_sensor",
+            Operator::TimeDeltaSensor(_) => "time_delta_sensor",
+            Operator::DayOfWeekSensor(_) => "day_of_week_sensor",
+            Operator::FileSensor(_) => "file_sensor",
+            Operator::HttpSensor(_) => "http_sensor",
+            Operator::ExternalTaskSensor(_) => "external_task_sensor",
+            Operator::CommandSensor(_) => "command_sensor",
         }
     }
 
@@ -83,6 +112,21 @@ impl Operator {
             Operator::Python(python) => python.script.as_deref().into_iter().collect(),
             // A plugin may also be installed on the workers: see `Plugin::published_path`.
             _ => Vec::new(),
+        }
+    }
+
+    /// How it waits, if it is a sensor.
+    pub fn waiting(&self) -> Option<Waiting> {
+        match self {
+            Operator::TimeSensor(sensor) => Some(sensor.waiting()),
+            Operator::DateTimeSensor(sensor) => Some(sensor.waiting()),
+            Operator::TimeDeltaSensor(sensor) => Some(sensor.waiting()),
+            Operator::DayOfWeekSensor(sensor) => Some(sensor.waiting()),
+            Operator::FileSensor(sensor) => Some(sensor.waiting()),
+            Operator::HttpSensor(sensor) => Some(sensor.waiting()),
+            Operator::ExternalTaskSensor(sensor) => Some(sensor.waiting()),
+            Operator::CommandSensor(sensor) => Some(sensor.waiting()),
+            _ => None,
         }
     }
 }
@@ -185,7 +229,7 @@ pub struct Http {
 #[serde(deny_unknown_fields)]
 pub struct Noop {}
 
-/// Waits for a fixed time inside the worker, holding its slot.
+/// Waits for a fixed time inside the worker, holding its slot, or in the triggerer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sleep {
@@ -193,9 +237,12 @@ pub struct Sleep {
     #[serde(with = "duration_text")]
     #[schemars(schema_with = "duration_schema")]
     pub duration: Duration,
+    /// Whether it waits in the triggerer, holding no worker slot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deferrable: bool,
 }
 
-fn default_skip_on_exit_code() -> Vec<i32> {
+pub(crate) fn default_skip_on_exit_code() -> Vec<i32> {
     vec![99]
 }
 fn default_python() -> String {
@@ -214,7 +261,9 @@ fn default_response_bytes_max() -> u64 {
     1 << 20
 }
 
-fn one_or_many<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn one_or_many<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrMany<T> {
@@ -227,7 +276,7 @@ fn one_or_many<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializ
     })
 }
 
-fn exit_codes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn exit_codes_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "anyOf": [
             { "type": "integer", "minimum": 0, "maximum": 255 },

@@ -480,3 +480,54 @@ fn hints_that_wait_too_long() {
         assert_eq!(check_outbox(&entry, now, patience).unwrap().invariant, "I20");
     }
 }
+
+/// `b` defers, goes on in a worker as the same try, defers again, and its trigger ends it.
+fn deferring() -> RunHistory {
+    let mut run = clean();
+    let mut writer = Writer { seq: 1_000, now: 1_000 };
+    let task = &mut run.tasks[1];
+    (task.epoch.0, task.try_number) = (task.epoch.0 + 1, task.try_number);
+    writer.moved(task, TaskState::None, Actor::User, "someone");
+    writer.queued(task);
+    writer.claimed(task);
+    task.epoch.0 += 1;
+    writer.moved(task, TaskState::Deferred, Actor::Worker, "1");
+    writer.moved(task, TaskState::Scheduled, Actor::Triggerer, "2");
+    writer.admitted(task);
+    task.try_number -= 1;
+    writer.claimed(task);
+    task.events.last_mut().unwrap().claim = Some(ClaimId(777));
+    task.epoch.0 += 1;
+    writer.moved(task, TaskState::Deferred, Actor::Worker, "1");
+    writer.moved(task, TaskState::Success, Actor::Triggerer, "2");
+    let (try_number, ended_at) = (task.try_number, seconds(writer.now));
+    task.attempts.push(Attempt { try_number, claim: ClaimId(777), state: TaskState::Success, ended_at });
+    run
+}
+
+#[test]
+fn a_deferral_ends_once() {
+    assert_eq!(check_run(&deferring(), &processes(true)), []);
+    let caught = |invariant: &str, doctor: fn(&mut TaskHistory)| {
+        let mut run = deferring();
+        doctor(&mut run.tasks[1]);
+        assert!(found(&run).contains(&invariant), "{invariant}: {:?}", found(&run));
+    };
+    caught("I14", |task| task.triggers.push(task.epoch));
+    caught("I14", |task| {
+        task.events.pop();
+        task.state = TaskState::Deferred;
+    });
+    caught("I14", |task| task.events.last_mut().unwrap().epoch.0 += 1);
+    caught("I14", |task| {
+        let deferred = task.events.iter().position(|event| event.to == TaskState::Deferred).unwrap();
+        task.events.remove(deferred);
+    });
+    caught("I15", |task| task.attempts.clear());
+    // The part that goes on is no try of its own.
+    caught("I11", |task| {
+        task.try_number += 1;
+        let resumed = task.events.iter().rposition(|event| event.to == TaskState::Running).unwrap();
+        task.events[resumed..].iter_mut().for_each(|event| event.try_number += 1);
+    });
+}

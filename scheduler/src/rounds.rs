@@ -112,6 +112,22 @@ impl Rounds {
         Ok(expired)
     }
 
+    /// T9: ends the waiting of deferred tasks whose time has run out.
+    ///
+    /// # Errors
+    /// The store failed; what had been committed stays.
+    pub async fn expire_triggers(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut expired = 0;
+        loop {
+            match self.store.expire_triggers(now, &self.actor_id).await? {
+                0 => break,
+                count => expired += count,
+            }
+        }
+        metrics::counter!("flow_scheduler_triggers_expired_total").increment(expired as u64);
+        Ok(expired)
+    }
+
     /// Publishes what a scheduler that died, or a queue that was away, has left in the outbox.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ impl Scheduler {
             if is_full_look {
                 last_full_look = now;
             }
+            if let Err(error) = rounds.expire_triggers(now).await {
+                report_failure("ending overdue deferrals", &error);
+            }
             let pause = match rounds.tick(now, is_full_look).await {
                 Ok(report) if report.is_unfinished => Duration::ZERO,
                 Ok(_) => self.until_due(now).await,
@@ -160,9 +163,10 @@ impl Scheduler {
         }
         if timers.repair.is_due(now, REPAIR_INTERVAL) {
             let repaired = self.store.repair_counts(now).await?;
+            let repaired = repaired + self.store.repair_deferrals(now, &process.to_string()).await?;
             metrics::counter!("flow_scheduler_repairs_total").increment(repaired);
             if repaired > 0 {
-                tracing::error!(count = repaired, "repaired counts of runs: please report this as a bug");
+                tracing::error!(count = repaired, "repaired counts of runs, or deferrals: please report this as a bug");
             }
         }
         Ok(())

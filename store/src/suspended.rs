@@ -295,3 +295,58 @@ fn log_content(now: Timestamp, lines: &[String]) -> String {
 pub(crate) fn deferral(args: &str) -> Result<Deferral> {
     serde_json::from_str(args).map_err(|error| StoreError::Corrupt { what: "trigger", why: error.to_string() })
 }
+
+/// Why a deferral was ended that nothing could have ended any more.
+const NO_TRIGGER: &str = "its trigger is gone";
+
+impl Store {
+    /// Finds deferrals without a trigger, triggers without a deferral, and triggers of dead triggerers, and puts them
+    /// right. Returns how many there were: any number but 0 is a bug.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn repair_deferrals(&self, now: Timestamp, actor_id: &str) -> Result<u64> {
+        let (astray, without) = transaction!(self, "check deferrals", |tx| {
+            let forgotten = sqlx::query(
+                "delete from trigger where not exists (
+                    select 1 from task_instance t
+                    where t.id = trigger.task_instance_id and t.epoch = trigger.epoch and t.state = 'deferred')",
+            )
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            let freed = sqlx::query(
+                "update trigger set owner = null
+                 where owner in (select p.id from process p where p.state = 'dead')",
+            )
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            let without: Vec<(i64, i64)> = sqlx::query_as(
+                "select t.id, t.epoch from task_instance t
+                 where t.state = 'deferred' and not exists (select 1 from trigger g where g.task_instance_id = t.id)",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            (forgotten + freed, without)
+        })?;
+        let settlements: Vec<Settlement> = without
+            .into_iter()
+            .map(|(id, epoch)| Settlement {
+                task_instance: TaskInstanceKey(id),
+                epoch: Epoch(epoch),
+                from: TaskState::Deferred,
+                owner: None,
+                verdict: Verdict::Failed,
+                reason: Some(NO_TRIGGER.to_owned()),
+                log: vec![NO_TRIGGER.to_owned()],
+                answer: None,
+            })
+            .collect();
+        if settlements.is_empty() {
+            return Ok(astray);
+        }
+        let settled = self.settle(now, Settler { actor: Actor::Scheduler, actor_id }, &settlements).await?;
+        Ok(astray + settled.len() as u64)
+    }
+}

@@ -190,6 +190,20 @@ impl Store {
         })
     }
 
+    /// Those of the triggers that the process still carries.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn read_triggers(&self, process: ProcessId, keys: &[TaskInstanceKey]) -> Result<Vec<HeldTrigger>> {
+        let held: std::collections::HashSet<TaskInstanceKey> =
+            self.held_triggers(process).await?.into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<TaskInstanceKey> = keys.iter().copied().filter(|key| held.contains(key)).collect();
+        let rows: Vec<TriggerRow> = reading!(self, "read triggers", |tx| {
+            sqlx::query_as(statement!(tx, "read_triggers")).bind(json(&keys)).fetch_all(&mut *tx).await?
+        })?;
+        rows.into_iter().map(held_trigger).collect()
+    }
+
     /// T8: triggers of this triggerer have fired. All in one transaction: the trigger goes, and its task instance goes to
     /// its end, or back to a worker. Says of each whether it counted: one that had ended otherwise does not.
     ///

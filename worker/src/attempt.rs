@@ -6,6 +6,7 @@ mod launch;
 mod plugin;
 mod process;
 mod script;
+mod sensor;
 
 pub(crate) use folder::remove_leftovers;
 
@@ -79,7 +80,6 @@ pub(crate) struct Ended {
     skips: Vec<u32>,
 }
 
-#[allow(dead_code, reason = "operators that suspend their try come one by one")]
 pub(crate) enum Ending {
     Success,
     Skipped(String),
@@ -206,6 +206,8 @@ async fn carry_out(
             })
             .await
         }
+        Work::DeferredSleep(duration) => sensor::sleep(order, duration),
+        Work::Sensor(work) => sensor::run(workshop, order, *work, log, stop).await,
         Work::Http(work) => {
             let sending = send(workshop, &work, order.task().output, log);
             until_stopped(timeout, &mut stop, sending).await

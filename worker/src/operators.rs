@@ -5,6 +5,7 @@ mod choice;
 mod http;
 mod plugin;
 mod process;
+mod sensor;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::template::{Renderer, TemplateError};
 pub use http::{HttpClient, HttpWork};
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
+pub use sensor::{Look, SensorWork};
 
 /// A task with every template rendered.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub enum Work {
     Value(Value),
     /// A question to ask people.
     Ask(Box<Question>),
+    /// Time to pass in the triggerer.
+    DeferredSleep(Duration),
+    /// Something to wait for.
+    Sensor(Box<SensorWork>),
     /// Nothing.
     Noop,
 }
@@ -65,7 +71,7 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));
-            Work::Sleep(sleep.duration)
+            if sleep.deferrable { Work::DeferredSleep(sleep.duration) } else { Work::Sleep(sleep.duration) }
         }
         Operator::Branch(branch) => choice::branch(order, branch, now, renderer, &mut rendered)?,
         Operator::ShortCircuit(short) => choice::short_circuit(task, short, renderer, &mut rendered)?,
@@ -73,6 +79,10 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Approval(approval) => Work::Ask(Box::new(ask::approval(approval, now, renderer, &mut rendered)?)),
         Operator::Form(form) => Work::Ask(Box::new(ask::form(form, now, renderer, &mut rendered)?)),
         Operator::Noop(_) => Work::Noop,
+        sensor => match sensor::prepare(task, sensor, renderer, &mut rendered)? {
+            Some(work) => Work::Sensor(Box::new(work)),
+            None => Work::Noop,
+        },
     };
     let template = task.map_index_template.as_ref().filter(|_| order.map_index >= 0);
     let map_label = template.map(|template| renderer.text("map_index_template", template)).transpose()?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use flow_store::TriggerRoom;
 use flow_triggerer::{Triggerer, TriggererOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,10 @@ pub(super) async fn serve(engine: &Engine, slot: String, shutdown: CancellationT
         incarnation: engine.incarnation,
         heartbeat: engine.settings.lease.heartbeat,
         lease: engine.settings.lease.duration,
+        capacity: TriggerRoom {
+            timers: engine.settings.triggerer.timers_max,
+            pollers: engine.settings.triggerer.pollers_max,
+        },
     };
     Ok(Triggerer::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
 }

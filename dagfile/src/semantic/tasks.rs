@@ -19,7 +19,7 @@ use crate::suggest::{listed, nearest};
 use crate::tree::{Entry, Kind, Node};
 use crate::walk::{NO_TASKS, meant};
 
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+pub(super) const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 /// Owner of a task until the DAG's is known.
 const NO_OWNER: &str = "";
@@ -123,6 +123,7 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
     };
     let output_default = match operator {
         Operator::Noop(_) | Operator::Sleep(_) | Operator::Approval(_) | Operator::Form(_) => Output::None,
+        _ if operator.waiting().is_some() => Output::None,
         _ => Output::LastLine,
     };
     let wait_for_downstream = settings.wait_for_downstream.unwrap_or(false);
@@ -287,6 +288,7 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),
         Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
+        sensor => super::sensors::check(sensor, node, problems),
     }
     for script in operator.files() {
         files.add(script, place("script"), problems);

@@ -1,13 +1,14 @@
 //! Gathers the facts from which `model::explain` says why a task instance is where it is. Only reads.
 
-use flow_model::explain::{Facts, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts};
-use flow_model::{TaskState, Timestamp};
+use flow_model::explain::{DeferralFacts, Facts, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts};
+use flow_model::{TaskInstanceKey, TaskState, Timestamp};
 
 use crate::connect::Store;
 use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
 use crate::read::RunRecord;
 use crate::rows::{json, task_state};
+use crate::suspended::deferral;
 use crate::transaction::reading;
 
 /// Upstream tasks that are looked at by name.
@@ -101,6 +102,14 @@ impl Store {
                 .collect::<Result<Vec<_>>>()?
         };
         let is_alive = |until: Timestamp| until > now;
+        let has_triggerer =
+            processes.iter().any(|process| process.kind == "triggerer" && is_alive(process.lease_until));
+        let deferral = match &instance {
+            Some(instance) if instance.state == TaskState::Deferred => {
+                self.deferral_facts(instance.id, has_triggerer).await?
+            }
+            _ => None,
+        };
         Ok(Facts {
             now,
             dag_id: run.dag_id.clone(),
@@ -142,7 +151,45 @@ impl Store {
                 pool_slots: instance.pool_slots,
                 started_at: instance.started_at,
                 hostname: instance.hostname,
+                deferral,
             }),
         })
     }
+
+    async fn deferral_facts(&self, key: TaskInstanceKey, has_triggerer: bool) -> Result<Option<DeferralFacts>> {
+        let row: Option<DeferralRow> = reading!(self, "explain a deferral", |tx| {
+            sqlx::query_as(
+                "select args, created_at, deadline_at, is_timer, checks, next_check_at, note,
+                    owner is not null as is_carried
+                 from trigger where task_instance_id = $1",
+            )
+            .bind(key.0)
+            .fetch_optional(&mut *tx)
+            .await?
+        })?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(DeferralFacts {
+            what: deferral(&row.args)?.trigger.summary(),
+            since: Timestamp::from_micros(row.created_at),
+            deadline_at: row.deadline_at.map(Timestamp::from_micros),
+            is_timer: row.is_timer,
+            checks: row.checks,
+            next_check_at: row.next_check_at.map(Timestamp::from_micros),
+            note: row.note,
+            is_carried: row.is_carried,
+            has_triggerer,
+        }))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DeferralRow {
+    args: String,
+    created_at: i64,
+    deadline_at: Option<i64>,
+    is_timer: bool,
+    checks: i64,
+    next_check_at: Option<i64>,
+    note: Option<String>,
+    is_carried: bool,
 }

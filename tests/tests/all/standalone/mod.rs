@@ -6,5 +6,6 @@ mod files;
 mod interventions;
 mod plugins;
 mod refusals;
+mod sensors;
 mod shipped;
 mod tasks;

@@ -1,0 +1,114 @@
+//! What the types of sensors cannot say.
+
+use std::time::Duration;
+
+use flow_model::operator::Operator;
+use flow_model::operator::sensor::{ExternalTaskSensor, HttpSensor};
+
+use super::tasks::METHODS;
+use crate::diagnostic::Problems;
+use crate::suggest::{listed, nearest};
+use crate::tree::Node;
+
+/// Nobody needs to look more often, and a slip of the unit would flood whoever is asked.
+const POKE_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
+    let Some(waiting) = operator.waiting() else { return };
+    let place = |field: &str| node.deepest(&[field]).span.clone();
+    if waiting.poll.interval < POKE_INTERVAL_MIN {
+        problems.add(place("poke_interval"), "`poke_interval` must be at least 10ms").hint("for instance \"30s\"");
+    }
+    if waiting.timeout.is_zero() {
+        problems.add(place("timeout"), "`timeout` must be longer than zero").hint("for instance \"6h\"");
+    }
+    if waiting.poll.max_wait.is_some() && !waiting.poll.exponential_backoff {
+        problems
+            .add(place("max_wait"), "`max_wait` says nothing here: the time between two looks does not grow")
+            .hint("add `exponential_backoff = true`, or take `max_wait` away");
+    }
+    match operator {
+        Operator::TimeSensor(sensor) => {
+            let is_template = sensor.target_time.contains("{{");
+            if !is_template && sensor.target_time.parse::<jiff::civil::Time>().is_err() {
+                problems
+                    .add(place("target_time"), format!("`{}` is not a time of day", sensor.target_time))
+                    .hint("for instance \"06:30\" or \"06:30:00\"");
+            }
+            let _ = super::schedule::zone(node.get("timezone"), "UTC", problems);
+        }
+        Operator::DayOfWeekSensor(sensor) => {
+            if sensor.week_day.is_empty() {
+                problems.add(place("week_day"), "`week_day` names no day").hint("for instance [\"monday\"]");
+            }
+            let _ = super::schedule::zone(node.get("timezone"), "UTC", problems);
+        }
+        Operator::FileSensor(sensor) if sensor.filepath.trim().is_empty() => {
+            problems
+                .add(place("filepath"), "`filepath` is empty")
+                .hint("name a file, such as \"/data/in/{{ ds }}.csv\"");
+        }
+        Operator::HttpSensor(sensor) => check_http(sensor, node, problems),
+        Operator::ExternalTaskSensor(sensor) => check_external(sensor, node, problems),
+        Operator::CommandSensor(sensor) if sensor.command.trim().is_empty() => {
+            problems
+                .add(place("command"), "the text of `command_sensor` is empty")
+                .hint("for instance \"test -e ready\"");
+        }
+        _ => {}
+    }
+}
+
+fn check_http(sensor: &HttpSensor, node: &Node, problems: &mut Problems) {
+    let place = |field: &str| node.deepest(&[field]);
+    let url = sensor.url.trim();
+    if !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("{{") {
+        problems
+            .add(place("url").span.clone(), format!("`{url}` is not an HTTP URL"))
+            .hint("it begins with http:// or https://");
+    }
+    if !METHODS.contains(&sensor.method.as_str()) {
+        let problem = problems.add(place("method").span.clone(), format!("`{}` is not an HTTP method", sensor.method));
+        match nearest(&sensor.method, METHODS) {
+            Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+            None => problem.hint(format!("it is one of {}", listed(METHODS))),
+        };
+    }
+    for (status, written) in sensor.expected_status.iter().zip(place("expected_status").items()) {
+        let is_class = matches!(status.as_bytes(), [b'1'..=b'5', b'x', b'x']);
+        if !is_class && !status.parse::<u16>().is_ok_and(|code| (100..600).contains(&code)) {
+            problems
+                .add(written.span.clone(), format!("`{status}` is not a status code"))
+                .hint("for instance `200` or `2xx`");
+        }
+    }
+    if sensor.response_check.as_ref().is_some_and(|check| check.equals.is_none() && check.contains.is_none()) {
+        problems
+            .add(place("response_check").span.clone(), "`response_check` says nothing that could be checked")
+            .hint("add `equals` or `contains`");
+    }
+}
+
+fn check_external(sensor: &ExternalTaskSensor, node: &Node, problems: &mut Problems) {
+    let place = |field: &str| node.deepest(&[field]).span.clone();
+    let named = usize::from(sensor.external_task_id.is_some())
+        + usize::from(!sensor.external_task_ids.is_empty())
+        + usize::from(sensor.external_task_group_id.is_some());
+    if named > 1 {
+        problems
+            .add(
+                node.span.clone(),
+                "a sensor waits for a task, for several tasks, or for a task group, not for two of these",
+            )
+            .hint("keep one of `external_task_id`, `external_task_ids` and `external_task_group_id`");
+    }
+    let mut seen = sensor.allowed_states.clone();
+    for (field, states) in [("failed_states", &sensor.failed_states), ("skipped_states", &sensor.skipped_states)] {
+        if let Some(state) = states.iter().find(|state| seen.contains(state)) {
+            problems
+                .add(place(field), format!("`{state}` is in `{field}`, and in another list, too"))
+                .hint("each state means one thing: keep it in one list");
+        }
+        seen.extend(states);
+    }
+}

@@ -1,0 +1,120 @@
+//! A sensor that waits for an HTTP answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::sensor;
+
+sensor!(
+    /// Asks a URL until the answer is as wanted. The answer becomes the XCom.
+    HttpSensor {
+        /// Where to (a template). It is kept while the sensor waits, so it must not hold secrets.
+        url: String,
+        /// The HTTP method.
+        #[serde(default = "default_method")]
+        method: String,
+        /// Request headers (values are templates). They are kept while the sensor waits, so they must not hold secrets.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+        /// Status codes of the wanted answer: single codes, or classes such as `2xx`. Any other means: not yet.
+        #[serde(default = "default_expected_status")]
+        expected_status: Vec<String>,
+        /// What the answer must say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response_check: Option<ResponseCheck>,
+        /// How long one exchange may take.
+        #[serde(default = "default_request_timeout", with = "crate::time::duration_text")]
+        #[schemars(schema_with = "crate::operator::duration_schema")]
+        request_timeout: Duration,
+    }
+);
+
+/// What an answer must say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseCheck {
+    /// Where in a JSON answer to look: `status`, `items.0.state`. Without it the whole answer is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The value there must be this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Value>,
+    /// The text there must contain this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+}
+
+impl ResponseCheck {
+    /// Whether an answer is as wanted; if not, what it says instead.
+    ///
+    /// # Errors
+    /// In words: what does not fit.
+    pub fn check(&self, body: &str) -> Result<(), String> {
+        let parsed = || serde_json::from_str::<Value>(body).map_err(|_| "the answer is not JSON".to_owned());
+        let found = match &self.path {
+            Some(path) => lookup(&parsed()?, path).ok_or_else(|| format!("the answer has no `{path}`"))?,
+            None if self.equals.is_some() => serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim())),
+            None => Value::from(body),
+        };
+        let place = self.path.as_deref().map_or("the answer".to_owned(), |path| format!("`{path}`"));
+        if let Some(wanted) = self.equals.as_ref().filter(|wanted| **wanted != found) {
+            return Err(format!("{place} is {}, not {wanted}", short(&found)));
+        }
+        let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+        match &self.contains {
+            Some(wanted) if !text.contains(wanted) => Err(format!("{place} does not contain `{wanted}`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lookup(value: &Value, path: &str) -> Option<Value> {
+    path.split('.')
+        .try_fold(value, |value, key| match value {
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+            other => other.get(key),
+        })
+        .cloned()
+}
+
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(100).collect()
+}
+
+fn default_method() -> String {
+    "GET".to_owned()
+}
+fn default_expected_status() -> Vec<String> {
+    vec!["2xx".to_owned()]
+}
+fn default_request_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(check: Value, body: &str) -> Result<(), String> {
+        serde_json::from_value::<ResponseCheck>(check).unwrap().check(body)
+    }
+
+    #[test]
+    fn answers_are_checked() {
+        let body = r#"{"state": "done", "items": [{"n": 3}]}"#;
+        assert_eq!(check(json!({"path": "state", "equals": "done"}), body), Ok(()));
+        assert_eq!(check(json!({"path": "items.0.n", "equals": 3}), body), Ok(()));
+        assert_eq!(check(json!({"path": "items.0.n", "equals": 4}), body).unwrap_err(), "`items.0.n` is 3, not 4");
+        assert_eq!(check(json!({"path": "gone", "equals": 4}), body).unwrap_err(), "the answer has no `gone`");
+        assert_eq!(check(json!({"contains": "done"}), body), Ok(()));
+        assert!(check(json!({"path": "state", "contains": "ing"}), body).is_err());
+        assert_eq!(check(json!({"equals": "ok"}), "ok\n"), Ok(()));
+        assert_eq!(check(json!({"path": "a", "equals": 1}), "<html>").unwrap_err(), "the answer is not JSON");
+    }
+}

@@ -1,0 +1,64 @@
+//! What a sensor asks about another DAG.
+
+use flow_model::{DagRunKey, DagVersionKey, RunState, TaskState, Timestamp};
+
+use crate::connect::Store;
+use crate::error::Result;
+use crate::rows::{run_state, task_state};
+use crate::transaction::reading;
+
+/// A run of another DAG, as a sensor sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalRun {
+    /// Its state.
+    pub state: RunState,
+    /// Its task instances: task, map index, state.
+    pub tasks: Vec<(String, i64, TaskState)>,
+}
+
+impl Store {
+    /// The newest run of a DAG with this logical date, with its task instances; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn external_run(&self, dag_id: &str, logical_date: Timestamp) -> Result<Option<ExternalRun>> {
+        let found: Option<(i64, String)> = reading!(self, "look for another DAG's run", |tx| {
+            sqlx::query_as(
+                "select id, state from dag_run where dag_id = $1 and logical_date = $2 order by id desc limit 1",
+            )
+            .bind(dag_id)
+            .bind(logical_date.as_micros())
+            .fetch_optional(&mut *tx)
+            .await?
+        })?;
+        let Some((run, state)) = found else { return Ok(None) };
+        let tasks = self.external_tasks(DagRunKey(run)).await?;
+        Ok(Some(ExternalRun { state: run_state(&state)?, tasks }))
+    }
+
+    async fn external_tasks(&self, run: DagRunKey) -> Result<Vec<(String, i64, TaskState)>> {
+        let rows: Vec<(String, i64, String)> = reading!(self, "look at another DAG's tasks", |tx| {
+            sqlx::query_as("select task_id, map_index, state from task_instance where dag_run_id = $1")
+                .bind(run.0)
+                .fetch_all(&mut *tx)
+                .await?
+        })?;
+        rows.into_iter().map(|(task, map_index, state)| Ok((task, map_index, task_state(&state)?))).collect()
+    }
+
+    /// The tasks of the newest version of a DAG that has a file; `None` where there is no such DAG.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn external_dag_tasks(&self, dag_id: &str) -> Result<Option<Vec<String>>> {
+        let version: Option<Option<i64>> = reading!(self, "look for another DAG", |tx| {
+            sqlx::query_scalar("select version_id from dag where dag_id = $1 and is_active")
+                .bind(dag_id)
+                .fetch_optional(&mut *tx)
+                .await?
+        })?;
+        let Some(version) = version.flatten() else { return Ok(None) };
+        let graph = self.dag_graph(DagVersionKey(version)).await?;
+        Ok(Some(graph.dag.tasks.iter().map(|task| task.task_id.clone()).collect()))
+    }
+}

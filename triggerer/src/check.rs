@@ -1,0 +1,81 @@
+//! One look at what a trigger waits for.
+
+mod external;
+mod file;
+mod http;
+
+use std::time::Duration;
+
+use flow_model::Deferral;
+use flow_model::deferral::Trigger;
+use flow_store::Store;
+use serde_json::Value;
+
+/// How long one look may take at most.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
+/// Bytes of an event that are kept.
+const EVENT_BYTES_MAX: usize = 256 * 1024;
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Found {
+    /// What was waited for is there.
+    There(Value),
+    /// It is not there yet; why not.
+    NotYet(String),
+    /// It will never come, and another try may help.
+    Failed(String),
+    /// It will never come.
+    FailedForGood(String),
+    /// The task is to be skipped.
+    Skip(String),
+}
+
+/// What looks need, shared by all of them.
+pub struct Checks {
+    store: Store,
+    http: http::HttpLooks,
+    files: file::FileLooks,
+}
+
+impl Checks {
+    /// Looks that ask a store about other DAGs.
+    pub fn new(store: Store) -> Self {
+        Checks { store, http: http::HttpLooks::default(), files: file::FileLooks::default() }
+    }
+
+    /// One look. Never takes longer than a minute.
+    pub(crate) async fn look(&self, deferral: &Deferral) -> Found {
+        let looking = async {
+            match &deferral.trigger {
+                // Timers fire by themselves.
+                Trigger::Time { at } => Found::NotYet(format!("it is not {at} yet")),
+                Trigger::File { path, recursive, min_size, min_age } => {
+                    let wanted = file::Wanted {
+                        path: path.clone(),
+                        recursive: *recursive,
+                        min_size: *min_size,
+                        min_age: *min_age,
+                        now: self.store.now(),
+                    };
+                    self.files.look(wanted).await
+                }
+                Trigger::Http { url, method, headers, expected_status, check, timeout } => {
+                    let request = http::Wanted { url, method, headers, expected_status, check: check.as_ref() };
+                    self.http.look(request, *timeout).await
+                }
+                Trigger::ExternalTask { .. } => external::look(&self.store, &deferral.trigger).await,
+            }
+        };
+        match tokio::time::timeout(LOOK_TIME_MAX, looking).await {
+            Ok(Found::There(event)) => Found::There(bounded(event)),
+            Ok(found) => found,
+            Err(_) => Found::NotYet(format!("the look took longer than {} s", LOOK_TIME_MAX.as_secs())),
+        }
+    }
+}
+
+/// An event that is too large for an XCom is left out.
+fn bounded(event: Value) -> Value {
+    if event.to_string().len() > EVENT_BYTES_MAX { Value::Null } else { event }
+}

@@ -1,0 +1,124 @@
+//! Sensors: what they wait for, rendered. The worker only renders and defers; looking is the triggerer's work, except where
+//! the look is a program of its own.
+
+use std::time::Duration;
+
+use flow_model::Task;
+use flow_model::deferral::Trigger;
+use flow_model::operator::sensor::{ExternalTaskSensor, FileSensor, HttpSensor, Waiting, WeekDay};
+use flow_model::operator::{Bash, Operator};
+use serde_json::{Map, Value, json};
+
+use super::process::{self, ProcessWork};
+use crate::template::{Renderer, TemplateError};
+
+/// A sensor with every template rendered.
+#[derive(Debug)]
+pub struct SensorWork {
+    /// What it waits for.
+    pub look: Look,
+    /// How it waits.
+    pub waiting: Waiting,
+}
+
+/// What a sensor waits for. Instants follow from it once the try's own are known.
+#[derive(Debug)]
+pub enum Look {
+    /// A time of day, in a zone.
+    TimeOfDay {
+        /// As it was written.
+        time: String,
+        /// IANA name.
+        timezone: String,
+    },
+    /// An instant, as it was written.
+    Instant(String),
+    /// So long after the data interval.
+    Delta(Duration),
+    /// One of these days, in a zone.
+    Day {
+        /// The days.
+        days: Vec<WeekDay>,
+        /// IANA name.
+        timezone: String,
+    },
+    /// What the triggerer looks at.
+    Trigger(Trigger),
+    /// A run of another DAG.
+    External(ExternalTaskSensor),
+    /// A process that says by its exit code.
+    Process(ProcessWork),
+}
+
+/// Renders a sensor; `None` for an operator that is none.
+pub(super) fn prepare(
+    task: &Task,
+    operator: &Operator,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<Option<SensorWork>, TemplateError> {
+    let Some(waiting) = operator.waiting() else { return Ok(None) };
+    let look = match operator {
+        Operator::TimeSensor(sensor) => {
+            let time = show(rendered, "target_time", renderer.text("target_time", &sensor.target_time)?);
+            Look::TimeOfDay { time, timezone: sensor.timezone.clone() }
+        }
+        Operator::DateTimeSensor(sensor) => {
+            Look::Instant(show(rendered, "target_time", renderer.text("target_time", &sensor.target_time)?))
+        }
+        Operator::TimeDeltaSensor(sensor) => Look::Delta(sensor.delta),
+        Operator::DayOfWeekSensor(sensor) => {
+            Look::Day { days: sensor.week_day.clone(), timezone: sensor.timezone.clone() }
+        }
+        Operator::FileSensor(sensor) => Look::Trigger(file(sensor, renderer, rendered)?),
+        Operator::HttpSensor(sensor) => Look::Trigger(http(sensor, renderer, rendered)?),
+        Operator::ExternalTaskSensor(sensor) => {
+            let text = renderer.text("external_dag_id", &sensor.external_dag_id)?;
+            let external_dag_id = show(rendered, "external_dag_id", text);
+            Look::External(ExternalTaskSensor { external_dag_id, ..sensor.clone() })
+        }
+        Operator::CommandSensor(sensor) => {
+            let bash = Bash {
+                command: Some(sensor.command.clone()),
+                script: None,
+                args: Vec::new(),
+                skip_on_exit_code: sensor.skip_on_exit_code.clone(),
+            };
+            Look::Process(process::bash(task, &bash, renderer, rendered)?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(SensorWork { look, waiting }))
+}
+
+fn file(sensor: &FileSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
+    Ok(Trigger::File {
+        path: show(rendered, "filepath", renderer.text("filepath", &sensor.filepath)?),
+        recursive: sensor.recursive,
+        min_size: sensor.min_size,
+        min_age: sensor.min_age,
+    })
+}
+
+fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
+    let headers = sensor
+        .headers
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), renderer.text(&format!("headers.{name}"), value)?)))
+        .collect::<Result<_, TemplateError>>()?;
+    rendered.insert("method".to_owned(), json!(sensor.method));
+    Ok(Trigger::Http {
+        url: show(rendered, "url", renderer.text("url", &sensor.url)?),
+        method: sensor.method.clone(),
+        headers,
+        expected_status: sensor.expected_status.clone(),
+        check: sensor.response_check.clone(),
+        timeout: sensor.request_timeout,
+    })
+}
+
+/// Keeps a rendered field for people.
+fn show(rendered: &mut Map<String, Value>, field: &str, text: String) -> String {
+    rendered.insert(field.to_owned(), json!(text));
+    text
+}
