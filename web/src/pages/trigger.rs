@@ -37,7 +37,7 @@ struct TriggerPage {
 }
 
 impl TriggerPage {
-    fn new(
+    fn shown(
         frame: Frame,
         head: Head,
         params: &Params,
@@ -71,7 +71,7 @@ impl TriggerPage {
 pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Path<String>) -> PageResult {
     let dag = app.store.find_dag(&dag_id).await?;
     let graph = graph_of(&app, &dag).await?;
-    TriggerPage::new(frame, Head::from(&dag), &graph.dag.params, &Given::default(), StatusCode::OK, None)
+    TriggerPage::shown(frame, Head::from(&dag), &graph.dag.params, &Given::default(), StatusCode::OK, None)
 }
 
 pub(super) async fn submit(
@@ -89,7 +89,7 @@ pub(super) async fn submit(
     };
     match outcome {
         Ok(created) => Ok(Redirect::to(&run_path(&dag_id, &created.run_id)).into_response()),
-        Err(error) => TriggerPage::new(frame, Head::from(&dag), &graph.dag.params, &given, error.status, Some(error)),
+        Err(error) => TriggerPage::shown(frame, Head::from(&dag), &graph.dag.params, &given, error.status, Some(error)),
     }
 }
 

@@ -58,7 +58,7 @@ fn read(param: &Param, texts: &[&str]) -> Result<Option<Value>, Vec<String>> {
             texts.iter().filter(|text| !text.is_empty()).map(|text| chosen(param, widget, text)).collect();
         return checked(param, Value::Array(values));
     }
-    if text.trim().is_empty() && !(takes_empty_text(param, widget) && !param.is_nullable()) {
+    if text.trim().is_empty() && (param.is_nullable() || !takes_empty_text(param, widget)) {
         let is_choice = choices_of(param, widget).iter().any(|choice| choice == "");
         return match widget {
             Widget::Lines if !param.is_nullable() => checked(param, Value::Array(Vec::new())),
