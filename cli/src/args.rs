@@ -281,6 +281,14 @@ pub struct RunArg {
     pub run: Option<String>,
 }
 
+/// Which instance of a mapped task.
+#[derive(Debug, Args)]
+pub struct InstanceArg {
+    /// This instance of a mapped task
+    #[arg(long, value_name = "N")]
+    pub map_index: Option<i64>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum TasksCommand {
     /// List the task instances of a run
@@ -298,6 +306,8 @@ pub enum TasksCommand {
         task: String,
         #[command(flatten)]
         run: RunArg,
+        #[command(flatten)]
+        instance: InstanceArg,
         /// The try [default: the newest]
         #[arg(long = "try", value_name = "N", default_value_t = 0)]
         try_number: u32,
@@ -316,6 +326,8 @@ pub enum TasksCommand {
         tasks: Vec<String>,
         #[command(flatten)]
         run: RunArg,
+        #[command(flatten)]
+        instance: InstanceArg,
         /// Only those that failed
         #[arg(long)]
         only_failed: bool,
@@ -340,6 +352,8 @@ pub enum TasksCommand {
         state: String,
         #[command(flatten)]
         run: RunArg,
+        #[command(flatten)]
+        instance: InstanceArg,
         /// Also everything before it
         #[arg(long)]
         upstream: bool,
@@ -358,6 +372,8 @@ pub enum TasksCommand {
         task: String,
         #[command(flatten)]
         run: RunArg,
+        #[command(flatten)]
+        instance: InstanceArg,
     },
 }
 

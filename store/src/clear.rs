@@ -19,12 +19,24 @@ use crate::versions::warm_versions;
 /// Which tasks of a run are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Their ids; empty means all.
+    /// Their ids; empty means all, unless instances are named.
     pub task_ids: Vec<String>,
+    /// Single instances of mapped tasks: the task and the map index.
+    pub instances: Vec<(String, i64)>,
     /// Also everything before them.
     pub upstream: bool,
     /// Also everything after them.
     pub downstream: bool,
+}
+
+impl Selection {
+    /// A task, or the one instance of it that a map index names.
+    pub fn of(task_id: String, map_index: Option<i64>) -> Self {
+        match map_index {
+            Some(map_index) => Selection { instances: vec![(task_id, map_index)], ..Selection::default() },
+            None => Selection { task_ids: vec![task_id], ..Selection::default() },
+        }
+    }
 }
 
 /// Asks to run tasks again.
@@ -128,11 +140,12 @@ impl Store {
         self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
             let selected = select(graph, &request.tasks)?;
             // As in Airflow: what a task needs is set up again, and torn down.
-            let selected: Vec<u32> = selected.into_iter().collect();
-            let selected: HashSet<u32> = graph.with_setups_and_teardowns(&selected).into_iter().collect();
+            let touched = selected.touched();
+            let around = graph.with_setups_and_teardowns(&touched);
+            let around: HashSet<u32> = around.into_iter().filter(|task| !touched.contains(task)).collect();
             Ok(rows
                 .iter()
-                .filter(|row| selected.contains(&index(row.task_index)))
+                .filter(|row| selected.has(row) || around.contains(&index(row.task_index)))
                 .filter(|row| !request.only_failed || matches!(row.state.as_str(), "failed" | "upstream_failed"))
                 .map(|row| (row.id, TaskEvent::Clear, "cleared"))
                 .collect())
@@ -151,15 +164,14 @@ impl Store {
             let after: HashSet<u32> = match request.to {
                 Mark::Failed => HashSet::new(),
                 Mark::Success | Mark::Skipped => {
-                    let from: Vec<u32> = selected.iter().copied().collect();
-                    graph.reachable(&from, &graph.downstream).into_iter().collect()
+                    graph.reachable(&selected.touched(), &graph.downstream).into_iter().collect()
                 }
             };
             Ok(rows
                 .iter()
                 .filter_map(|row| {
                     let task = index(row.task_index);
-                    if selected.contains(&task) {
+                    if selected.has(row) {
                         Some((row.id, request.to.event(), "marked"))
                     } else if after.contains(&task) && row.state == "upstream_failed" {
                         Some((row.id, TaskEvent::Clear, "upstream_marked"))
@@ -314,26 +326,48 @@ const fn ending_event(state: TaskState, to: RunState) -> Option<TaskEvent> {
     }
 }
 
-/// The selected tasks' indexes.
-fn select(graph: &DagGraph, selection: &Selection) -> Result<HashSet<u32>> {
-    if selection.task_ids.is_empty() {
-        return Ok((0..graph.dag.tasks.len() as u32).collect());
+/// What a selection comes to: whole tasks, and single instances of others.
+struct Selected {
+    tasks: HashSet<u32>,
+    instances: HashSet<(u32, i64)>,
+}
+
+impl Selected {
+    fn has(&self, row: &InstanceRow) -> bool {
+        let task = index(row.task_index);
+        self.tasks.contains(&task) || self.instances.contains(&(task, row.map_index))
     }
-    let mut selected = Vec::with_capacity(selection.task_ids.len());
-    for task_id in &selection.task_ids {
-        let task = graph
+
+    /// The tasks of which anything is selected.
+    fn touched(&self) -> Vec<u32> {
+        self.tasks.iter().copied().chain(self.instances.iter().map(|(task, _)| *task)).collect()
+    }
+}
+
+fn select(graph: &DagGraph, selection: &Selection) -> Result<Selected> {
+    let find = |task_id: &String| {
+        graph
             .index_of(task_id)
-            .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", graph.dag.dag_id) })?;
-        selected.push(task);
+            .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", graph.dag.dag_id) })
+    };
+    if selection.task_ids.is_empty() && selection.instances.is_empty() {
+        return Ok(Selected { tasks: (0..graph.dag.tasks.len() as u32).collect(), instances: HashSet::new() });
     }
-    let mut all: HashSet<u32> = selected.iter().copied().collect();
+    let named: HashSet<u32> = selection.task_ids.iter().map(find).collect::<Result<_>>()?;
+    let instances: HashSet<(u32, i64)> = selection
+        .instances
+        .iter()
+        .map(|(task_id, map_index)| Ok((find(task_id)?, *map_index)))
+        .collect::<Result<_>>()?;
+    let mut selected = Selected { tasks: named, instances };
+    let from = selected.touched();
     if selection.upstream {
-        all.extend(graph.reachable(&selected, &graph.upstream));
+        selected.tasks.extend(graph.reachable(&from, &graph.upstream));
     }
     if selection.downstream {
-        all.extend(graph.reachable(&selected, &graph.downstream));
+        selected.tasks.extend(graph.reachable(&from, &graph.downstream));
     }
-    Ok(all)
+    Ok(selected)
 }
 
 /// The legal ones of the chosen moves (clearing what is undecided, or marking what is so already, changes nothing).

@@ -20,47 +20,52 @@ pub async fn run(client: &Client, form: Form, command: TasksCommand) -> anyhow::
             let page = client.get(&format!("{}/taskInstances?limit=1000", run_path(&dag, &run))).await?;
             output::list(form, page["task_instances"].as_array().map_or(&[], Vec::as_slice), TASKS)?;
         }
-        TasksCommand::Logs { dag, task, run, try_number, follow, timestamps } => {
+        TasksCommand::Logs { dag, task, run, instance, try_number, follow, timestamps } => {
             let run = resolve(client, &dag, run.run).await?;
             logs(
                 client,
                 form,
                 &format!("{}/taskInstances/{}/logs", run_path(&dag, &run), segment(&task)),
                 try_number,
+                instance.map_index,
                 follow,
                 timestamps,
             )
             .await?;
         }
-        TasksCommand::Clear { dag, tasks, run, only_failed, upstream, downstream, dry_run } => {
+        TasksCommand::Clear { dag, tasks, run, instance, only_failed, upstream, downstream, dry_run } => {
             let run = resolve(client, &dag, run.run).await?;
             let mut body = json!({
                 "dag_run_id": run, "only_failed": only_failed, "include_upstream": upstream,
                 "include_downstream": downstream, "dry_run": dry_run,
             });
             if !tasks.is_empty() {
-                body["task_ids"] = json!(tasks);
+                body["task_ids"] = match instance.map_index {
+                    Some(map_index) => tasks.iter().map(|task| json!([task, map_index])).collect(),
+                    None => json!(tasks),
+                };
             }
             let path = format!("/api/v2/dags/{}/clearTaskInstances", segment(&dag));
             let affected = client.ask(Method::POST, &path, Some(&body)).await?;
             affected_tasks(form, &affected, if dry_run { "would clear" } else { "cleared" })?;
         }
-        TasksCommand::Mark { dag, task, state, run, upstream, downstream, dry_run } => {
+        TasksCommand::Mark { dag, task, state, run, instance, upstream, downstream, dry_run } => {
             let run = resolve(client, &dag, run.run).await?;
             let body = json!({
-                "new_state": state, "include_upstream": upstream, "include_downstream": downstream, "dry_run": dry_run,
+                "new_state": state, "map_index": instance.map_index, "include_upstream": upstream, "include_downstream": downstream, "dry_run": dry_run,
             });
             let path = format!("{}/taskInstances/{}", run_path(&dag, &run), segment(&task));
             let affected = client.ask(Method::PATCH, &path, Some(&body)).await?;
             affected_tasks(form, &affected, if dry_run { "would mark" } else { "marked" })?;
         }
-        TasksCommand::Explain { dag, task, run } => {
+        TasksCommand::Explain { dag, task, run, instance } => {
             let run = resolve(client, &dag, run.run).await?;
             let path = format!(
-                "/api/flow/dags/{}/dagRuns/{}/taskInstances/{}/explain",
+                "/api/flow/dags/{}/dagRuns/{}/taskInstances/{}/explain{}",
                 segment(&dag),
                 segment(&run),
-                segment(&task)
+                segment(&task),
+                of_instance('?', instance.map_index)
             );
             explain(form, &client.get(&path).await?)?;
         }
@@ -98,16 +103,26 @@ fn explain(form: Form, explanation: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The part of a URL that names an instance of a mapped task.
+fn of_instance(separator: char, map_index: Option<i64>) -> String {
+    map_index.map_or(String::new(), |map_index| format!("{separator}map_index={map_index}"))
+}
+
 async fn logs(
     client: &Client,
     form: Form,
     path: &str,
     try_number: u32,
+    map_index: Option<i64>,
     follow: bool,
     timestamps: bool,
 ) -> anyhow::Result<()> {
     if follow {
-        let path = format!("{}/{try_number}/follow", path.replacen("/api/v2/", "/api/flow/", 1));
+        let path = format!(
+            "{}/{try_number}/follow{}",
+            path.replacen("/api/v2/", "/api/flow/", 1),
+            of_instance('?', map_index)
+        );
         return client
             .lines(&path, |line| {
                 match line["end"].as_bool() {
@@ -120,7 +135,9 @@ async fn logs(
     }
     let mut token = String::new();
     loop {
-        let page = client.get(&format!("{path}/{try_number}?token={}", segment(&token))).await?;
+        let page = client
+            .get(&format!("{path}/{try_number}?token={}{}", segment(&token), of_instance('&', map_index)))
+            .await?;
         for line in page["content"].as_array().into_iter().flatten() {
             print_line(form, line, timestamps);
         }

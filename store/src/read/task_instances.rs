@@ -37,6 +37,8 @@ record!(
         task_index: i64,
         /// -1 for a task that is not mapped.
         map_index: i64,
+        /// What its instance of a mapped task is called.
+        map_label: Option<String>,
         /// Its state.
         state: TaskState,
         /// Its newest try; 0 before the first.
@@ -161,16 +163,12 @@ record!(
         dag_run_id: DagRunKey,
         /// The task.
         task_id: String,
-        /// -1 for a task that is not mapped.
-        map_index: i64,
-        /// Its state.
+        /// The state of some of its instances.
         state: TaskState,
-        /// Its newest try.
+        /// How many of them are in that state.
+        instances: i64,
+        /// The newest try among them.
         try_number: i64,
-        /// When that started.
-        started_at: Option<Timestamp>,
-        /// When it ended.
-        ended_at: Option<Timestamp>,
     }
 );
 
@@ -194,7 +192,7 @@ struct EndedRow {
 }
 
 const COLUMNS: &str = "select t.id, t.dag_run_id, t.dag_id, r.run_id, r.logical_date, r.run_after, r.version_id,
-    t.task_id, t.task_index, t.map_index, t.state, t.try_number, t.max_tries, t.lost_count, t.pool, t.pool_slots,
+    t.task_id, t.task_index, t.map_index, t.map_label, t.state, t.try_number, t.max_tries, t.lost_count, t.pool, t.pool_slots,
     t.queue, t.priority, t.not_before, t.upstream_total, t.upstream_success, t.upstream_failed,
     t.upstream_upstream_failed, t.upstream_skipped, t.upstream_removed, t.waits_for_past, t.scheduled_at, t.queued_at,
     t.started_at, t.ended_at, t.changed_at, t.reason, p.host as hostname
@@ -220,6 +218,38 @@ impl Store {
                 .bind(run.0)
                 .fetch_one(&mut *tx)
                 .await?;
+            (rows, total)
+        })?;
+        Ok((records(rows)?, total))
+    }
+
+    /// The instances of one task in a run in the order of their map indexes, and how many there are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn list_mapped(
+        &self,
+        run: DagRunKey,
+        task_index: u32,
+        page: Page,
+    ) -> Result<(Vec<TaskInstanceRecord>, i64)> {
+        let (rows, total): (Vec<TaskInstanceRow>, i64) = reading!(self, "list the instances of a task", |tx| {
+            let list = format!(
+                "{COLUMNS} where t.dag_run_id = $1 and t.task_index = $2 order by t.map_index limit $3 offset $4"
+            );
+            let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
+                .bind(run.0)
+                .bind(i64::from(task_index))
+                .bind(page.limit())
+                .bind(page.offset())
+                .fetch_all(&mut *tx)
+                .await?;
+            let total =
+                sqlx::query_scalar("select count(*) from task_instance where dag_run_id = $1 and task_index = $2")
+                    .bind(run.0)
+                    .bind(i64::from(task_index))
+                    .fetch_one(&mut *tx)
+                    .await?;
             (rows, total)
         })?;
         Ok((records(rows)?, total))
@@ -368,10 +398,14 @@ impl Store {
         let runs = json(runs);
         let rows: Vec<GridRow> = reading!(self, "read a grid", |tx| {
             sqlx::query_as(tx.choose(
-                "select dag_run_id, task_id, map_index, state, try_number, started_at, ended_at from task_instance
-                 where dag_run_id in (select value::bigint from json_array_elements_text($1::json)) and task_index < $2",
-                "select dag_run_id, task_id, map_index, state, try_number, started_at, ended_at from task_instance
-                 where dag_run_id in (select value from json_each($1)) and task_index < $2",
+                "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
+                 from task_instance
+                 where dag_run_id in (select value::bigint from json_array_elements_text($1::json)) and task_index < $2
+                 group by dag_run_id, task_id, state",
+                "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
+                 from task_instance
+                 where dag_run_id in (select value from json_each($1)) and task_index < $2
+                 group by dag_run_id, task_id, state",
             ))
             .bind(&runs)
             .bind(tasks_max)

@@ -24,7 +24,12 @@ cases!(
 );
 
 fn tasks(ids: &[&str]) -> Selection {
-    Selection { task_ids: ids.iter().map(|id| (*id).to_owned()).collect(), upstream: false, downstream: false }
+    Selection {
+        task_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        upstream: false,
+        downstream: false,
+        ..Selection::default()
+    }
 }
 
 fn clear(run: DagRunKey, tasks: Selection) -> ClearRequest {

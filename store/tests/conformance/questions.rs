@@ -159,7 +159,7 @@ async fn without_an_answer_the_default_counts_or_the_task_fails(bench: Bench) {
 
 async fn a_task_that_stops_waiting_closes_its_question(bench: Bench) {
     let order = asking(&bench, approval()).await;
-    let tasks = Selection { task_ids: vec!["ask".to_owned()], upstream: false, downstream: false };
+    let tasks = Selection { task_ids: vec!["ask".to_owned()], ..Selection::default() };
     let clear = ClearRequest { run: order.run, tasks: tasks.clone(), only_failed: false, principal: "ada".to_owned() };
     bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
     assert!(record(&bench, &order).await.closed_at.is_some());

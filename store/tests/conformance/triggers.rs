@@ -261,7 +261,7 @@ async fn clearing_ends_the_waiting(bench: Bench) {
     let held = taken(&bench, me).await;
     let request = flow_store::ClearRequest {
         run: order.run,
-        tasks: flow_store::Selection { task_ids: vec!["t".to_owned()], upstream: false, downstream: false },
+        tasks: flow_store::Selection { task_ids: vec!["t".to_owned()], ..Default::default() },
         only_failed: false,
         principal: "ann".to_owned(),
     };

@@ -207,7 +207,12 @@ impl World {
 
     async fn clear(&mut self, a: u64, b: u64, now: Timestamp) -> String {
         let Some(run) = self.choose(a) else { return "nothing to clear".to_owned() };
-        let tasks = Selection { task_ids: some_task(b), upstream: b % 4 == 1, downstream: b.is_multiple_of(2) };
+        let tasks = Selection {
+            task_ids: some_task(b),
+            upstream: b % 4 == 1,
+            downstream: b.is_multiple_of(2),
+            ..Selection::default()
+        };
         let request = ClearRequest { run, tasks, only_failed: b.is_multiple_of(5), principal: "someone".to_owned() };
         let result = self.bench.store.clear_tasks(now, &request, b.is_multiple_of(7)).await;
         format!("clear: {}", said(result.map(|affected| affected.tasks.len())))
@@ -216,7 +221,12 @@ impl World {
     async fn mark(&mut self, a: u64, b: u64, now: Timestamp) -> String {
         let Some(run) = self.choose(a) else { return "nothing to mark".to_owned() };
         let to = [Mark::Success, Mark::Failed, Mark::Skipped][b as usize % 3];
-        let tasks = Selection { task_ids: some_task(b), upstream: false, downstream: b.is_multiple_of(4) };
+        let tasks = Selection {
+            task_ids: some_task(b),
+            upstream: false,
+            downstream: b.is_multiple_of(4),
+            ..Selection::default()
+        };
         let request = MarkRequest { run, tasks, to, principal: "someone".to_owned() };
         let result = self.bench.store.mark_tasks(now, &request, false).await;
         format!("mark {to:?}: {}", said(result.map(|affected| affected.tasks.len())))

@@ -130,7 +130,7 @@ impl World {
                 let task_ids: Vec<String> = failed.map(|task| task.task_id.clone()).collect();
                 if !task_ids.is_empty() {
                     self.tell("person", &format!("marks {dag_id} {} {task_ids:?}", run.run_id));
-                    let tasks = Selection { task_ids, upstream: false, downstream: false };
+                    let tasks = Selection { task_ids, upstream: false, downstream: false, ..Selection::default() };
                     let request =
                         MarkRequest { run: run.id, tasks, to: Mark::Success, principal: PRINCIPAL.to_owned() };
                     self.store.mark_tasks(now, &request, false).await?;

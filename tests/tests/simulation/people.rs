@@ -52,7 +52,12 @@ impl World {
         let dag: &Dag = self.dags.iter().find(|dag| dag.dag_id == dag_id).expect("only these DAGs are there");
         let task = dag.tasks.choose(&mut self.rng).map(|task| task.task_id.clone());
         let task_ids = if self.rng.random_bool(0.2) { Vec::new() } else { task.into_iter().collect() };
-        Selection { task_ids, upstream: self.rng.random_bool(0.2), downstream: self.rng.random_bool(0.5) }
+        Selection {
+            task_ids,
+            upstream: self.rng.random_bool(0.2),
+            downstream: self.rng.random_bool(0.5),
+            ..Selection::default()
+        }
     }
 
     async fn clear(&mut self) -> anyhow::Result<String> {

@@ -104,6 +104,7 @@ impl Unsupported {
 #[derive(Deserialize)]
 pub(super) struct MarkBody {
     new_state: String,
+    map_index: Option<i64>,
     #[serde(default)]
     include_upstream: bool,
     #[serde(default)]
@@ -122,7 +123,10 @@ pub(super) async fn mark(
 ) -> WebResult {
     body.unsupported.refuse()?;
     let run = find_run(&app, &dag_id, &run_id).await?;
-    find(&app, &run, &task_id, -1).await?;
+    let map_index = body.map_index.filter(|map_index| *map_index >= 0);
+    if let Some(map_index) = map_index {
+        find(&app, &run, &task_id, map_index).await?;
+    }
     let to = match body.new_state.as_str() {
         "success" => Mark::Success,
         "failed" => Mark::Failed,
@@ -132,17 +136,25 @@ pub(super) async fn mark(
                 .hint("use `success`, `failed` or `skipped`"));
         }
     };
-    let tasks =
-        Selection { task_ids: vec![task_id], upstream: body.include_upstream, downstream: body.include_downstream };
+    let (upstream, downstream) = (body.include_upstream, body.include_downstream);
+    let tasks = Selection { upstream, downstream, ..Selection::of(task_id, map_index) };
     let request = MarkRequest { run: run.id, tasks, to, principal: principal.0 };
     let affected = app.store.mark_tasks(app.store.now(), &request, body.dry_run).await?;
     answer(&app, &run, &affected, body.dry_run).await
 }
 
+/// A task, or one of its instances: `"load"` or `["load", 3]`, as in Airflow.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TaskOrInstance {
+    Task(String),
+    Instance(String, i64),
+}
+
 #[derive(Deserialize)]
 pub(super) struct ClearBody {
     dag_run_id: Option<String>,
-    task_ids: Option<Vec<String>>,
+    task_ids: Option<Vec<TaskOrInstance>>,
     #[serde(default = "yes")]
     only_failed: bool,
     #[serde(default)]
@@ -170,11 +182,14 @@ pub(super) async fn clear(
         WebError::unprocessable("`dag_run_id` is missing").hint("name the run whose tasks are to be cleared")
     })?;
     let run = find_run(&app, &dag_id, &run_id).await?;
-    let tasks = Selection {
-        task_ids: body.task_ids.unwrap_or_default(),
-        upstream: body.include_upstream,
-        downstream: body.include_downstream,
-    };
+    let mut tasks =
+        Selection { upstream: body.include_upstream, downstream: body.include_downstream, ..Selection::default() };
+    for one in body.task_ids.unwrap_or_default() {
+        match one {
+            TaskOrInstance::Task(task_id) => tasks.task_ids.push(task_id),
+            TaskOrInstance::Instance(task_id, map_index) => tasks.instances.push((task_id, map_index)),
+        }
+    }
     let request = ClearRequest { run: run.id, tasks, only_failed: body.only_failed, principal: principal.0 };
     let affected = app.store.clear_tasks(app.store.now(), &request, body.dry_run).await?;
     answer(&app, &run, &affected, body.dry_run).await
@@ -232,6 +247,7 @@ fn instance_json(instance: &TaskInstanceRecord, graph: &DagGraph) -> Value {
         "dag_id": instance.dag_id,
         "dag_run_id": instance.run_id,
         "map_index": instance.map_index,
+        "rendered_map_index": instance.map_label,
         "logical_date": instance.logical_date,
         "run_after": instance.run_after,
         "start_date": instance.started_at,

@@ -9,7 +9,7 @@ use flow_queue::Bell;
 use flow_store::{ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
 
-use super::frame::{run_path, task_path};
+use super::frame::{instance_path, run_path};
 use super::{Frame, PageResult};
 use crate::api::{ALL_BELLS, find_run, set_run_state as set_state};
 use crate::auth::Principal;
@@ -41,6 +41,7 @@ pub(super) async fn pause(
 
 #[derive(Deserialize)]
 pub(super) struct StateForm {
+    map_index: Option<i64>,
     state: String,
 }
 
@@ -80,6 +81,7 @@ pub(super) async fn clear_failed(
 
 #[derive(Deserialize)]
 pub(super) struct ClearForm {
+    map_index: Option<i64>,
     downstream: Option<String>,
     upstream: Option<String>,
 }
@@ -91,15 +93,12 @@ pub(super) async fn clear_task(
     Form(form): Form<ClearForm>,
 ) -> PageResult {
     let run = find_run(&app, &dag_id, &run_id).await?;
-    let tasks = Selection {
-        task_ids: vec![task_id.clone()],
-        upstream: form.upstream.is_some(),
-        downstream: form.downstream.is_some(),
-    };
+    let (upstream, downstream) = (form.upstream.is_some(), form.downstream.is_some());
+    let tasks = Selection { upstream, downstream, ..Selection::of(task_id.clone(), form.map_index) };
     let request = ClearRequest { run: run.id, tasks, only_failed: false, principal: frame.principal };
     app.store.clear_tasks(app.store.now(), &request, false).await?;
     app.ring(ALL_BELLS).await;
-    Ok(Redirect::to(&task_path(&dag_id, &run_id, &task_id)).into_response())
+    Ok(Redirect::to(&instance_path(&dag_id, &run_id, &task_id, form.map_index.unwrap_or(-1))).into_response())
 }
 
 pub(super) async fn set_task_state(
@@ -115,11 +114,11 @@ pub(super) async fn set_task_state(
         "skipped" => Mark::Skipped,
         other => return Err(WebError::unprocessable(format!("a task cannot be marked `{other}`")).into()),
     };
-    let tasks = Selection { task_ids: vec![task_id.clone()], upstream: false, downstream: false };
+    let tasks = Selection::of(task_id.clone(), form.map_index);
     let request = MarkRequest { run: run.id, tasks, to, principal: frame.principal };
     app.store.mark_tasks(app.store.now(), &request, false).await?;
     app.ring(ALL_BELLS).await;
-    Ok(Redirect::to(&task_path(&dag_id, &run_id, &task_id)).into_response())
+    Ok(Redirect::to(&instance_path(&dag_id, &run_id, &task_id, form.map_index.unwrap_or(-1))).into_response())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use flow_model::{DagGraph, DagRunKey};
+use flow_model::{DagGraph, DagRunKey, TaskState};
 use flow_store::read::{DagRecord, GridCell, Page, RunFilter, RunOrder, RunRecord};
 
 use super::frame::{dag_path, run_path, task_path};
@@ -117,17 +117,46 @@ pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Pat
     })
 }
 
+/// What people want to see first where the instances of a mapped task are in several states.
+const fn urgency(state: TaskState) -> u8 {
+    match state {
+        TaskState::Failed => 0,
+        TaskState::UpstreamFailed => 1,
+        TaskState::UpForRetry | TaskState::Restarting => 2,
+        TaskState::AwaitingInput => 3,
+        TaskState::Running => 4,
+        TaskState::Queued | TaskState::Scheduled | TaskState::Deferred | TaskState::UpForReschedule => 5,
+        TaskState::None => 6,
+        TaskState::Success => 7,
+        TaskState::Skipped | TaskState::Removed => 8,
+    }
+}
+
+/// A state, with the number of instances in it where there are several.
+fn told(cell: &GridCell, states: usize) -> String {
+    let name = Mark::from(cell.state).name;
+    if cell.instances > 1 || states > 1 {
+        format!("{} {name}", cell.instances)
+    } else if cell.try_number > 1 {
+        format!("{name}, try {}", cell.try_number)
+    } else {
+        name.to_owned()
+    }
+}
+
 fn rows(graph: &DagGraph, runs: &[RunRecord], cells: &[GridCell]) -> Vec<Row> {
-    let by_place: HashMap<(DagRunKey, &str), &GridCell> =
-        cells.iter().map(|cell| ((cell.dag_run_id, cell.task_id.as_str()), cell)).collect();
+    let mut by_place: HashMap<(DagRunKey, &str), Vec<&GridCell>> = HashMap::new();
+    for cell in cells {
+        by_place.entry((cell.dag_run_id, cell.task_id.as_str())).or_default().push(cell);
+    }
     let square = |run: &RunRecord, task_id: &str| {
-        let cell = by_place.get(&(run.id, task_id))?;
-        let tries = if cell.try_number > 1 { format!(", try {}", cell.try_number) } else { String::new() };
-        let mark = Mark::from(cell.state);
+        let mut cells = by_place.get(&(run.id, task_id))?.clone();
+        cells.sort_by_key(|cell| (urgency(cell.state), cell.state));
+        let told: Vec<String> = cells.iter().map(|cell| told(cell, cells.len())).collect();
         Some(Square {
-            mark,
+            mark: Mark::from(cells.first()?.state),
             path: task_path(&run.dag_id, &run.run_id, task_id),
-            title: format!("{task_id} in {}: {}{tries}", run.run_id, mark.name),
+            title: format!("{task_id} in {}: {}", run.run_id, told.join(", ")),
         })
     };
     graph

@@ -85,6 +85,12 @@ pub(super) fn run_path(dag_id: &str, run_id: &str) -> String {
 }
 
 /// The path of a task's page.
+/// The page of one instance of a task; that of the task where it is not mapped.
+pub(super) fn instance_path(dag_id: &str, run_id: &str, task_id: &str, map_index: i64) -> String {
+    let path = task_path(dag_id, run_id, task_id);
+    if map_index < 0 { path } else { format!("{path}?map_index={map_index}") }
+}
+
 pub(super) fn task_path(dag_id: &str, run_id: &str, task_id: &str) -> String {
     format!("{}/tasks/{}", run_path(dag_id, run_id), segment(task_id))
 }

@@ -7,7 +7,7 @@ use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
-use super::frame::{dag_path, run_path, task_path};
+use super::frame::{dag_path, instance_path, run_path, task_path};
 use super::mark::{Mark, Time, duration};
 use super::{Frame, PageResult, show};
 use crate::api::find_run;
@@ -15,7 +15,7 @@ use crate::extract::ApiQuery;
 use crate::state::App;
 
 /// Rows on a page.
-const PER_PAGE: i64 = 200;
+pub(super) const PER_PAGE: i64 = 200;
 
 #[derive(Deserialize)]
 pub(super) struct Query {
@@ -79,16 +79,18 @@ impl RunHead {
     }
 }
 
-struct TaskRow {
-    task_id: String,
-    path: String,
-    operator: &'static str,
-    mark: Mark,
-    started: Option<Time>,
-    length: String,
-    tries: String,
-    reason: String,
-    can_clear: bool,
+pub(super) struct TaskRow {
+    pub(super) task_id: String,
+    pub(super) path: String,
+    pub(super) link: String,
+    pub(super) map_index: Option<i64>,
+    pub(super) operator: &'static str,
+    pub(super) mark: Mark,
+    pub(super) started: Option<Time>,
+    pub(super) length: String,
+    pub(super) tries: String,
+    pub(super) reason: String,
+    pub(super) can_clear: bool,
 }
 
 pub(super) async fn page(
@@ -115,11 +117,22 @@ pub(super) async fn page(
     })
 }
 
-fn row(app: &App, instance: &TaskInstanceRecord, graph: &DagGraph) -> TaskRow {
+/// The task, and which of its instances.
+pub(super) fn instance_name(instance: &TaskInstanceRecord) -> String {
+    match (&instance.map_label, instance.map_index) {
+        (_, ..0) => instance.task_id.clone(),
+        (Some(label), map_index) => format!("{} [{map_index}] {label}", instance.task_id),
+        (None, map_index) => format!("{} [{map_index}]", instance.task_id),
+    }
+}
+
+pub(super) fn row(app: &App, instance: &TaskInstanceRecord, graph: &DagGraph) -> TaskRow {
     let task = usize::try_from(instance.task_index).ok().and_then(|index| graph.dag.tasks.get(index));
     TaskRow {
-        task_id: instance.task_id.clone(),
+        task_id: instance_name(instance),
         path: task_path(&instance.dag_id, &instance.run_id, &instance.task_id),
+        link: instance_path(&instance.dag_id, &instance.run_id, &instance.task_id, instance.map_index),
+        map_index: (instance.map_index >= 0).then_some(instance.map_index),
         operator: task.map_or("", |task| task.operator.name()),
         mark: instance.state.into(),
         started: instance.started_at.map(Time::from),

@@ -12,7 +12,7 @@ use super::form::{Given, Widget};
 use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
 use super::questions::QuestionBlock;
-use super::run::RunHead;
+use super::run::{PER_PAGE, RunHead, TaskRow, instance_name, row};
 use super::{Frame, PageResult, show};
 use crate::api::{find_run, log_has_ended};
 use crate::extract::ApiQuery;
@@ -32,6 +32,23 @@ const LOG_LINES: usize = 1_000;
 pub(super) struct Query {
     #[serde(rename = "try")]
     try_number: Option<i64>,
+    /// Which instance of a mapped task.
+    map_index: Option<i64>,
+    page: Option<i64>,
+}
+
+/// The instances of a mapped task.
+#[derive(Template)]
+#[template(path = "mapped.html")]
+struct MappedPage {
+    frame: Frame,
+    head: RunHead,
+    task_id: String,
+    path: String,
+    tasks: Vec<TaskRow>,
+    total: i64,
+    previous: Option<String>,
+    next: Option<String>,
 }
 
 #[derive(Template)]
@@ -39,8 +56,10 @@ pub(super) struct Query {
 struct TaskPage {
     frame: Frame,
     run: RunHead,
-    task_id: String,
+    name: String,
+    map_index: Option<i64>,
     path: String,
+    tries_path: String,
     mark: Mark,
     explanation: Explanation,
     facts: Vec<(&'static str, String)>,
@@ -84,10 +103,30 @@ pub(super) async fn page(
 ) -> PageResult {
     let run = find_run(&app, &dag_id, &run_id).await?;
     let now = app.store.now();
-    let facts = app.store.explain_facts(now, &run, &task_id, -1).await?;
     let graph = app.store.dag_graph(run.version_id).await?;
+    let map_index = query.map_index.unwrap_or(-1);
+    if let Some(task) = graph.index_of(&task_id).filter(|task| map_index < 0 && graph.scope_of(*task).is_some()) {
+        let number = query.page.unwrap_or(0).max(0);
+        let page = Page::new(PER_PAGE, number.saturating_mul(PER_PAGE), PER_PAGE);
+        let (instances, total) = app.store.list_mapped(run.id, task, page).await?;
+        // Before it is expanded it is explained like any other task.
+        if instances.iter().any(|instance| instance.map_index >= 0) {
+            let path = task_path(&dag_id, &run_id, &task_id);
+            return show(&MappedPage {
+                frame,
+                head: RunHead::new(&app, &run),
+                previous: (number > 0).then(|| format!("{path}?page={}", number - 1)),
+                next: (total > (number + 1) * PER_PAGE).then(|| format!("{path}?page={}", number + 1)),
+                tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
+                total,
+                task_id,
+                path,
+            });
+        }
+    }
+    let facts = app.store.explain_facts(now, &run, &task_id, map_index).await?;
     let task = graph.index_of(&task_id).and_then(|index| graph.dag.tasks.get(index as usize));
-    let instance = app.store.find_task_instance(&run, &task_id, -1).await?;
+    let instance = app.store.find_task_instance(&run, &task_id, map_index).await?;
     let attempts = match &instance {
         Some(instance) => app.store.list_attempts(instance.id).await?,
         None => Vec::new(),
@@ -100,10 +139,11 @@ pub(super) async fn page(
         }
         None => (Vec::new(), !run.state.is_finished()),
     };
-    let of_task = XComFilter { task_id: Some(&task_id), map_index: Some(-1), key: None };
+    let of_task = XComFilter { task_id: Some(&task_id), map_index: Some(map_index), key: None };
     let path = task_path(&dag_id, &run_id, &task_id);
     let segments =
         path.replacen("/dags/", "", 1).replacen("/runs/", "/dagRuns/", 1).replacen("/tasks/", "/taskInstances/", 1);
+    let of_instance = if map_index < 0 { String::new() } else { format!("?map_index={map_index}") };
     // A try that has not begun is followed too: the reader sees it start.
     let followed_try = if query.try_number.is_some() { shown_try } else { 0 };
     let asked = match &instance {
@@ -121,8 +161,12 @@ pub(super) async fn page(
         doc: task.and_then(|task| task.doc_md.clone()).unwrap_or_default(),
         shown_try,
         log: log_lines(&chunks),
-        follow: if is_open { format!("/api/flow/dags/{segments}/logs/{followed_try}/follow") } else { String::new() },
-        whole_log: format!("/api/v2/dags/{segments}/logs/{shown_try}"),
+        follow: if is_open {
+            format!("/api/flow/dags/{segments}/logs/{followed_try}/follow{of_instance}")
+        } else {
+            String::new()
+        },
+        whole_log: format!("/api/v2/dags/{segments}/logs/{shown_try}{of_instance}"),
         rendered: attempts
             .iter()
             .rfind(|attempt| attempt.try_number == shown_try)
@@ -145,7 +189,9 @@ pub(super) async fn page(
         tries: attempts.iter().map(|attempt| try_row(attempt, shown_try, now)).collect(),
         can_clear: instance.as_ref().is_some_and(|instance| instance.state != flow_model::TaskState::None),
         exists: instance.is_some(),
-        task_id,
+        name: instance.as_ref().map_or_else(|| task_id.clone(), instance_name),
+        map_index: (map_index >= 0).then_some(map_index),
+        tries_path: if map_index < 0 { format!("{path}?") } else { format!("{path}?map_index={map_index}&") },
         path,
     })
 }
