@@ -20,6 +20,7 @@ const LIST: &[(&str, &str)] = &[
 /// Columns of a list of task instances.
 pub const TASKS: &[(&str, &str)] = &[
     ("TASK", "task_id"),
+    ("INDEX", "map_index"),
     ("STATE", "state"),
     ("TRY", "try_number"),
     ("STARTED", "start_date"),

@@ -79,7 +79,9 @@ fn affected_tasks(form: Form, affected: &Value, done: &str) -> anyhow::Result<()
     }
     let tasks = affected["task_instances"].as_array().cloned().unwrap_or_default();
     for task in &tasks {
-        anstream::println!("{done} {}", cell(&task["task_id"]));
+        let map_index = task["map_index"].as_i64().filter(|map_index| *map_index >= 0);
+        let instance = map_index.map_or(String::new(), |map_index| format!(" [{map_index}]"));
+        anstream::println!("{done} {}{instance}", cell(&task["task_id"]));
     }
     if tasks.is_empty() {
         anstream::eprintln!("nothing to do: no task instance is in a state that this changes");

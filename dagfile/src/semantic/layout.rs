@@ -302,7 +302,7 @@ pub(super) fn merge(settings: &mut Map<String, Value>, over: Map<String, Value>)
     for (key, value) in over {
         match (settings.get_mut(&key), value) {
             (Some(Value::Object(below)), Value::Object(above)) if key == "env" || key == "params" => {
-                below.extend(above)
+                below.extend(above);
             }
             (_, value) => {
                 settings.insert(key, value);
