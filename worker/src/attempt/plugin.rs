@@ -26,7 +26,7 @@ pub(super) async fn run(
 ) -> Ended {
     let folder = match process::folder(workshop, order) {
         Ok(folder) => folder,
-        Err(ended) => return ended,
+        Err(ending) => return Ended::new(ending),
     };
     let mut process = work.process;
     process.stdin = Some(format!("{}\n", request(order, &work.with)));

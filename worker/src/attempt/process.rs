@@ -47,10 +47,10 @@ pub(super) enum End {
 }
 
 /// The folder of an attempt.
-pub(super) fn folder(workshop: &Workshop, order: &WorkOrder) -> Result<AttemptFolder, Ended> {
+pub(super) fn folder(workshop: &Workshop, order: &WorkOrder) -> Result<AttemptFolder, Ending> {
     AttemptFolder::create(&workshop.folder, &marker(order)).map_err(|error| {
         let folder = workshop.folder.display();
-        Ended::new(Ending::Lost(format!("cannot create a folder for the attempt in `{folder}`: {error}")))
+        Ending::Lost(format!("cannot create a folder for the attempt in `{folder}`: {error}"))
     })
 }
 

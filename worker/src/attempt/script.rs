@@ -21,7 +21,7 @@ pub(super) async fn run(
 ) -> Ended {
     let folder = match process::folder(workshop, order) {
         Ok(folder) => folder,
-        Err(ended) => return ended,
+        Err(ending) => return Ended::new(ending),
     };
     let skip_on_exit_code = work.skip_on_exit_code.clone();
     let listener = Output { store: &workshop.store, log, capture: Mutex::new(OutputCapture::new(order.task().output)) };

@@ -129,7 +129,7 @@ fn a_pull_says_which_instances_and_which_run_it_means() {
         let scope = scope(json!({}));
         let source = format!("{{{{ ti.xcom_pull({arguments}) | tojson }}}}");
         assert!(Renderer::new(Arc::clone(&scope)).text("c", &source).is_err());
-        assert_eq!(scope.lookups().take_wanted(), [expected.clone()], "{arguments}");
+        assert_eq!(scope.lookups().take_wanted(), std::slice::from_ref(&expected), "{arguments}");
         scope.lookups().learn(expected, Some(json!([1, 2])));
         assert_eq!(Renderer::new(scope).text("c", &source).unwrap(), "[1, 2]", "{arguments}");
     }
