@@ -6,6 +6,7 @@
 //! puts the DAG together; [`Diagnostic`]s tell what went wrong on the way.
 
 mod check;
+mod control;
 mod diagnostic;
 mod find;
 mod folder;

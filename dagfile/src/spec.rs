@@ -10,6 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::control::{FailureRuleSpec, RepeatSpec, outputs_schema};
+
 /// Top-level keys of a DAG file, besides `tasks`, `params` and `default_args`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -127,6 +129,15 @@ pub(crate) struct TaskSettings {
     /// Environment variables (values are templates).
     #[schemars(schema_with = "env_schema")]
     pub env: Option<BTreeMap<String, Value>>,
+    /// A template; where it says no (nothing, `false`, `0`, `no`, `none`, `off`), the task is skipped.
+    pub run_if: Option<String>,
+    /// What failures mean; the first rule that matches decides.
+    pub failure_rules: Option<Vec<FailureRuleSpec>>,
+    /// Does the work again until a condition holds.
+    pub repeat: Option<RepeatSpec>,
+    /// XComs that the task must leave, with their JSON Schemas.
+    #[schemars(schema_with = "outputs_schema")]
+    pub outputs: Option<BTreeMap<String, Value>>,
     /// Working directory (a template; default: a temporary folder).
     pub cwd: Option<String>,
     /// What of the standard output becomes the XCom `return_value`: `none`, `last_line` (the default), `text` or `json`.

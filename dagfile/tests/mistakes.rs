@@ -30,6 +30,7 @@ mistakes!(
     after_the_end,
     branches,
     broken_toml,
+    control,
     cycle,
     dates,
     durations,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::control::AttemptControl;
 use crate::expand::{MAX_MAP_LENGTH, Mapping};
 use crate::operator::Operator;
 use crate::params::Params;
@@ -218,6 +219,9 @@ pub struct Task {
     /// The group that it stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What it says about its attempts.
+    #[serde(flatten)]
+    pub control: AttemptControl,
     /// Over what it is mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expand: Option<Mapping>,
@@ -244,6 +248,13 @@ pub struct Task {
 }
 
 impl Task {
+    /// The shortest delay that a single failure may ask for instead of `retry_delay`; `None`: none can.
+    pub fn least_own_delay(&self) -> Option<Duration> {
+        let of_rules = self.control.failure_rules.iter().filter_map(|rule| rule.delay).min();
+        // A plugin names the delay itself.
+        if matches!(self.operator, Operator::Plugin(_)) { Some(Duration::ZERO) } else { of_rules }
+    }
+
     /// A task with Airflow's defaults, in no group, after nothing.
     pub fn new(task_id: impl Into<String>, operator: Operator) -> Self {
         Task {
@@ -265,6 +276,7 @@ impl Task {
             at_most_once: false,
             overlap: Overlap::Allow,
             env: BTreeMap::new(),
+            control: AttemptControl::default(),
             cwd: None,
             output: Output::LastLine,
             params: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! One attempt of a task instance, from the claimed work order to its outcome.
 
 mod choice;
+mod control;
 mod folder;
 mod launch;
 mod plugin;
@@ -13,6 +14,8 @@ pub(crate) use folder::remove_leftovers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_model::Task;
+use flow_model::control::FailureWatch;
 use flow_model::dag::Output;
 use flow_model::deferral::OnTimeout;
 use flow_model::log::Stream;
@@ -21,7 +24,7 @@ use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
 use flow_store::read::{Page, XComFilter};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::artifacts::ArtifactLimits;
@@ -29,7 +32,7 @@ use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::xcom;
-use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope, Wanted};
+use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
 /// Times that templates may ask for further XComs before it is taken for a loop.
@@ -109,19 +112,26 @@ impl Ended {
 }
 
 /// Runs an attempt. `None`: it was fenced, so there is nothing to report.
-pub async fn run(workshop: &Workshop, order: WorkOrder, log: Arc<AttemptLog>, stop: StopSignal) -> Option<Outcome> {
+pub async fn run(workshop: &Workshop, mut order: WorkOrder, log: Arc<AttemptLog>, stop: StopSignal) -> Option<Outcome> {
     flow_model::crash_point!("worker.attempt_started");
     let (mut rendered, mut map_label) = (None, None);
-    let ended = match prepare(workshop, &order).await {
-        Ok(prepared) => {
+    let iteration = control::take_iteration(&mut order);
+    let ended = match prepare(workshop, &order, iteration).await {
+        Ok(Readiness::Refused(reason)) => Ok(Ended::new(Ending::Skipped(reason))),
+        Ok(Readiness::Ready(prepared)) => {
             rendered = rendered_text(&prepared.rendered);
             map_label = prepared.map_label;
             let ended = carry_out(workshop, &order, prepared.work, &log, stop).await;
-            if order.task().operator.decides_what_follows() { choice::conclude(&order, ended) } else { ended }
+            let ended =
+                if order.task().operator.decides_what_follows() { choice::conclude(&order, ended) } else { ended };
+            control::conclude(workshop, &order, iteration, ended, &log).await
         }
-        Err(PrepareError::Template(message)) => Ended::new(Ending::FailedForGood(message)),
-        Err(PrepareError::Store(error)) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
+        Err(error) => Err(error),
     };
+    let ended = ended.unwrap_or_else(|error| match error {
+        PrepareError::Template(message) => Ended::new(Ending::FailedForGood(message)),
+        PrepareError::Store(error) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
+    });
     flow_model::crash_point!("worker.attempt_ended");
     outcome(workshop.store.now(), &order, ended, Shown { rendered, map_label }, &log)
 }
@@ -137,13 +147,38 @@ enum PrepareError {
     Store(StoreError),
 }
 
-/// Renders the task. What its templates want of other tasks is fetched as they ask for it.
-async fn prepare(workshop: &Workshop, order: &WorkOrder) -> Result<Prepared, PrepareError> {
+/// Whether there is anything to do.
+enum Readiness {
+    Ready(Box<Prepared>),
+    /// The task itself says that there is not, and why.
+    Refused(String),
+}
+
+/// Renders the task.
+async fn prepare(workshop: &Workshop, order: &WorkOrder, iteration: u32) -> Result<Readiness, PrepareError> {
+    with_lookups(workshop, order, Map::new(), |renderer| {
+        if let Some(reason) = control::refusal(order, iteration, renderer)? {
+            return Ok(Readiness::Refused(reason));
+        }
+        Ok(Readiness::Ready(Box::new(operators::prepare(order, workshop.store.now(), renderer)?)))
+    })
+    .await
+}
+
+/// Renders with the names of the order and some of its own. What templates want of other tasks is fetched as they ask for it.
+async fn with_lookups<T>(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    names: Map<String, Value>,
+    render: impl Fn(&Renderer) -> Result<T, TemplateError>,
+) -> Result<T, PrepareError> {
     let lookups = Arc::new(Lookups::default());
-    let renderer = Renderer::new(Arc::new(Scope::new(order.clone(), Arc::clone(&lookups))));
+    let mut named = order.clone();
+    named.map_values.extend(names);
+    let renderer = Renderer::new(Arc::new(Scope::new(named, Arc::clone(&lookups))));
     for _ in 0..LOOKUP_ROUNDS_MAX {
-        let error = match operators::prepare(order, workshop.store.now(), &renderer) {
-            Ok(prepared) => return Ok(prepared),
+        let error = match render(&renderer) {
+            Ok(rendered) => return Ok(rendered),
             Err(error) => error,
         };
         let wanted = lookups.take_wanted();
@@ -209,7 +244,7 @@ async fn carry_out(
         Work::DeferredSleep(duration) => sensor::sleep(order, duration),
         Work::Sensor(work) => sensor::run(workshop, order, *work, log, stop).await,
         Work::Http(work) => {
-            let sending = send(workshop, &work, order.task().output, log);
+            let sending = send(workshop, &work, order.task(), log);
             until_stopped(timeout, &mut stop, sending).await
         }
     }
@@ -247,7 +282,7 @@ pub(crate) fn timeout_reason(timeout: Option<Duration>) -> String {
     )
 }
 
-async fn send(workshop: &Workshop, work: &HttpWork, output: Output, log: &AttemptLog) -> Ended {
+async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLog) -> Ended {
     let now = || workshop.store.now();
     log.system(now(), &work.summary());
     let answer = match workshop.http.send(work).await {
@@ -256,11 +291,16 @@ async fn send(workshop: &Workshop, work: &HttpWork, output: Output, log: &Attemp
     };
     let text = String::from_utf8_lossy(&answer.body);
     log.system(now(), &format!("answered with status {} and {} bytes", answer.status, answer.body.len()));
-    text.lines().for_each(|line| log.line(now(), Stream::Stdout, line, 0));
-    if !answer.is_expected {
-        return Ended::new(Ending::Failed(format!("answered with status {}, which is not expected", answer.status)));
+    let mut watch = FailureWatch::new(&task.control.failure_rules);
+    for line in text.lines() {
+        watch.line(line);
+        log.line(now(), Stream::Stdout, line, 0);
     }
-    let value = match output {
+    if !answer.is_expected {
+        let reason = format!("answered with status {}, which is not expected", answer.status);
+        return Ended::new(control::meaning(watch.decide(Some(answer.status.into())), reason));
+    }
+    let value = match task.output {
         Output::None => None,
         Output::Json => match serde_json::from_str::<Value>(&text) {
             Ok(value) => Some(value),

@@ -44,11 +44,11 @@ pub(super) fn read(
         }
         return None;
     }
-    root.get("default_args").into_iter().for_each(|defaults| check_env(defaults, problems));
+    root.get("default_args").into_iter().for_each(|defaults| check_settings(defaults, problems));
     let torn_down = torn_down(layout);
     let mut read = Vec::new();
     for (position, placed) in layout.tasks.iter().enumerate() {
-        check_env(&placed.entry.node, problems);
+        check_settings(&placed.entry.node, problems);
         let operator = operator(placed.entry, files, problems);
         let this = Target::Task(position);
         let mapping =
@@ -137,6 +137,7 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         depends_on: placed.upstream.keys().cloned().collect(),
         trigger_rule: settings.trigger_rule.unwrap_or(rule_default),
         retry: retry(&settings),
+        control: crate::control::read(&settings),
         execution_timeout: settings.execution_timeout.map(|timeout| timeout.0),
         pool: settings.pool.unwrap_or_else(|| "default_pool".to_owned()),
         pool_slots: settings.pool_slots.unwrap_or(1),
@@ -161,6 +162,12 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         on_failure_fail_dagrun: is_teardown && settings.on_failure_fail_dagrun.unwrap_or(false),
         operator,
     })
+}
+
+/// What the schema cannot say of settings.
+fn check_settings(settings: &Node, problems: &mut Problems) {
+    check_env(settings, problems);
+    crate::control::check(settings, problems);
 }
 
 fn check_env(settings: &Node, problems: &mut Problems) {
@@ -211,7 +218,10 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
             }
             None
         }
-        [(form, written)] => read_operator(form, &written.node, files, problems),
+        [(form, written)] => {
+            crate::control::check_operator(&entry.node, form.name, problems);
+            read_operator(form, &written.node, files, problems)
+        }
         [(first, _), others @ ..] => {
             let all = listed(named.iter().map(|(form, _)| form.name));
             problems

@@ -230,8 +230,11 @@ fn delays<'a>(event: &'a TaskEvent, task: &TaskHistory, graph: &DagGraph, past: 
         (Some(_), S::UpForRetry, _) => {
             // Whoever ends it counts from the end of the process, which is before the event.
             let ended = task.attempts.iter().find(|attempt| Some(attempt.claim) == event.claim);
-            let policy = graph.dag.tasks.get(task.task_index as usize).map(|task| &task.retry);
-            ended.zip(policy).map(|(attempt, policy)| attempt.ended_at + policy.delay_after(1, 0.0))
+            let least = graph.dag.tasks.get(task.task_index as usize).map(|task| {
+                let usual = task.retry.delay_after(1, 0.0);
+                task.least_own_delay().map_or(usual, |own| own.min(usual))
+            });
+            ended.zip(least).map(|(attempt, least)| attempt.ended_at + least)
         }
         (Some(S::Running), S::Scheduled, Actor::Scheduler) => {
             past.losses += 1;

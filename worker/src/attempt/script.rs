@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use flow_model::control::FailureWatch;
 use flow_model::log::Stream;
 use flow_store::{Store, WorkOrder};
 
+use super::control::meaning;
 use super::folder::AttemptFolder;
 use super::process::{self, End, Listener};
 use super::{Ended, Ending, StopSignal, Workshop};
@@ -24,11 +26,17 @@ pub(super) async fn run(
         Err(ending) => return Ended::new(ending),
     };
     let skip_on_exit_code = work.skip_on_exit_code.clone();
-    let listener = Output { store: &workshop.store, log, capture: Mutex::new(OutputCapture::new(order.task().output)) };
+    let listener = Output {
+        store: &workshop.store,
+        log,
+        capture: Mutex::new(OutputCapture::new(order.task().output)),
+        watch: Mutex::new(FailureWatch::new(&order.task().control.failure_rules)),
+    };
     match process::execute(workshop, order, work, &folder, log, stop.clone(), &listener).await {
         Ok(end) => {
             let capture = listener.capture.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let ended = conclude(end, &skip_on_exit_code, capture, &folder);
+            let watch = listener.watch.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let ended = conclude(end, &skip_on_exit_code, capture, &watch, &folder);
             process::keep_artifacts(workshop, order, &folder, log, &mut stop, ended).await
         }
         Err(ended) => ended,
@@ -40,6 +48,7 @@ struct Output<'a> {
     store: &'a Store,
     log: &'a AttemptLog,
     capture: Mutex<OutputCapture>,
+    watch: Mutex<FailureWatch<'a>>,
 }
 
 impl Listener for Output<'_> {
@@ -51,23 +60,31 @@ impl Listener for Output<'_> {
         if stream == Stream::Stdout {
             self.capture.lock().unwrap_or_else(PoisonError::into_inner).line(text);
         }
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).line(text);
         self.log.line(self.store.now(), stream, text, cut);
     }
 }
 
-fn conclude(end: End, skip_on_exit_code: &[i32], capture: OutputCapture, folder: &AttemptFolder) -> Ended {
+fn conclude(
+    end: End,
+    skip_on_exit_code: &[i32],
+    capture: OutputCapture,
+    watch: &FailureWatch<'_>,
+    folder: &AttemptFolder,
+) -> Ended {
     let (code, signal) = match end {
         End::Exited { code, signal } => (code, signal),
         End::Stopped(stop) => return Ended::new(Ending::Stopped(stop)),
         End::TimedOut(reason) | End::Refused(reason) => return Ended::new(Ending::Failed(reason)),
         End::WardenGone => return Ended::new(Ending::Lost("the warden process died".to_owned())),
     };
+    let failed = |reason: String| meaning(watch.decide(code), reason);
     let kind = match (code, signal) {
         (Some(0), _) => Ending::Success,
         (Some(code), _) if skip_on_exit_code.contains(&code) => Ending::Skipped(format!("exit code {code}")),
-        (Some(code), _) => Ending::Failed(format!("exit code {code}")),
-        (None, Some(9)) => Ending::Failed("killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned()),
-        (None, signal) => Ending::Failed(format!("killed by signal {}", signal.unwrap_or_default())),
+        (Some(code), _) => failed(format!("exit code {code}")),
+        (None, Some(9)) => failed("killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned()),
+        (None, signal) => failed(format!("killed by signal {}", signal.unwrap_or_default())),
     };
     let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
     if matches!(ended.kind, Ending::Success) {

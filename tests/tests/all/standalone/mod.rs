@@ -1,6 +1,7 @@
 //! One process on SQLite: DAG text goes in, states and logs come out.
 
 mod commands;
+mod control;
 mod crashes;
 mod files;
 mod interventions;
