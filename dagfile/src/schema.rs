@@ -7,7 +7,7 @@ use flow_model::operator::sensor::{
     TimeSensor,
 };
 use flow_model::operator::{
-    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep,
+    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep, TriggerDag,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -27,7 +27,7 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 20] = [
+pub(crate) const OPERATORS: [OperatorForm; 21] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
@@ -41,6 +41,12 @@ pub(crate) const OPERATORS: [OperatorForm; 20] = [
         short_field: Some("condition"),
         short_type: "string",
         schema: schema_of::<ShortCircuit>,
+    },
+    OperatorForm {
+        name: "trigger_dag",
+        short_field: Some("trigger_dag_id"),
+        short_type: "string",
+        schema: schema_of::<TriggerDag>,
     },
     OperatorForm { name: "latest_only", short_field: None, short_type: "boolean", schema: schema_of::<LatestOnly> },
     OperatorForm {

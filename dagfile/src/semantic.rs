@@ -12,6 +12,7 @@ mod plugin;
 mod schedule;
 mod sensors;
 mod tasks;
+mod trigger_dag;
 
 use std::ops::Range;
 

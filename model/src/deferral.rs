@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::operator::sensor::ResponseCheck;
 use crate::state::named_enum;
-use crate::{TaskState, Timestamp};
+use crate::{RunState, TaskState, Timestamp};
 
 /// What a try waits for in the triggerer. Serialised as a table with its name in `kind`. It never holds secrets in
 /// clear, only names of connections.
@@ -65,6 +65,17 @@ pub enum Trigger {
         /// Fails at once where there is no such DAG or task.
         check_existence: bool,
     },
+    /// The end of a run that the task has started.
+    DagRun {
+        /// Its DAG.
+        dag_id: String,
+        /// The run.
+        run_id: String,
+        /// States with which the task succeeds.
+        allowed_states: Vec<RunState>,
+        /// States with which it fails.
+        failed_states: Vec<RunState>,
+    },
 }
 
 impl Trigger {
@@ -75,6 +86,7 @@ impl Trigger {
             Trigger::File { .. } => "file",
             Trigger::Http { .. } => "http",
             Trigger::ExternalTask { .. } => "external_task",
+            Trigger::DagRun { .. } => "dag_run",
         }
     }
 
@@ -82,7 +94,7 @@ impl Trigger {
     pub const fn fires_at(&self) -> Option<Timestamp> {
         match self {
             Trigger::Time { at } => Some(*at),
-            Trigger::File { .. } | Trigger::Http { .. } | Trigger::ExternalTask { .. } => None,
+            Trigger::File { .. } | Trigger::Http { .. } | Trigger::ExternalTask { .. } | Trigger::DagRun { .. } => None,
         }
     }
 
@@ -92,6 +104,7 @@ impl Trigger {
             Trigger::Time { at } => format!("until {at}"),
             Trigger::File { path, .. } => format!("for the file `{path}`"),
             Trigger::Http { method, url, .. } => format!("for the answer to {method} {url}"),
+            Trigger::DagRun { dag_id, run_id, .. } => format!("for the end of the run `{run_id}` of DAG `{dag_id}`"),
             Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
                 let what = match (task_ids.as_slice(), task_group_id) {
                     ([], None) => format!("the run of DAG `{dag_id}`"),

@@ -17,10 +17,12 @@ pub mod branch;
 pub mod people;
 mod plugin;
 pub mod sensor;
+mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
+pub use trigger_dag::TriggerDag;
 
 /// The work of a task. Serialised as a table with one key, the operator's name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub enum Operator {
     ShortCircuit(ShortCircuit),
     /// Goes on only in the newest scheduled run.
     LatestOnly(LatestOnly),
+    /// Starts a run of another DAG.
+    TriggerDag(TriggerDag),
     /// Asks people for a decision.
     Approval(Box<Approval>),
     /// Asks people to fill in a form.
@@ -82,6 +86,7 @@ impl Operator {
             Operator::Branch(_) => "branch",
             Operator::ShortCircuit(_) => "short_circuit",
             Operator::LatestOnly(_) => "latest_only",
+            Operator::TriggerDag(_) => "trigger_dag",
             Operator::Approval(_) => "approval",
             Operator::Form(_) => "form",
             Operator::TimeSensor(_) => "time_sensor",

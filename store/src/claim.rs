@@ -48,6 +48,9 @@ pub struct WorkOrder {
     pub map_index: i64,
     /// The values of this instance of a mapped task.
     pub map_values: Map<String, Value>,
+    /// When its trigger rule held, or its retry delay was over: the same for all parts of a try, and for a try that is run
+    /// again because it was lost.
+    pub scheduled_at: Timestamp,
     /// This try: 1 is the first.
     pub try_number: u32,
     /// Retries are left while `try_number` is not above it.
@@ -105,6 +108,7 @@ struct OrderRow {
     task_index: i64,
     map_index: i64,
     map_value: Option<String>,
+    scheduled_at: Option<i64>,
     try_number: i64,
     max_tries: i64,
     logical_date: Option<i64>,
@@ -190,6 +194,7 @@ fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
         graph,
         task_index: index(row.task_index),
         map_index: row.map_index,
+        scheduled_at: Timestamp::from_micros(row.scheduled_at.unwrap_or(row.run_after)),
         map_values: row
             .map_value
             .as_deref()

@@ -36,6 +36,21 @@ impl Store {
         Ok(Some(ExternalRun { state: run_state(&state)?, tasks }))
     }
 
+    /// The state of a run; `None` where there is no such run.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn external_run_state(&self, dag_id: &str, run_id: &str) -> Result<Option<RunState>> {
+        let state: Option<String> = reading!(self, "look at another DAG's run", |tx| {
+            sqlx::query_scalar("select state from dag_run where dag_id = $1 and run_id = $2")
+                .bind(dag_id)
+                .bind(run_id)
+                .fetch_optional(&mut *tx)
+                .await?
+        })?;
+        state.as_deref().map(run_state).transpose()
+    }
+
     async fn external_tasks(&self, run: DagRunKey) -> Result<Vec<(String, i64, TaskState)>> {
         let rows: Vec<(String, i64, String)> = reading!(self, "look at another DAG's tasks", |tx| {
             sqlx::query_as("select task_id, map_index, state from task_instance where dag_run_id = $1")

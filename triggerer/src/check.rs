@@ -64,6 +64,9 @@ impl Checks {
                     let request = http::Wanted { url, method, headers, expected_status, check: check.as_ref() };
                     self.http.look(request, *timeout).await
                 }
+                Trigger::DagRun { dag_id, run_id, allowed_states, failed_states } => {
+                    external::look_at_run(&self.store, dag_id, run_id, allowed_states, failed_states).await
+                }
                 Trigger::ExternalTask { .. } => external::look(&self.store, &deferral.trigger).await,
             }
         };

@@ -8,6 +8,7 @@ mod plugin;
 mod process;
 mod script;
 mod sensor;
+mod trigger_dag;
 
 pub(crate) use folder::remove_leftovers;
 
@@ -241,6 +242,7 @@ async fn carry_out(
             })
             .await
         }
+        Work::TriggerDag(work) => trigger_dag::run(workshop, order, *work, log).await,
         Work::DeferredSleep(duration) => sensor::sleep(order, duration),
         Work::Sensor(work) => sensor::run(workshop, order, *work, log, stop).await,
         Work::Http(work) => {

@@ -6,6 +6,7 @@ mod http;
 mod plugin;
 mod process;
 mod sensor;
+mod trigger_dag;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use http::{HttpClient, HttpWork};
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
 pub use sensor::{Look, SensorWork};
+pub use trigger_dag::TriggerDagWork;
 
 /// A task with every template rendered.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub enum Work {
     Value(Value),
     /// A question to ask people.
     Ask(Box<Question>),
+    /// A run of another DAG to start.
+    TriggerDag(Box<TriggerDagWork>),
     /// Time to pass in the triggerer.
     DeferredSleep(Duration),
     /// Something to wait for.
@@ -75,6 +79,9 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         }
         Operator::Branch(branch) => choice::branch(order, branch, now, renderer, &mut rendered)?,
         Operator::ShortCircuit(short) => choice::short_circuit(task, short, renderer, &mut rendered)?,
+        Operator::TriggerDag(asked) => {
+            Work::TriggerDag(Box::new(trigger_dag::prepare(asked, renderer, &mut rendered)?))
+        }
         Operator::LatestOnly(_) => Work::Value(json!(choice::is_latest(order, now))),
         Operator::Approval(approval) => Work::Ask(Box::new(ask::approval(approval, now, renderer, &mut rendered)?)),
         Operator::Form(form) => Work::Ask(Box::new(ask::form(form, now, renderer, &mut rendered)?)),

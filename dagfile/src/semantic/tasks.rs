@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
-use super::{branch, mapping, people};
+use super::{branch, mapping, people, trigger_dag};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -297,6 +297,7 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),
+        Operator::TriggerDag(trigger) => trigger_dag::check(trigger, node, problems),
         Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
         sensor => super::sensors::check(sensor, node, problems),
     }

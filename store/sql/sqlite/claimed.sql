@@ -1,4 +1,4 @@
-select t.id, t.epoch, t.claim_id, t.dag_run_id, r.run_id, r.run_type, r.version_id, t.task_index, t.map_index, t.map_value,
+select t.id, t.epoch, t.claim_id, t.dag_run_id, r.run_id, r.run_type, r.version_id, t.task_index, t.map_index, t.map_value, t.scheduled_at,
     t.try_number, t.max_tries, r.logical_date, r.data_interval_start, r.data_interval_end, r.run_after, r.started_at,
     r.conf, t.started_at as try_started_at, s.task_instance_id is not null as is_continued, s.resume,
     s.try_number as suspended_try_number, s.log_next_seq, s.log_bytes, s.log_lines, s.log_bytes_dropped

@@ -45,6 +45,25 @@ pub(super) async fn look(store: &Store, trigger: &Trigger) -> Found {
     }
 }
 
+/// A look at one run, which its own task has started.
+pub(super) async fn look_at_run(
+    store: &Store,
+    dag_id: &str,
+    run_id: &str,
+    allowed: &[RunState],
+    failed: &[RunState],
+) -> Found {
+    match store.external_run_state(dag_id, run_id).await {
+        Ok(Some(state)) if allowed.contains(&state) => Found::There(Value::String(run_id.to_owned())),
+        Ok(Some(state)) if failed.contains(&state) || state.is_finished() => {
+            Found::Failed(format!("the run `{run_id}` of dag `{dag_id}` is {state}"))
+        }
+        Ok(Some(state)) => Found::NotYet(format!("the run `{run_id}` is {state}")),
+        Ok(None) => Found::FailedForGood(format!("the run `{run_id}` of dag `{dag_id}` is gone")),
+        Err(error) => Found::NotYet(format!("could not ask: {error}")),
+    }
+}
+
 async fn answer(
     store: &Store,
     wanted: &Wanted<'_>,

@@ -37,6 +37,7 @@ fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<Scope> {
         graph: Arc::new(DagGraph::new(DagVersionKey(1), dag)),
         task_index: 0,
         map_index: -1,
+        scheduled_at: Timestamp::UNIX_EPOCH,
         map_values: serde_json::Map::new(),
         try_number: 2,
         max_tries: 3,

@@ -10,3 +10,4 @@ mod refusals;
 mod sensors;
 mod shipped;
 mod tasks;
+mod trigger_dag;

@@ -1,0 +1,110 @@
+//! Attempts of `trigger_dag`: they start a run of another DAG, and leave the waiting to the triggerer.
+
+use flow_model::deferral::Trigger;
+use flow_model::operator::TriggerDag;
+use flow_model::params::resolve_params;
+use flow_model::state::{RunType, TriggeredBy};
+use flow_model::{Deferral, Timestamp};
+use flow_store::{NewRun, StoreError, WorkOrder};
+use serde_json::Value;
+
+use super::{Ended, Ending, Workshop};
+use crate::log::AttemptLog;
+use crate::operators::TriggerDagWork;
+use crate::output::xcom;
+use crate::template::RETURN_VALUE;
+
+pub(super) async fn run(workshop: &Workshop, order: &WorkOrder, work: TriggerDagWork, log: &AttemptLog) -> Ended {
+    let asked = work.asked;
+    let run_id = match start(workshop, order, &asked).await {
+        Ok(run_id) => run_id,
+        Err(ending) => return Ended::new(ending),
+    };
+    log.system(workshop.store.now(), &format!("started the run `{run_id}` of dag `{}`", asked.trigger_dag_id));
+    if asked.wait_for_completion {
+        let trigger = Trigger::DagRun {
+            dag_id: asked.trigger_dag_id,
+            run_id,
+            allowed_states: asked.allowed_states,
+            failed_states: asked.failed_states,
+        };
+        return Ended::new(Ending::Deferred(Box::new(Deferral::new(trigger, asked.poke_interval))));
+    }
+    let xcoms = vec![xcom(RETURN_VALUE, &Value::String(run_id))];
+    Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
+}
+
+/// Starts the run; its id.
+async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag) -> Result<String, Ending> {
+    let store = &workshop.store;
+    let dag_id = &asked.trigger_dag_id;
+    let dag = store.find_dag(dag_id).await.map_err(|error| not_found_or_lost(dag_id, error))?;
+    let version = dag.version_id.filter(|_| dag.is_active).ok_or_else(|| {
+        Ending::FailedForGood(format!("the file of dag `{dag_id}` is gone\nhint: put it back, or name another DAG"))
+    })?;
+    let graph = store.dag_graph(version).await.map_err(lost)?;
+    resolve_params(&graph.dag.params, &asked.conf).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Ending::FailedForGood(format!("`conf` does not fit the params of dag `{dag_id}`: {}", problems.join("; ")))
+    })?;
+    let now = store.now();
+    let new = NewRun {
+        dag_id: dag_id.clone(),
+        run_id: Some(asked.trigger_run_id.clone().unwrap_or_else(|| own_run_id(order))),
+        run_type: RunType::OperatorTriggered,
+        triggered_by: TriggeredBy::Operator,
+        principal: format!("{}.{}", order.graph.dag.dag_id, order.task().task_id),
+        logical_date: Some(logical_date(asked, now)?),
+        run_after: now,
+        conf: asked.conf.clone(),
+        note: None,
+    };
+    check_run_id(new.run_id.as_deref().unwrap_or_default())?;
+    match store.create_run(now, &new).await {
+        Ok(created) => Ok(created.run_id),
+        // A part of this try that was lost has started it: that is the one.
+        Err(StoreError::Conflict(_)) if asked.trigger_run_id.is_none() => Ok(own_run_id(order)),
+        Err(StoreError::Conflict(why)) if asked.skip_when_already_exists => Err(Ending::Skipped(why)),
+        Err(StoreError::Conflict(why)) => Err(Ending::FailedForGood(why)),
+        Err(error) => Err(lost(error)),
+    }
+}
+
+/// A try that is run again because its worker was lost has the same, and so starts no second run; a retry and a cleared
+/// task have another.
+fn own_run_id(order: &WorkOrder) -> String {
+    format!("operator_triggered__{}__{}", order.scheduled_at, order.task_instance)
+}
+
+fn logical_date(asked: &TriggerDag, now: Timestamp) -> Result<Timestamp, Ending> {
+    let Some(text) = &asked.logical_date else { return Ok(now) };
+    text.trim().parse().map_err(|_| {
+        Ending::FailedForGood(format!(
+            "`logical_date` is `{text}`, which is no instant\nhint: for instance {{{{ ts }}}}"
+        ))
+    })
+}
+
+/// Ids of runs become parts of URLs (Airflow: `allowed_run_id_pattern`).
+fn check_run_id(run_id: &str) -> Result<(), Ending> {
+    let is_usable = |character: char| character.is_ascii_alphanumeric() || "_.~:+-".contains(character);
+    if run_id.is_empty() || run_id.len() > 250 || !run_id.chars().all(is_usable) {
+        let hint = "hint: run ids have 1 to 250 letters, digits, `_`, `.`, `~`, `:`, `+` and `-`";
+        return Err(Ending::FailedForGood(format!("`{run_id}` is not usable as a run id\n{hint}")));
+    }
+    Ok(())
+}
+
+fn not_found_or_lost(dag_id: &str, error: StoreError) -> Ending {
+    match error {
+        StoreError::NotFound { .. } => Ending::FailedForGood(format!(
+            "there is no dag `{dag_id}` to trigger\nhint: `flowctl dags list` shows the DAGs there are"
+        )),
+        error => lost(error),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
+fn lost(error: StoreError) -> Ending {
+    Ending::Lost(format!("could not start the run: {error}"))
+}
