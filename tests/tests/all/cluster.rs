@@ -33,6 +33,34 @@ queue = 'special'
 bash = 'echo $PLACE'
 ";
 
+const EVERYTHING: &str = "
+[tasks.list]
+bash = 'echo [1, 2, 3, 4]'
+output = 'json'
+[task_groups.each]
+expand = { n = '{{ xcom.list }}' }
+retries = 1
+retry_delay = '200ms'
+[task_groups.each.tasks.first]
+bash = 'echo $(({{ n }} * 10))'
+[task_groups.each.tasks.second]
+depends_on = ['first']
+bash = 'test {{ n }} != 3 -o -e @FOLDER@/again || { touch @FOLDER@/again; exit 1; }; echo {{ xcom.first }}'
+[tasks.pick]
+depends_on = ['each']
+branch = '''{{ 'big' if xcom.each.second | map('int') | sum > 50 else 'small' }}'''
+[tasks.big]
+depends_on = ['pick']
+file_sensor = { filepath = '@FOLDER@/arrived', poke_interval = '100ms' }
+[tasks.small]
+depends_on = ['pick']
+noop = true
+[tasks.other]
+depends_on = ['big', 'small']
+trigger_rule = 'none_failed_min_one_success'
+trigger_dag = { trigger_dag_id = 'special', wait_for_completion = true, poke_interval = '100ms' }
+";
+
 async fn trigger(api: &Api, dag: &str) -> String {
     let path = format!("/api/v2/dags/{dag}/dagRuns");
     let body = json!({ "logical_date": null });
@@ -110,6 +138,44 @@ async fn two_schedulers_and_three_workers_share_the_work() {
     let run = trigger(&api, "wide").await;
     succeeds(&api, "wide", &run).await;
 
+    for mut role in roles {
+        role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    let audit = cluster.program().run(&["audit", "verify"]).expect(0);
+    assert!(audit.stdout.contains(" 0 violations"), "{}", audit.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mapping_branches_and_waiting_outlive_a_triggerer() {
+    let redis = Redis::start().expect("Redis starts");
+    let database = shared_postgres().create_database().expect("a database");
+    let cluster = Cluster::new(&database, &redis.url()).expect("an installation");
+    cluster.write_dag("everything", EVERYTHING).unwrap();
+    cluster.write_dag("special", &SPECIAL.replace("queue = 'special'", "")).unwrap();
+    let mut roles = vec![
+        cluster.start("scheduler", &["scheduler"]).unwrap(),
+        cluster.start("web", &["web"]).unwrap(),
+        cluster.start_with("worker", &["worker"], &[("PLACE", "here")]).unwrap(),
+    ];
+    let mut doomed = cluster.start("triggerer-1", &["triggerer"]).unwrap();
+    let api = cluster.api().unwrap();
+    for dag in ["everything", "special"] {
+        let path = format!("/api/v2/dags/{dag}");
+        eventually("the DAGs are published", async || (!api.get(&path).await.is_null()).then_some(())).await;
+    }
+    let run = trigger(&api, "everything").await;
+    eventually_within(Duration::from_secs(20), "the sensor waits", async || {
+        (api.task("everything", &run, "big").await["state"] == "deferred").then_some(())
+    })
+    .await;
+    assert_eq!(api.task("everything", &run, "small").await["state"], "skipped");
+    // The first triggerer dies with what it carries; another one takes it over.
+    doomed.kill();
+    roles.push(cluster.start("triggerer-2", &["triggerer"]).unwrap());
+    std::fs::write(cluster.path("arrived"), "").unwrap();
+    succeeds(&api, "everything", &run).await;
+    let child = api.xcom("everything", &run, "other", "return_value").await;
+    assert_eq!(api.run_state("special", child.as_str().unwrap()).await, "success");
     for mut role in roles {
         role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
     }
