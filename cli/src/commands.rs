@@ -68,6 +68,11 @@ fn show_config(mut settings: Settings) -> anyhow::Result<Exit> {
     if !settings.client.token.is_empty() {
         settings.client.token = "(set)".to_owned();
     }
+    for secret in [&mut settings.secrets.keys, &mut settings.secrets.vault_token] {
+        if !secret.is_empty() {
+            *secret = "(set)".to_owned();
+        }
+    }
     let mut url = settings.database_url();
     if let (Some(scheme), Some(at)) = (url.find("://"), url.rfind('@'))
         && let Some(colon) = url[scheme + 3..at].find(':')

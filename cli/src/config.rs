@@ -36,6 +36,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Files that a role keeps on its machine.
     pub state: StateSettings,
+    /// Where variables and connections come from, and the keys of those in the store.
+    pub secrets: SecretsSettings,
     /// What client commands talk to.
     pub client: ClientSettings,
 }
@@ -258,6 +260,49 @@ impl Default for StateSettings {
     }
 }
 
+/// `[secrets]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsSettings {
+    /// The keys of what the store keeps: `<id>:<base64>`, separated by commas; the first encrypts. Empty: `keys_file`.
+    pub keys: String,
+    /// A file of keys, one a line. Empty: `secrets.key` in the state folder.
+    pub keys_file: PathBuf,
+    /// A folder with `variables/<key>` and `connections/<conn_id>`; empty: none.
+    pub folder: PathBuf,
+    /// Vault's address; empty: there is none.
+    pub vault_url: String,
+    /// Its token; empty: `vault_token_file`.
+    pub vault_token: String,
+    /// A file with its token, read for every request.
+    pub vault_token_file: PathBuf,
+    /// The mount of its key-value engine, version 2.
+    pub vault_mount: String,
+    /// Its namespace; empty: none.
+    pub vault_namespace: String,
+    /// Where variables are below the mount; empty: it has none.
+    pub vault_variables_path: String,
+    /// Where connections are below the mount; empty: it has none.
+    pub vault_connections_path: String,
+}
+
+impl Default for SecretsSettings {
+    fn default() -> Self {
+        SecretsSettings {
+            keys: String::new(),
+            keys_file: PathBuf::new(),
+            folder: PathBuf::new(),
+            vault_url: String::new(),
+            vault_token: String::new(),
+            vault_token_file: PathBuf::new(),
+            vault_mount: "secret".to_owned(),
+            vault_namespace: String::new(),
+            vault_variables_path: "variables".to_owned(),
+            vault_connections_path: "connections".to_owned(),
+        }
+    }
+}
+
 /// `[client]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -287,6 +332,14 @@ impl Settings {
                 duration_text::format(lease.duration),
                 duration_text::format(lease.heartbeat)
             ));
+        }
+        let secrets = &self.secrets;
+        if !secrets.vault_url.is_empty()
+            && secrets.vault_token.is_empty()
+            && secrets.vault_token_file.as_os_str().is_empty()
+        {
+            return Err("`secrets.vault_url` is set, and neither `secrets.vault_token` nor `secrets.vault_token_file`"
+                .to_owned());
         }
         if lease.heartbeat.is_zero() {
             return Err("`lease.heartbeat` must be longer than zero".to_owned());

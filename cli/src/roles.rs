@@ -3,6 +3,7 @@
 mod engine;
 mod probes;
 mod scheduler;
+pub mod secrets;
 mod standalone;
 mod triggerer;
 mod web;

@@ -4,6 +4,7 @@
 //! should happen, and carry it out.
 
 pub mod audit;
+pub mod connection;
 pub mod control;
 pub mod crash;
 pub mod dag;
@@ -25,6 +26,7 @@ pub mod template_names;
 pub mod time;
 pub mod trigger_rule;
 
+pub use connection::{Connection, SecretText};
 pub use dag::{Dag, Task};
 pub use deferral::{Deferral, Trigger};
 pub use graph::DagGraph;

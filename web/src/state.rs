@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow_queue::{Bell, Queue};
+use flow_secrets::Secrets;
 use flow_store::Store;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ pub struct WebState {
     pub store: Store,
     /// The queue, for its bells.
     pub queue: Queue,
+    /// Variables and connections, and the keys to encrypt them with.
+    pub secrets: Secrets,
     /// Renders the metrics of this process.
     pub metrics: PrometheusHandle,
     /// The version shown to people and programs.

@@ -23,6 +23,7 @@ use flow_model::log::Stream;
 use flow_model::question::Question;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
+use flow_secrets::Secrets;
 use flow_store::read::{Page, XComFilter};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
 use serde_json::{Map, Value};
@@ -47,6 +48,8 @@ const RENDERED_BYTES_MAX: usize = 256 * 1024;
 pub struct Workshop {
     /// Where XComs and published files come from.
     pub store: Store,
+    /// Variables and connections.
+    pub secrets: Secrets,
     /// Starts processes.
     pub wardens: WardenKeeper,
     /// Sends requests.

@@ -14,12 +14,20 @@ pub struct TaskEnvironment {
     base: Vec<(String, String)>,
 }
 
+/// Names of variables that no task inherits, or their beginnings.
+const PRIVATE: [&str; 5] = ["FLOW_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "DATABASE_URL", "VAULT_TOKEN"];
+
+fn is_private(name: &str) -> bool {
+    PRIVATE.iter().any(|private| name.starts_with(private))
+}
+
 impl TaskEnvironment {
-    /// This process's environment without the engine's own settings, which hold the database's password.
+    /// This process's environment without the engine's own settings, which hold the database's password, and without the
+    /// variables and connections that it may hold: tasks are given what they ask for.
     pub fn inherited() -> Self {
         let base = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| !name.starts_with("FLOW_") && name != "DATABASE_URL")
+            .filter(|(name, _)| !is_private(name))
             .collect();
         TaskEnvironment { base }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use flow_model::{Incarnation, ProcessId};
 use flow_queue::{Bell, Queue};
+use flow_secrets::Secrets;
 use flow_store::{NewProcess, ProcessKind, Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,7 @@ pub struct WorkerOptions {
 pub struct Worker {
     store: Store,
     queue: Queue,
+    secrets: Secrets,
     options: WorkerOptions,
 }
 
@@ -79,8 +81,8 @@ struct Shared {
 
 impl Worker {
     /// A worker on a store and a queue.
-    pub fn new(store: Store, queue: Queue, options: WorkerOptions) -> Self {
-        Worker { store, queue, options }
+    pub fn new(store: Store, queue: Queue, secrets: Secrets, options: WorkerOptions) -> Self {
+        Worker { store, queue, secrets, options }
     }
 
     /// Works until `shutdown`, then drains: it takes nothing new, lets attempts end, kills and gives back what does not.
@@ -88,12 +90,13 @@ impl Worker {
     /// # Errors
     /// It cannot register at start.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        let Worker { store, queue, mut options } = self;
+        let Worker { store, queue, secrets, mut options } = self;
         remove_leftovers(&options.folder);
         let process = register(&store, &queue, &options).await?;
         let (process, _) = tokio::sync::watch::channel(process);
         let workshop = Workshop {
             store: store.clone(),
+            secrets,
             wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
             environment: TaskEnvironment::inherited(),

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use flow_model::Incarnation;
 use flow_queue::{Queue, RedisOptions};
+use flow_secrets::Secrets;
 use flow_store::{OpenOptions, Store, StoreError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use super::secrets;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure, usage};
 
@@ -18,6 +20,7 @@ pub struct Engine {
     pub settings: Settings,
     pub store: Store,
     pub queue: Queue,
+    pub secrets: Secrets,
     pub metrics: PrometheusHandle,
     pub host: String,
     pub incarnation: Incarnation,
@@ -39,7 +42,8 @@ impl Engine {
         }
         let queue = Engine::open_queue(&settings)?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Engine { settings, store, queue, metrics, host, incarnation: Incarnation(rand::random()) })
+        let secrets = secrets::open(&settings, store.clone())?;
+        Ok(Engine { settings, store, queue, secrets, metrics, host, incarnation: Incarnation(rand::random()) })
     }
 
     /// The configured queue.

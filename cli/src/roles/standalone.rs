@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, scheduler, shutdown_signal, triggerer, web, worker};
+use super::{Engine, scheduler, secrets, shutdown_signal, triggerer, web, worker};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
@@ -47,6 +47,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let slot = Slot::take_only(&state, "standalone", "local")?;
     let listener = web::bind(&settings.web.bind, "web.bind").await?;
     let address = listener.local_addr()?;
+    secrets::ensure_key(&settings)?;
     let engine = Engine::start(settings, "standalone", true).await?;
     let slot = Slot { name: format!("{}:{}", engine.host, slot.name), ..slot };
 

@@ -30,6 +30,7 @@ pub(super) fn web_state(engine: &Engine) -> WebState {
     WebState {
         store: engine.store.clone(),
         queue: engine.queue.clone(),
+        secrets: engine.secrets.clone(),
         metrics: engine.metrics.clone(),
         version: env!("CARGO_PKG_VERSION"),
         dags_folder: std::path::absolute(&engine.settings.dags.folder).ok(),

@@ -57,7 +57,7 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
         warden_command: vec![program.to_string_lossy().into_owned(), "warden".to_owned()],
         held: Some(OwnedFd::from(slot.file.try_clone()?)),
     };
-    Ok(Worker::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
+    Ok(Worker::new(engine.store.clone(), engine.queue.clone(), engine.secrets.clone(), options).run(shutdown).await?)
 }
 
 fn plugins_folder(setting: &Path) -> anyhow::Result<Option<PathBuf>> {

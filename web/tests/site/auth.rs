@@ -91,6 +91,7 @@ async fn a_loopback_server_answers_for_its_own_host_only(site: Site) {
     let state = flow_web::WebState {
         store: site.store.clone(),
         queue: site.queue.clone(),
+        secrets: super::fixture::secrets(&site.store),
         metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
         version: "0.1.0",
         dags_folder: None,

@@ -12,6 +12,7 @@ use flow_model::plan::{DagPlan, TickPlan};
 use flow_model::trigger_rule::Verdict;
 use flow_model::{ClaimId, Dag, Incarnation, ProcessId, RunState, Timestamp};
 use flow_queue::Queue;
+use flow_secrets::{Keyring, Secrets, Sources};
 use flow_store::{
     AdvanceLimits, ClaimRequest, LogAppend, ManualClock, NewDagVersion, NewProcess, NewXCom, OpenOptions, Outcome,
     OutcomeKind, ProcessKind, Recorded, Store, WorkOrder,
@@ -32,6 +33,12 @@ macro_rules! on_both_databases {
     };
 }
 pub(crate) use on_both_databases;
+
+/// Secrets with a key, and no source but the store.
+pub(crate) fn secrets(store: &Store) -> Secrets {
+    let keys = Keyring::from_text("a test", Keyring::generate().expose()).unwrap();
+    Secrets::new(store.clone(), Sources { env: Some(Box::new(|_| None)), keys, ..Sources::default() })
+}
 
 pub(crate) struct Site {
     pub(crate) router: Router,
@@ -102,8 +109,14 @@ impl Site {
         };
         store.register_process(store.now(), &scheduler).await.unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let state =
-            WebState { store: store.clone(), queue: queue.clone(), metrics, version: "0.1.0", dags_folder: None };
+        let state = WebState {
+            store: store.clone(),
+            queue: queue.clone(),
+            secrets: secrets(&store),
+            metrics,
+            version: "0.1.0",
+            dags_folder: None,
+        };
         let site = Site { router: flow_web::router(state), store, clock, token, queue, worker, _folder: folder };
         site.publish(&sales(), false).await;
         site

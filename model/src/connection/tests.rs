@@ -1,0 +1,70 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn shown(connection: &Connection) -> Value {
+    connection.to_json()
+}
+
+#[test]
+fn airflows_uris_are_read() {
+    let read = |uri| shown(&Connection::from_uri("c", uri).unwrap());
+    assert_eq!(
+        read("postgresql://ada:s%40fe@db.example:5432/sales?sslmode=require&application_name=a+b"),
+        json!({
+            "conn_id": "c", "conn_type": "postgres", "host": "db.example", "port": 5432, "login": "ada",
+            "password": "s@fe", "schema": "sales", "extra": { "sslmode": "require", "application_name": "a b" },
+        })
+    );
+    assert_eq!(read("google-cloud-platform://?__extra__=%7B%22project%22%3A%207%7D")["extra"], json!({ "project": 7 }));
+    assert_eq!(read("sqlite:///%2Fdata%2Fa.db")["schema"], json!("/data/a.db"));
+    let http = read("http://https%3A%2F%2Fapi.example%2Fv1/");
+    assert_eq!((&http["host"], &http["port"]), (&json!("https://api.example/v1"), &Value::Null));
+    assert_eq!(read("redis://:word@[::1]:6379/0")["host"], json!("[::1]"));
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_never_quoted() {
+    let error = |text| Connection::from_text("c", text).unwrap_err().to_string();
+    assert_eq!(error("hunter2"), "it is neither JSON nor `type://login:password@host:port/schema`");
+    assert_eq!(error("db://u:p@h:hunter2/x"), "its port is no number from 0 to 65535");
+    assert_eq!(error("{\"conn_type\": \"x\", \"passwort\": \"hunter2\"}"), "`passwort` is no field of a connection");
+    assert_eq!(error("{\"host\": \"x\"}"), "it has no `conn_type`");
+    assert_eq!(error("{hunter2"), "it begins with `{` and is no JSON");
+    assert_eq!(error("{\"conn_type\": \"x\", \"extra\": \"hunter2\"}"), "its `extra` is not the text of a JSON object");
+}
+
+#[test]
+fn secrets_are_the_password_and_sensitive_extras() {
+    let connection = Connection::from_text(
+        "c",
+        r#"{"conn_type": "http", "password": "one1", "extra": {"Api-Key": "two2", "region": "eu", "auth": {"token": ["three3"]}}}"#,
+    )
+    .unwrap();
+    let secrets: Vec<String> = connection.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+    assert_eq!(secrets, ["one1", "two2", "three3"]);
+    assert_eq!(connection.extra_shown(), json!({ "Api-Key": "***", "region": "eu", "auth": { "token": "***" } }));
+    let debug = format!("{connection:?} {:?}", connection.password);
+    assert_eq!(debug, "Connection(c, http) Some(***)");
+}
+
+proptest! {
+    #[test]
+    fn a_written_uri_reads_back(
+        host in "[ -~é]{0,12}", login in "[ -~é]{1,12}", password in "[ -~é]{1,12}", schema in "[ -~é]{0,12}",
+        port in proptest::option::of(any::<u16>()), key in "[a-z]{1,8}", value in "[ -~é]{0,12}", number in any::<bool>(),
+    ) {
+        let mut connection = Connection::new("c", "some_type");
+        connection.host = Some(host).filter(|host| !host.is_empty());
+        connection.port = port;
+        connection.login = Some(login);
+        connection.password = Some(SecretText::new(password));
+        connection.schema = Some(schema).filter(|schema| !schema.is_empty());
+        connection.extra.insert(key, if number { json!(1) } else { json!(value) });
+        let back = Connection::from_uri("c", connection.to_uri().expose()).unwrap();
+        prop_assert_eq!(back.to_json(), connection.to_json());
+        let back = Connection::from_json("c", &connection.to_json()).unwrap();
+        prop_assert_eq!(back.to_json(), connection.to_json());
+    }
+}
