@@ -100,12 +100,13 @@ impl Secrets {
         }
     }
 
-    /// Whether the value of a variable must not be seen: its name says so, or whoever set it did.
+    /// Whether the value of a variable must not be seen: its name or its place says so, or whoever set it.
     ///
     /// # Errors
     /// The store failed.
     pub async fn is_secret_variable(&self, key: &str, place: Place) -> Result<bool, SecretsError> {
-        if is_sensitive_name(key) {
+        // What people put into files of secrets or into Vault is secret.
+        if is_sensitive_name(key) || matches!(place, Place::File | Place::Vault) {
             return Ok(true);
         }
         Ok(place == Place::Store && self.store.stored_variable(key).await?.is_some_and(|found| found.is_secret))

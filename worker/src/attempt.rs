@@ -7,6 +7,7 @@ mod launch;
 mod plugin;
 mod process;
 mod script;
+mod secrecy;
 mod sensor;
 mod trigger_dag;
 
@@ -23,7 +24,7 @@ use flow_model::log::Stream;
 use flow_model::question::Question;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
-use flow_secrets::Secrets;
+use flow_secrets::{Masker, Secrets, SecretsError};
 use flow_store::read::{Page, XComFilter};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
 use serde_json::{Map, Value};
@@ -37,7 +38,7 @@ use crate::output::xcom;
 use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
-/// Times that templates may ask for further XComs before it is taken for a loop.
+/// Times that templates may ask for further values before it is taken for a loop.
 const LOOKUP_ROUNDS_MAX: usize = 100;
 /// Named values of a task that templates see at most.
 const NAMED_MAX: i64 = 1_000;
@@ -120,12 +121,15 @@ pub async fn run(workshop: &Workshop, mut order: WorkOrder, log: Arc<AttemptLog>
     flow_model::crash_point!("worker.attempt_started");
     let (mut rendered, mut map_label) = (None, None);
     let iteration = control::take_iteration(&mut order);
-    let ended = match prepare(workshop, &order, iteration).await {
+    let ended = match prepare(workshop, &order, iteration, log.masker()).await {
         Ok(Readiness::Refused(reason)) => Ok(Ended::new(Ending::Skipped(reason))),
         Ok(Readiness::Ready(prepared)) => {
-            rendered = rendered_text(&prepared.rendered);
-            map_label = prepared.map_label;
-            let ended = carry_out(workshop, &order, prepared.work, &log, stop).await;
+            let Prepared { work, rendered: fields, map_label: label } = *prepared;
+            (rendered, map_label) = shown(fields, label, log.masker());
+            let ended = match secrecy::check(&work, log.masker()) {
+                Ok(()) => carry_out(workshop, &order, work, &log, stop).await,
+                Err(why) => Ended::new(Ending::FailedForGood(why)),
+            };
             let ended =
                 if order.task().operator.decides_what_follows() { choice::conclude(&order, ended) } else { ended };
             control::conclude(workshop, &order, iteration, ended, &log).await
@@ -135,7 +139,9 @@ pub async fn run(workshop: &Workshop, mut order: WorkOrder, log: Arc<AttemptLog>
     let ended = ended.unwrap_or_else(|error| match error {
         PrepareError::Template(message) => Ended::new(Ending::FailedForGood(message)),
         PrepareError::Store(error) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
+        PrepareError::Secrets(why) => Ended::new(Ending::Failed(why)),
     });
+    let ended = secrecy::conceal(ended, log.masker());
     flow_model::crash_point!("worker.attempt_ended");
     outcome(workshop.store.now(), &order, ended, Shown { rendered, map_label }, &log)
 }
@@ -149,6 +155,23 @@ struct Shown {
 enum PrepareError {
     Template(String),
     Store(StoreError),
+    /// A source of variables or connections is not to be had at the moment.
+    Secrets(String),
+}
+
+impl From<StoreError> for PrepareError {
+    fn from(error: StoreError) -> Self {
+        PrepareError::Store(error)
+    }
+}
+
+impl From<SecretsError> for PrepareError {
+    fn from(error: SecretsError) -> Self {
+        match error {
+            SecretsError::Store(error) => PrepareError::Store(error),
+            error => PrepareError::Secrets(error.to_string()),
+        }
+    }
 }
 
 /// Whether there is anything to do.
@@ -159,8 +182,13 @@ enum Readiness {
 }
 
 /// Renders the task.
-async fn prepare(workshop: &Workshop, order: &WorkOrder, iteration: u32) -> Result<Readiness, PrepareError> {
-    with_lookups(workshop, order, Map::new(), |renderer| {
+async fn prepare(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    iteration: u32,
+    masker: &Masker,
+) -> Result<Readiness, PrepareError> {
+    with_lookups(workshop, order, Map::new(), masker, |renderer| {
         if let Some(reason) = control::refusal(order, iteration, renderer)? {
             return Ok(Readiness::Refused(reason));
         }
@@ -169,11 +197,13 @@ async fn prepare(workshop: &Workshop, order: &WorkOrder, iteration: u32) -> Resu
     .await
 }
 
-/// Renders with the names of the order and some of its own. What templates want of other tasks is fetched as they ask for it.
+/// Renders with the names of the order and some of its own. What templates want of other tasks, of variables and connections
+/// is fetched as they ask for it, and `masker` learns what of it is secret.
 async fn with_lookups<T>(
     workshop: &Workshop,
     order: &WorkOrder,
     names: Map<String, Value>,
+    masker: &Masker,
     render: impl Fn(&Renderer) -> Result<T, TemplateError>,
 ) -> Result<T, PrepareError> {
     let lookups = Arc::new(Lookups::default());
@@ -190,15 +220,22 @@ async fn with_lookups<T>(
             return Err(PrepareError::Template(error.to_string()));
         }
         for wanted in wanted {
-            let value = fetch(workshop, order, &wanted).await.map_err(PrepareError::Store)?;
+            let value = fetch(workshop, order, &wanted, masker).await?;
             lookups.learn(wanted, value);
         }
     }
-    Err(PrepareError::Template(format!("its templates ask for more than {LOOKUP_ROUNDS_MAX} XComs")))
+    Err(PrepareError::Template(format!("its templates ask for more than {LOOKUP_ROUNDS_MAX} values")))
 }
 
-async fn fetch(workshop: &Workshop, order: &WorkOrder, wanted: &Wanted) -> Result<Option<Value>, StoreError> {
+async fn fetch(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    wanted: &Wanted,
+    masker: &Masker,
+) -> Result<Option<Value>, PrepareError> {
     match wanted {
+        Wanted::Variable(key) => Ok(secrecy::variable(&workshop.secrets, masker, key).await?),
+        Wanted::Connection(conn_id) => Ok(secrecy::connection(&workshop.secrets, masker, conn_id).await?),
         Wanted::Value(pull) => {
             let graph = &order.graph;
             let goes_together = |task| graph.go_together(order.task_index, task);
@@ -207,7 +244,7 @@ async fn fetch(workshop: &Workshop, order: &WorkOrder, wanted: &Wanted) -> Resul
                 && pull.run == XComRun::This
                 && graph.index_of(&pull.task_id).is_some_and(goes_together);
             let instances = if is_same_index { XComInstances::One(order.map_index) } else { pull.instances.clone() };
-            workshop.store.pull_xcom(order.run, &XComPull { instances, ..pull.clone() }).await
+            Ok(workshop.store.pull_xcom(order.run, &XComPull { instances, ..pull.clone() }).await?)
         }
         Wanted::Named(task_id) => {
             let filter = XComFilter { task_id: Some(task_id), ..XComFilter::default() };
@@ -319,6 +356,15 @@ async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLo
         xcoms: value.map(|value| xcom(RETURN_VALUE, &value)).into_iter().collect(),
         skips: Vec::new(),
     }
+}
+
+/// What people see of the rendered fields.
+fn shown(fields: Map<String, Value>, label: Option<String>, masker: &Masker) -> (Option<String>, Option<String>) {
+    let fields = match masker.mask_json(Value::Object(fields)) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    (rendered_text(&fields), label.map(|label| masker.mask(&label).into_owned()))
 }
 
 fn rendered_text(rendered: &serde_json::Map<String, Value>) -> Option<String> {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flow_model::log::{Stream, write_line};
 use flow_model::{ClaimId, Epoch, TaskInstanceKey, Timestamp};
+use flow_secrets::Masker;
 use flow_store::{LogAppend, LogBefore, WorkOrder};
 
 /// Bytes of one line that are kept.
@@ -24,6 +25,7 @@ pub struct AttemptLog {
     epoch: Epoch,
     claim: ClaimId,
     try_number: u32,
+    masker: Masker,
     state: Mutex<State>,
 }
 
@@ -58,8 +60,14 @@ impl AttemptLog {
             epoch: order.epoch,
             claim: order.claim,
             try_number: order.try_number,
+            masker: Masker::default(),
             state: Mutex::new(State::after(order.log_before)),
         }
+    }
+
+    /// What hides the attempt's secrets, in this log and elsewhere.
+    pub fn masker(&self) -> &Masker {
+        &self.masker
     }
 
     /// A line from the task. `cut` bytes of it have been left out already.
@@ -69,15 +77,17 @@ impl AttemptLog {
         state.totals.bytes += text.len() as u64 + 1 + cut;
         state.totals.bytes_dropped += cut;
         if cut > 0 {
+            let text = self.masker.mask_cut(text);
             let text = format!("{text} ... ({cut} more bytes of this line are left out)");
             state.keep(at, stream, &text);
         } else {
-            state.keep(at, stream, text);
+            state.keep(at, stream, &self.masker.mask(text));
         }
     }
 
     /// A line from the engine. Always kept.
     pub fn system(&self, at: Timestamp, text: &str) {
+        let text = self.masker.mask(text);
         let mut state = self.lock();
         for line in text.lines() {
             state.totals.lines += 1;
@@ -242,6 +252,7 @@ mod tests {
             epoch: Epoch(1),
             claim: ClaimId(1),
             try_number: 1,
+            masker: Masker::default(),
             state: Mutex::default(),
         }
     }
@@ -314,5 +325,39 @@ mod tests {
         let stored: usize = pieces.iter().map(|piece| piece.content.len()).sum();
         assert!(stored < 19 << 20, "{stored}");
         assert!(pieces.iter().all(|piece| piece.content.len() <= PIECE_BYTES_MAX));
+    }
+
+    /// What a reader finds of an attempt that writes these chunks and knows a secret.
+    fn told(secret: &str, chunks: &[&[u8]]) -> String {
+        let log = log();
+        log.masker().learn(&flow_model::SecretText::new(secret));
+        let mut splitter = LineSplitter::default();
+        for chunk in chunks {
+            splitter.push(chunk, |line, cut| log.line(at(), Stream::Stdout, line, cut));
+        }
+        splitter.finish(|line, cut| log.line(at(), Stream::Stdout, line, cut));
+        log.system(at(), &format!("it said {secret}"));
+        let lines = read(&log.finish(at()).0);
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_secret_is_hidden_wherever_the_bytes_are_split() {
+        let text = b"user=ada password=hunter2! base64=aHVudGVyMiE= url=hunter2%21 end";
+        for at in 0..text.len() {
+            let (left, right) = text.split_at(at);
+            let expected = "user=ada password=*** base64=***= url=*** end\nit said ***";
+            assert_eq!(told("hunter2!", &[left, right]).replace("***E=", "***="), expected, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_inside_a_secret_leaves_nothing_of_it() {
+        let secret = "hunter2-hunter2-hunter2";
+        for inside in 3..secret.len() {
+            let line = format!("{}{secret}{}", "x".repeat(LINE_BYTES_MAX - inside), "y".repeat(100));
+            let told = told(secret, &[line.as_bytes()]);
+            assert!(!told.contains("hun") && told.contains("xxx*** ... ("), "{inside} bytes before the cut");
+        }
     }
 }

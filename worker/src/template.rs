@@ -2,6 +2,7 @@
 
 mod context;
 mod dates;
+mod secrets;
 mod shell;
 mod xcom;
 

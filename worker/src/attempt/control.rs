@@ -54,7 +54,7 @@ pub(super) async fn conclude(
 ) -> Result<Ended, PrepareError> {
     let control = &order.task().control;
     if let Some(repeat) = &control.repeat {
-        if matches!(ended.kind, Ending::Success) && !is_over(workshop, order, repeat, iteration, &ended).await? {
+        if matches!(ended.kind, Ending::Success) && !is_over(workshop, order, repeat, iteration, &ended, log).await? {
             return Ok(again(workshop, repeat, iteration, log));
         }
         // The operator itself goes on later, in the same iteration.
@@ -76,10 +76,14 @@ async fn is_over(
     repeat: &Repeat,
     iteration: u32,
     ended: &Ended,
+    log: &AttemptLog,
 ) -> Result<bool, PrepareError> {
     let output = values(ended).remove(RETURN_VALUE).unwrap_or_default();
     let names = Map::from_iter([("output".to_owned(), output), ("iteration".to_owned(), json!(iteration))]);
-    with_lookups(workshop, order, names, |renderer| Ok(is_truthy(&renderer.text("until", &repeat.until)?))).await
+    with_lookups(workshop, order, names, log.masker(), |renderer| {
+        Ok(is_truthy(&renderer.text("until", &repeat.until)?))
+    })
+    .await
 }
 
 fn again(workshop: &Workshop, repeat: &Repeat, iteration: u32, log: &AttemptLog) -> Ended {

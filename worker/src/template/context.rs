@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flow_model::Timestamp;
 use flow_model::params::resolve_params;
 use flow_model::template_names::TEMPLATE_NAMES;
+use flow_secrets::SecretsError;
 use flow_store::WorkOrder;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
@@ -13,6 +14,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::dates::{DateValue, Macros};
 use super::from_json;
+use super::secrets::{Variables, connections, missing};
 use super::xcom::{Lookups, Outputs, TaskInstanceValue};
 
 /// Everything that the templates of one attempt may name.
@@ -62,6 +64,8 @@ impl Scope {
             "conf" => Some(from_json(&order.conf)),
             "xcom" => Some(Value::from_object(self.outputs())),
             "macros" => Some(Value::from_object(Macros)),
+            "var" => Some(Value::from_object(Variables(Arc::clone(&self.lookups)))),
+            "conn" => Some(connections(&self.lookups)),
             "map_index" => Some(Value::from(order.map_index)),
             "try_number" => Some(Value::from(order.try_number)),
             // The values of this instance of a mapped task.
@@ -132,7 +136,9 @@ impl Scope {
             value = value
                 .and_then(|value| value.get_attr(part).ok())
                 // Methods are called, not looked up.
-                .filter(|value| !value.is_undefined() || ["xcom_pull", "strftime", "ds_add"].contains(&part));
+                .filter(|value| {
+                    !value.is_undefined() || ["xcom_pull", "strftime", "ds_add", "get", "get_uri"].contains(&part)
+                });
         }
         value.is_some()
     }
@@ -167,6 +173,20 @@ impl Scope {
                     "task `{rest}` left no output in this run: does it exist, come before this one, and print a line?"
                 ),
             },
+            "var" => match rest.split_once('.') {
+                Some(("value" | "json", key)) => told(&missing(false, key.split('.').next().unwrap_or(key))),
+                _ => "write `var.value.<key>`, or `var.json.<key>` for one that holds JSON".to_owned(),
+            },
+            "conn" => {
+                let (conn_id, field) = rest.split_once('.').unwrap_or((rest, ""));
+                if self.knows(&format!("conn.{conn_id}")) {
+                    format!(
+                        "connection `{conn_id}` has no `{field}`; it has `conn_type`, `host`, `port`, `login`, `password`, `schema`, `extra_dejson` and `get_uri()`"
+                    )
+                } else {
+                    told(&missing(true, conn_id))
+                }
+            }
             _ if TEMPLATE_NAMES.contains(&first) => format!("`{first}` has no such field"),
             _ => format!("templates know {}", TEMPLATE_NAMES.map(|name| format!("`{name}`")).join(", ")),
         }
@@ -189,6 +209,12 @@ impl Object for Scope {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Str(&TEMPLATE_NAMES)
     }
+}
+
+/// What to do, from an error that says so.
+fn told(error: &SecretsError) -> String {
+    let text = error.to_string();
+    text.split_once("\nhint: ").map_or(text.clone(), |(_, hint)| hint.to_owned())
 }
 
 fn utc(at: Timestamp) -> jiff::Zoned {

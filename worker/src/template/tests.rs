@@ -232,3 +232,59 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn variables_and_connections_are_looked_up_by_name() {
+    let scope = scope(json!({}));
+    let lookups = scope.lookups();
+    lookups.learn(Wanted::Variable("region".to_owned()), Some(json!("eu")));
+    lookups.learn(Wanted::Variable("limits".to_owned()), Some(json!("{\"rows\": [1, 2]}")));
+    lookups.learn(Wanted::Variable("gone".to_owned()), None);
+    let connection = json!({
+        "conn_id": "db", "conn_type": "postgres", "host": "db.example", "port": 5432, "login": "ada",
+        "password": "s@fe", "schema": "sales", "extra": { "sslmode": "require" },
+    });
+    lookups.learn(Wanted::Connection("db".to_owned()), Some(connection));
+    lookups.learn(Wanted::Connection("gone".to_owned()), None);
+    let renderer = Renderer::new(scope);
+    let text = |source: &str| renderer.text("env.X", source).map_err(|error| error.to_string());
+    assert_eq!(text("{{ var.value.region }} {{ var.json.limits.rows[1] }}").unwrap(), "eu 2");
+    assert_eq!(text("{{ var.value.get('gone', 'x') }} {{ var.value.get('region') }}").unwrap(), "x eu");
+    assert_eq!(
+        text("{{ conn.db.login }}:{{ conn.db.password }}@{{ conn.db.host }}:{{ conn.db.port }}/{{ conn.db.schema }}")
+            .unwrap(),
+        "ada:s@fe@db.example:5432/sales"
+    );
+    assert_eq!(text("{{ conn.db.extra_dejson.sslmode }} {{ conn.get('db') }}").unwrap(), "require db");
+    assert_eq!(
+        text("{{ conn.db.get_uri() }}").unwrap(),
+        "postgres://ada:s%40fe@db%2Eexample:5432/sales?sslmode=require"
+    );
+    let error = text("{{ var.value.gone }}").unwrap_err();
+    assert!(
+        error.contains("`var.value.gone` is not defined\nhint: set it with `flowctl variables set gone"),
+        "{error}"
+    );
+    let error = text("{{ conn.gone.host }}").unwrap_err();
+    assert!(error.contains("hint: set it with `flowctl connections set gone"), "{error}");
+    let error = text("{{ conn.db.hots }}").unwrap_err();
+    assert!(error.contains("connection `db` has no `hots`; it has `conn_type`, `host`"), "{error}");
+    let error = text("{{ conn.get('gone').host }}").unwrap_err();
+    assert!(error.contains("connection `gone` does not exist"), "{error}");
+    let error = text("{{ var.region }}").unwrap_err();
+    assert!(error.contains("write `var.value.<key>`"), "{error}");
+    let error = text("{{ var.json.region }}").unwrap_err();
+    assert!(error.contains("variable `region` is not JSON"), "{error}");
+}
+
+#[test]
+fn what_has_not_been_fetched_is_wanted() {
+    let scope = scope(json!({}));
+    let renderer = Renderer::new(Arc::clone(&scope));
+    for source in ["{{ var.value.region }}", "{{ conn.db.host }}"] {
+        assert!(renderer.text("command", source).is_err());
+    }
+    let wanted = scope.lookups().take_wanted();
+    assert_eq!(wanted[0], Wanted::Variable("region".to_owned()));
+    assert!(wanted.contains(&Wanted::Connection("db".to_owned())));
+}

@@ -1,4 +1,4 @@
-//! XComs in templates. Rendering is synchronous and pure: a value that is not at hand is noted as wanted, the attempt
+//! What templates look up, and XComs among it. Rendering is synchronous and pure: a value that is not at hand is noted as wanted, the attempt
 //! fetches what is wanted, and renders again.
 
 use std::collections::HashMap;
@@ -20,6 +20,10 @@ pub enum Wanted {
     Value(XComPull),
     /// Every named value of a task of the run, as a table.
     Named(String),
+    /// The text of a variable.
+    Variable(String),
+    /// A connection in its JSON form.
+    Connection(String),
 }
 
 impl Wanted {
@@ -33,7 +37,7 @@ impl Wanted {
     }
 }
 
-/// XComs that have been fetched, and those that are wanted.
+/// Values that have been fetched, and those that are wanted.
 #[derive(Debug, Default)]
 pub struct Lookups {
     state: Mutex<LookupState>,
@@ -56,13 +60,13 @@ impl Lookups {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).known.insert(wanted, value);
     }
 
-    fn get(&self, wanted: Wanted) -> Result<Option<serde_json::Value>, Error> {
+    pub(super) fn get(&self, wanted: Wanted) -> Result<Option<serde_json::Value>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.known.get(&wanted) {
             Some(known) => Ok(known.clone()),
             None => {
                 state.wanted.push(wanted);
-                Err(Error::new(ErrorKind::InvalidOperation, "the XCom has not been fetched yet"))
+                Err(Error::new(ErrorKind::InvalidOperation, "the value has not been fetched yet"))
             }
         }
     }
