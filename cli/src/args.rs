@@ -1,11 +1,15 @@
 //! The command line.
 
+mod secrets;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use toml::Value;
 
 use crate::config::Overrides;
+
+pub use secrets::{ConnectionArgs, ConnectionsCommand, SecretsCommand, VariablesCommand};
 
 /// Flow: DAG orchestration in one binary.
 #[derive(Debug, Parser)]
@@ -104,6 +108,15 @@ pub enum Command {
     /// Values that tasks have left: list, get, set, delete, export, import
     #[command(subcommand)]
     Xcoms(XcomsCommand),
+    /// Variables that templates read: list, get, set, delete, export, import
+    #[command(subcommand)]
+    Variables(VariablesCommand),
+    /// Connections to other systems: list, get, set, delete, export, import
+    #[command(subcommand)]
+    Connections(ConnectionsCommand),
+    /// The keys of variables and connections: generate-key, status, rotate
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// XComs from inside a task
     #[command(subcommand)]
     Xcom(XcomCommand),

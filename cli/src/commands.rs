@@ -3,15 +3,18 @@
 mod approvals;
 mod artifacts;
 mod audit;
+mod connections;
 mod cron;
 mod dags;
 mod db;
 mod doctor;
 mod pools;
 mod runs;
+mod secrets;
 mod tasks;
 mod tokens;
 mod trigger;
+mod variables;
 mod xcoms;
 
 use std::process::ExitCode;
@@ -54,6 +57,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Approvals(command) => approvals::run(&Client::find(&load()?)?, form, command).await?,
         Command::Artifacts(command) => artifacts::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcoms(command) => xcoms::run(&Client::find(&load()?)?, form, command).await?,
+        Command::Variables(command) => variables::run(&load()?, form, command).await?,
+        Command::Connections(command) => connections::run(&load()?, form, command).await?,
+        Command::Secrets(command) => secrets::run(&load()?, form, command).await?,
         Command::Xcom(XcomCommand::Push { key, value }) => push_xcom(&key, &value)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "flowctl", &mut std::io::stdout());

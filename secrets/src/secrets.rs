@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow_model::connection::is_sensitive_name;
 use flow_model::{Connection, SecretText};
-use flow_store::Store;
+use flow_store::{SealedRow, Store, StoredConnection, StoredVariable};
 
 use crate::error::SecretsError;
 use crate::files::FileSource;
@@ -63,6 +63,11 @@ impl Secrets {
         Secrets { store, sources: Arc::new(sources) }
     }
 
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The keys for the store's values.
     pub fn keys(&self) -> &Keyring {
         &self.sources.keys
@@ -95,7 +100,7 @@ impl Secrets {
             return Ok((value, Place::Vault));
         }
         match self.store.stored_variable(key).await? {
-            Some(found) => Ok((self.open(&keys::of_variable(key), found.sealed)?, Place::Store)),
+            Some(found) => Ok((self.open_variable(&found)?, Place::Store)),
             None => Err(SecretsError::NoVariable(key.to_owned())),
         }
     }
@@ -139,12 +144,63 @@ impl Secrets {
             return Ok((connection, Place::Vault));
         }
         match self.store.stored_connection(conn_id).await? {
-            Some(found) => {
-                let text = self.open(&keys::of_connection(conn_id), found.sealed)?;
-                Ok((read(conn_id, &text, "the store")?, Place::Store))
-            }
+            Some(found) => Ok((self.open_connection(&found)?, Place::Store)),
             None => Err(SecretsError::NoConnection(conn_id.to_owned())),
         }
+    }
+
+    /// Encrypts the value of a variable for the store.
+    ///
+    /// # Errors
+    /// There is no key.
+    pub fn seal_variable(&self, key: &str, value: &str) -> Result<Sealed, SecretsError> {
+        self.sources.keys.seal(&keys::of_variable(key), value)
+    }
+
+    /// The value of a variable of the store.
+    ///
+    /// # Errors
+    /// It cannot be decrypted.
+    pub fn open_variable(&self, stored: &StoredVariable) -> Result<SecretText, SecretsError> {
+        self.open(&keys::of_variable(&stored.key), stored.sealed.clone())
+    }
+
+    /// Encrypts a connection for the store.
+    ///
+    /// # Errors
+    /// There is no key.
+    pub fn seal_connection(&self, connection: &Connection) -> Result<Sealed, SecretsError> {
+        self.sources.keys.seal(&keys::of_connection(&connection.conn_id), &connection.to_json().to_string())
+    }
+
+    /// A connection of the store.
+    ///
+    /// # Errors
+    /// It cannot be decrypted.
+    pub fn open_connection(&self, stored: &StoredConnection) -> Result<Connection, SecretsError> {
+        let text = self.open(&keys::of_connection(&stored.conn_id), stored.sealed.clone())?;
+        read(&stored.conn_id, &text, "the store")
+    }
+
+    /// Encrypts a value of the store anew with the key that encrypts. `None`: it is encrypted with it already.
+    ///
+    /// # Errors
+    /// It cannot be decrypted, or there is no key.
+    pub fn reseal(&self, row: &SealedRow) -> Result<Option<Sealed>, SecretsError> {
+        let sealed = Sealed(row.sealed.clone());
+        if sealed.key_id() == self.sources.keys.first_id().as_deref() {
+            return Ok(None);
+        }
+        let value = self.open_row(row)?;
+        self.sources.keys.seal(&what(row), value.expose()).map(Some)
+    }
+
+    /// What a row of the store holds.
+    ///
+    /// # Errors
+    /// It cannot be decrypted.
+    pub fn open_row(&self, row: &SealedRow) -> Result<SecretText, SecretsError> {
+        self.open(&what(row), row.sealed.clone())
     }
 
     fn with_env<T>(&self, look: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Option<T>) -> Option<T> {
@@ -157,6 +213,11 @@ impl Secrets {
     fn open(&self, what: &str, sealed: String) -> Result<SecretText, SecretsError> {
         self.sources.keys.open(what, &Sealed(sealed))
     }
+}
+
+/// What a row is bound to.
+fn what(row: &SealedRow) -> String {
+    if row.kind == "connection" { keys::of_connection(&row.name) } else { keys::of_variable(&row.name) }
 }
 
 fn read(conn_id: &str, text: &SecretText, place: &str) -> Result<Connection, SecretsError> {

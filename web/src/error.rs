@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use flow_model::params::ParamProblem;
+use flow_secrets::SecretsError;
 use flow_store::StoreError;
 use serde_json::{Value, json};
 
@@ -14,6 +15,17 @@ pub(crate) struct WebError {
     pub(crate) detail: String,
     pub(crate) hint: Option<String>,
     pub(crate) problems: Vec<ParamProblem>,
+}
+
+impl From<SecretsError> for WebError {
+    fn from(error: SecretsError) -> WebError {
+        let SecretsError::Store(error) = error else {
+            let text = error.to_string();
+            let (detail, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            return WebError::conflict(detail).hint(hint);
+        };
+        error.into()
+    }
 }
 
 /// Shorthand for results of handlers.

@@ -20,6 +20,7 @@ mod questions;
 mod queueing;
 mod schedules;
 mod schema;
+mod secrets;
 mod smoke;
 mod tokens;
 mod triggers;

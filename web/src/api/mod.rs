@@ -1,6 +1,7 @@
 //! The REST API: Airflow's paths and field names under `/api/v2`, what is only Flow's under `/api/flow`.
 
 mod artifacts;
+mod connections;
 mod dags;
 mod follow;
 mod import_errors;
@@ -10,6 +11,7 @@ mod questions;
 mod runs;
 mod system;
 mod task_instances;
+mod variables;
 mod xcoms;
 
 use axum::Router;
@@ -17,14 +19,17 @@ use axum::routing::{get, post};
 use flow_store::read::Page;
 use serde::Deserialize;
 
+use crate::error::{WebError, WebResult};
 use crate::state::App;
 
+pub(crate) use connections::{connection_json, delete_connection, set_connection};
 pub(crate) use dags::{graph_of, upcoming};
 pub(crate) use logs::has_ended as log_has_ended;
 pub(crate) use pools::set_pool;
 pub(crate) use questions::answer;
 pub(crate) use runs::{ALL_BELLS, Trigger, find as find_run, set_state as set_run_state, trigger};
 pub(crate) use task_instances::find as find_instance;
+pub(crate) use variables::{VariableSet, delete_variable, set_variable, shown_value, unreadable};
 
 /// Rows of a listing unless the request says otherwise.
 const LIMIT: i64 = 50;
@@ -46,6 +51,17 @@ impl PageQuery {
     fn page(&self, limit_max: i64) -> Page {
         Page::new(self.limit.unwrap_or(LIMIT), self.offset.unwrap_or(0), limit_max)
     }
+}
+
+/// Names of variables and connections become parts of paths, and of names of environment variables.
+fn check_name(what: &str, name: &str, chars_max: usize, punctuation: &str) -> WebResult<()> {
+    let is_usable = |c: char| c.is_alphanumeric() || punctuation.contains(c);
+    let is_step = |step: &str| step.is_empty() || step == "." || step == "..";
+    if name.chars().count() > chars_max || !name.chars().all(is_usable) || name.split('/').any(is_step) {
+        return Err(WebError::unprocessable(format!("`{name}` is not usable as the name of a {what}"))
+            .hint(format!("names have 1 to {chars_max} letters, digits and `{punctuation}`")));
+    }
+    Ok(())
 }
 
 pub(crate) fn routes() -> Router<App> {
@@ -85,5 +101,12 @@ pub(crate) fn routes() -> Router<App> {
         .route(&task("/{map_index}/hitlDetails"), get(questions::one).patch(questions::respond))
         .route("/api/v2/pools", get(pools::list).post(pools::create))
         .route("/api/v2/pools/{name}", get(pools::one).patch(pools::set))
+        .route("/api/v2/variables", get(variables::list).post(variables::create))
+        .route("/api/v2/variables/{*key}", get(variables::one).patch(variables::patch).delete(variables::delete))
+        .route("/api/v2/connections", get(connections::list).post(connections::create))
+        .route(
+            "/api/v2/connections/{connection_id}",
+            get(connections::one).patch(connections::patch).delete(connections::delete),
+        )
         .route("/api/v2/importErrors", get(import_errors::list))
 }

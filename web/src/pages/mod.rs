@@ -12,6 +12,7 @@ mod listings;
 mod mark;
 mod questions;
 mod run;
+mod secrets;
 mod task;
 mod trigger;
 
@@ -41,5 +42,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/questions", get(questions::page))
         .route("/import-errors", get(listings::import_errors))
         .route("/pools", get(listings::pools).post(listings::set_pool))
+        .route("/variables", get(secrets::variables).post(secrets::submit_variable))
+        .route("/connections", get(secrets::connections).post(secrets::submit_connection))
         .route("/processes", get(listings::processes))
 }

@@ -46,6 +46,7 @@ pub(crate) struct Site {
     pub(crate) clock: ManualClock,
     pub(crate) token: String,
     pub(crate) queue: Queue,
+    pub(crate) secrets: Secrets,
     worker: ProcessId,
     _folder: tempfile::TempDir,
 }
@@ -109,15 +110,17 @@ impl Site {
         };
         store.register_process(store.now(), &scheduler).await.unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+        let secrets = secrets(&store);
         let state = WebState {
             store: store.clone(),
             queue: queue.clone(),
-            secrets: secrets(&store),
+            secrets: secrets.clone(),
             metrics,
             version: "0.1.0",
             dags_folder: None,
         };
-        let site = Site { router: flow_web::router(state), store, clock, token, queue, worker, _folder: folder };
+        let site =
+            Site { router: flow_web::router(state), store, clock, token, queue, secrets, worker, _folder: folder };
         site.publish(&sales(), false).await;
         site
     }
@@ -153,6 +156,21 @@ impl Site {
         let answer = self.ask("GET", path, None).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
         answer.json()
+    }
+
+    /// The text of a page.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let answer = self.ask("GET", path, None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        answer.text
+    }
+
+    /// Sends a form as a browser does.
+    pub(crate) async fn submit(&self, path: &str, form: &str) -> Answer {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(form.to_owned())).unwrap()).await
     }
 
     /// Triggers a run of `sales` with an id.

@@ -7,5 +7,6 @@ mod pages;
 mod pools;
 mod questions;
 mod runs;
+mod secrets;
 mod system;
 mod tasks;
