@@ -6,10 +6,11 @@ use serde_json::Value;
 const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 
 /// Pages about parts of a DAG file.
-const PAGES: [&str; 3] = [
+const PAGES: [&str; 4] = [
     include_str!("../../docs/artifacts.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
+    include_str!("../../docs/secrets.md"),
 ];
 
 #[test]

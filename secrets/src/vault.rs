@@ -146,3 +146,6 @@ impl VaultSource {
         SecretsError::Vault { url: self.settings.url.clone(), path: path.to_owned(), cause, hint }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod files;
 mod interventions;
 mod plugins;
 mod refusals;
+mod secrets;
 mod sensors;
 mod shipped;
 mod tasks;
