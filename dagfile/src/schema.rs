@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use flow_model::operator::sensor::{
-    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, TimeDeltaSensor,
-    TimeSensor,
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor,
+    TimeDeltaSensor, TimeSensor,
 };
 use flow_model::operator::{
-    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep, TriggerDag,
+    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep, Sql, TriggerDag,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -27,11 +27,12 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 21] = [
+pub(crate) const OPERATORS: [OperatorForm; 23] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
     OperatorForm { name: "http", short_field: Some("url"), short_type: "string", schema: schema_of::<Http> },
+    OperatorForm { name: "sql", short_field: Some("query"), short_type: "string", schema: schema_of::<Sql> },
     OperatorForm { name: "plugin", short_field: Some("name"), short_type: "string", schema: schema_of::<Plugin> },
     OperatorForm { name: "noop", short_field: None, short_type: "boolean", schema: schema_of::<Noop> },
     OperatorForm { name: "sleep", short_field: Some("duration"), short_type: "string", schema: schema_of::<Sleep> },
@@ -91,6 +92,12 @@ pub(crate) const OPERATORS: [OperatorForm; 21] = [
         short_field: Some("url"),
         short_type: "string",
         schema: schema_of::<HttpSensor>,
+    },
+    OperatorForm {
+        name: "sql_sensor",
+        short_field: Some("query"),
+        short_type: "string",
+        schema: schema_of::<SqlSensor>,
     },
     OperatorForm {
         name: "external_task_sensor",

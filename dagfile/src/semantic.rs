@@ -11,6 +11,7 @@ mod people;
 mod plugin;
 mod schedule;
 mod sensors;
+mod sql;
 mod tasks;
 mod trigger_dag;
 

@@ -50,6 +50,7 @@ mistakes!(
     schedules,
     sensors,
     ten_mistakes,
+    sql,
     trigger_dag,
     types,
     unknown_keys,

@@ -6,11 +6,12 @@ use serde_json::Value;
 const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 
 /// Pages about parts of a DAG file.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     include_str!("../../docs/artifacts.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
     include_str!("../../docs/secrets.md"),
+    include_str!("../../docs/sql.md"),
 ];
 
 #[test]

@@ -1,11 +1,14 @@
 //! Connections: how tasks reach other systems, in Airflow's terms.
 
+mod http;
 mod uri;
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+
+pub use http::HttpTarget;
 
 /// Words in the name of a variable or of an extra field that mark its value as secret, as in Airflow
 /// (`DEFAULT_SENSITIVE_FIELDS`).
@@ -165,7 +168,8 @@ impl Connection {
     pub fn secrets(&self) -> Vec<SecretText> {
         let mut found: Vec<SecretText> = self.password.iter().cloned().collect();
         for (name, value) in &self.extra {
-            collect_secrets(value, is_sensitive_name(name), &mut found);
+            // Headers carry keys under any name.
+            collect_secrets(value, is_sensitive_name(name) || name == "headers", &mut found);
         }
         found
     }

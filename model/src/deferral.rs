@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::operator::sensor::ResponseCheck;
 use crate::state::named_enum;
@@ -35,6 +35,9 @@ pub enum Trigger {
     Http {
         /// Where to.
         url: String,
+        /// A connection, which has the host and with what it lets us in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
         /// The method.
         method: String,
         /// Request headers.
@@ -44,6 +47,19 @@ pub enum Trigger {
         /// What it must say.
         check: Option<ResponseCheck>,
         /// How long one exchange may take.
+        timeout: Duration,
+    },
+    /// A row in a database.
+    Sql {
+        /// The connection's name.
+        connection: String,
+        /// The query.
+        query: String,
+        /// The values of `:name` in it.
+        parameters: Map<String, Value>,
+        /// Whether no row at all fails.
+        fail_on_empty: bool,
+        /// How long one query may take.
         timeout: Duration,
     },
     /// A run of another DAG, or tasks of it.
@@ -85,6 +101,7 @@ impl Trigger {
             Trigger::Time { .. } => "time",
             Trigger::File { .. } => "file",
             Trigger::Http { .. } => "http",
+            Trigger::Sql { .. } => "sql",
             Trigger::ExternalTask { .. } => "external_task",
             Trigger::DagRun { .. } => "dag_run",
         }
@@ -94,7 +111,11 @@ impl Trigger {
     pub const fn fires_at(&self) -> Option<Timestamp> {
         match self {
             Trigger::Time { at } => Some(*at),
-            Trigger::File { .. } | Trigger::Http { .. } | Trigger::ExternalTask { .. } | Trigger::DagRun { .. } => None,
+            Trigger::File { .. }
+            | Trigger::Http { .. }
+            | Trigger::Sql { .. }
+            | Trigger::ExternalTask { .. }
+            | Trigger::DagRun { .. } => None,
         }
     }
 
@@ -104,6 +125,7 @@ impl Trigger {
             Trigger::Time { at } => format!("until {at}"),
             Trigger::File { path, .. } => format!("for the file `{path}`"),
             Trigger::Http { method, url, .. } => format!("for the answer to {method} {url}"),
+            Trigger::Sql { connection, .. } => format!("for a row over the connection `{connection}`"),
             Trigger::DagRun { dag_id, run_id, .. } => format!("for the end of the run `{run_id}` of DAG `{dag_id}`"),
             Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
                 let what = match (task_ids.as_slice(), task_group_id) {

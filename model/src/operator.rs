@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::operator::sensor::{
-    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, TimeDeltaSensor,
-    TimeSensor, Waiting,
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor,
+    TimeDeltaSensor, TimeSensor, Waiting,
 };
 use crate::time::duration_text;
 
@@ -17,11 +17,13 @@ pub mod branch;
 pub mod people;
 mod plugin;
 pub mod sensor;
+pub mod sql;
 mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
+pub use sql::Sql;
 pub use trigger_dag::TriggerDag;
 
 /// The work of a task. Serialised as a table with one key, the operator's name.
@@ -36,6 +38,8 @@ pub enum Operator {
     Python(Python),
     /// One HTTP request.
     Http(Http),
+    /// SQL.
+    Sql(Sql),
     /// An executable that speaks the plugin protocol.
     Plugin(Plugin),
     /// Nothing at all: a joint between other tasks.
@@ -66,6 +70,8 @@ pub enum Operator {
     FileSensor(FileSensor),
     /// Waits for an HTTP answer.
     HttpSensor(HttpSensor),
+    /// Waits for a row in a database.
+    SqlSensor(SqlSensor),
     /// Waits for another DAG.
     ExternalTaskSensor(ExternalTaskSensor),
     /// Waits until a script succeeds.
@@ -80,6 +86,7 @@ impl Operator {
             Operator::Command(_) => "command",
             Operator::Python(_) => "python",
             Operator::Http(_) => "http",
+            Operator::Sql(_) => "sql",
             Operator::Plugin(_) => "plugin",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
@@ -95,6 +102,7 @@ impl Operator {
             Operator::DayOfWeekSensor(_) => "day_of_week_sensor",
             Operator::FileSensor(_) => "file_sensor",
             Operator::HttpSensor(_) => "http_sensor",
+            Operator::SqlSensor(_) => "sql_sensor",
             Operator::ExternalTaskSensor(_) => "external_task_sensor",
             Operator::CommandSensor(_) => "command_sensor",
         }
@@ -115,6 +123,7 @@ impl Operator {
         match self {
             Operator::Bash(bash) => bash.script.as_deref().into_iter().collect(),
             Operator::Python(python) => python.script.as_deref().into_iter().collect(),
+            Operator::Sql(sql) => sql.file.as_deref().into_iter().collect(),
             // A plugin may also be installed on the workers: see `Plugin::published_path`.
             _ => Vec::new(),
         }
@@ -129,6 +138,7 @@ impl Operator {
             Operator::DayOfWeekSensor(sensor) => Some(sensor.waiting()),
             Operator::FileSensor(sensor) => Some(sensor.waiting()),
             Operator::HttpSensor(sensor) => Some(sensor.waiting()),
+            Operator::SqlSensor(sensor) => Some(sensor.waiting()),
             Operator::ExternalTaskSensor(sensor) => Some(sensor.waiting()),
             Operator::CommandSensor(sensor) => Some(sensor.waiting()),
             _ => None,
@@ -200,8 +210,11 @@ pub struct Python {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Where to (a template).
+    /// Where to (a template); with a `connection` the path there.
     pub url: String,
+    /// A connection of type `http`, which has the host and with what it lets us in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// The HTTP method.
     #[serde(default = "default_method")]
     pub method: String,

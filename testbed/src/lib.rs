@@ -1,12 +1,14 @@
-//! Private PostgreSQL and Redis servers for tests and benchmarks: real ones, with fsync on, on free ports, gone when
+//! Private PostgreSQL, Redis and MariaDB servers for tests and benchmarks: real ones, with fsync on, on free ports, gone when
 //! the process that started them is gone.
 
 mod guard;
+mod mariadb;
 mod postgres;
 mod redis;
 
 use std::sync::OnceLock;
 
+pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use redis::Redis;
 
@@ -26,6 +28,15 @@ pub fn shared_postgres() -> &'static Postgres {
 pub fn shared_redis() -> &'static Redis {
     static SHARED: OnceLock<Redis> = OnceLock::new();
     SHARED.get_or_init(|| Redis::start().unwrap_or_else(|error| panic!("{error:#}")))
+}
+
+/// The MariaDB server of this process: started at first use, shared by all its tests.
+///
+/// # Panics
+/// The server cannot be started; the message says how to install it.
+pub fn shared_mariadb() -> &'static MariaDb {
+    static SHARED: OnceLock<MariaDb> = OnceLock::new();
+    SHARED.get_or_init(|| MariaDb::start().unwrap_or_else(|error| panic!("{error:#}")))
 }
 
 /// A port that nobody listens on at this moment.

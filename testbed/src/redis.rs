@@ -134,5 +134,9 @@ mod tests {
         assert!(postgres.sql("select 1").is_err());
         postgres.start_again().unwrap();
         assert_eq!(postgres.sql("select 1").unwrap().trim(), "1");
+
+        let mariadb = crate::MariaDb::start().unwrap();
+        let database = mariadb.create_database().unwrap();
+        assert_eq!(mariadb.sql(&format!("use {database}; select database()")).unwrap().trim(), "flow_0");
     }
 }

@@ -3,11 +3,13 @@
 mod external;
 mod file;
 mod http;
+mod sql;
 
 use std::time::Duration;
 
 use flow_model::Deferral;
 use flow_model::deferral::Trigger;
+use flow_secrets::Secrets;
 use flow_store::Store;
 use serde_json::Value;
 
@@ -34,14 +36,22 @@ pub(crate) enum Found {
 /// What looks need, shared by all of them.
 pub struct Checks {
     store: Store,
+    secrets: Secrets,
+    sql: sql::SqlLooks,
     http: http::HttpLooks,
     files: file::FileLooks,
 }
 
 impl Checks {
-    /// Looks that ask a store about other DAGs.
-    pub fn new(store: Store) -> Self {
-        Checks { store, http: http::HttpLooks::default(), files: file::FileLooks::default() }
+    /// Looks that ask a store about other DAGs, and reach other systems over connections.
+    pub fn new(store: Store, secrets: Secrets) -> Self {
+        Checks {
+            store,
+            secrets,
+            sql: sql::SqlLooks::default(),
+            http: http::HttpLooks::default(),
+            files: file::FileLooks::default(),
+        }
     }
 
     /// One look. Never takes longer than a minute.
@@ -60,9 +70,15 @@ impl Checks {
                     };
                     self.files.look(wanted).await
                 }
-                Trigger::Http { url, method, headers, expected_status, check, timeout } => {
-                    let request = http::Wanted { url, method, headers, expected_status, check: check.as_ref() };
-                    self.http.look(request, *timeout).await
+                Trigger::Http { url, connection, method, headers, expected_status, check, timeout } => {
+                    let connection = connection.as_deref();
+                    let request =
+                        http::Wanted { url, connection, method, headers, expected_status, check: check.as_ref() };
+                    self.http.look(&self.secrets, request, *timeout).await
+                }
+                Trigger::Sql { connection, query, parameters, fail_on_empty, timeout } => {
+                    let wanted = sql::Wanted { connection, query, parameters, fail_on_empty: *fail_on_empty };
+                    self.sql.look(&self.secrets, wanted, *timeout).await
                 }
                 Trigger::DagRun { dag_id, run_id, allowed_states, failed_states } => {
                     external::look_at_run(&self.store, dag_id, run_id, allowed_states, failed_states).await

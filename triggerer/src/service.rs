@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flow_model::{Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 use flow_queue::{Bell, Queue};
+use flow_secrets::Secrets;
 use flow_store::{
     CheckNote, Fired, Firing, Heartbeat, HeldTrigger, NewProcess, NewXCom, ProcessKind, Store, StoreError, TriggerRoom,
 };
@@ -81,8 +82,8 @@ struct State {
 
 impl Triggerer {
     /// A triggerer on a store and a queue.
-    pub fn new(store: Store, queue: Queue, options: TriggererOptions) -> Self {
-        let checks = Arc::new(Checks::new(store.clone()));
+    pub fn new(store: Store, queue: Queue, secrets: Secrets, options: TriggererOptions) -> Self {
+        let checks = Arc::new(Checks::new(store.clone(), secrets));
         Triggerer { store, queue, options, checks }
     }
 

@@ -9,6 +9,7 @@ mod process;
 mod script;
 mod secrecy;
 mod sensor;
+mod sql;
 mod trigger_dag;
 
 pub(crate) use folder::remove_leftovers;
@@ -25,6 +26,7 @@ use flow_model::question::Question;
 use flow_model::time::duration_text;
 use flow_model::{Deferral, Timestamp};
 use flow_secrets::{Masker, Secrets, SecretsError};
+use flow_sql::SqlClient;
 use flow_store::read::{Page, XComFilter};
 use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
 use serde_json::{Map, Value};
@@ -55,6 +57,8 @@ pub struct Workshop {
     pub wardens: WardenKeeper,
     /// Sends requests.
     pub http: HttpClient,
+    /// Runs statements.
+    pub sql: SqlClient,
     /// What processes inherit.
     pub environment: TaskEnvironment,
     /// Where plugins are that no DAG version holds.
@@ -282,6 +286,10 @@ async fn carry_out(
             })
             .await
         }
+        Work::Sql(work) => {
+            let running = sql::run(workshop, order, *work, log);
+            until_stopped(timeout, &mut stop, running).await
+        }
         Work::TriggerDag(work) => trigger_dag::run(workshop, order, *work, log).await,
         Work::DeferredSleep(duration) => sensor::sleep(order, duration),
         Work::Sensor(work) => sensor::run(workshop, order, *work, log, stop).await,
@@ -327,7 +335,14 @@ pub(crate) fn timeout_reason(timeout: Option<Duration>) -> String {
 async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLog) -> Ended {
     let now = || workshop.store.now();
     log.system(now(), &work.summary());
-    let answer = match workshop.http.send(work).await {
+    let connection = match &work.connection {
+        Some(conn_id) => match secrecy::connected(workshop, conn_id, log).await {
+            Ok(connection) => Some(connection),
+            Err(ending) => return Ended::new(ending),
+        },
+        None => None,
+    };
+    let answer = match workshop.http.send(work, connection.as_ref()).await {
         Ok(answer) => answer,
         Err(why) => return Ended::new(Ending::Failed(why)),
     };

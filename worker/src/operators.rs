@@ -6,6 +6,7 @@ mod http;
 mod plugin;
 mod process;
 mod sensor;
+mod sql;
 mod trigger_dag;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use http::{HttpClient, HttpWork};
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
 pub use sensor::{Look, SensorWork};
+pub use sql::SqlWork;
 pub use trigger_dag::TriggerDagWork;
 
 /// A task with every template rendered.
@@ -37,6 +39,8 @@ pub enum Work {
     Sleep(Duration),
     /// Nothing to do but to leave a value that is known already.
     Value(Value),
+    /// Statements for a database.
+    Sql(Box<SqlWork>),
     /// A question to ask people.
     Ask(Box<Question>),
     /// A run of another DAG to start.
@@ -72,6 +76,7 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Command(command) => Work::Process(process::command(task, command, renderer, &mut rendered)?),
         Operator::Python(python) => Work::Process(process::python(task, python, renderer, &mut rendered)?),
         Operator::Http(http) => Work::Http(Box::new(http::prepare(http, renderer, &mut rendered)?)),
+        Operator::Sql(sql) => Work::Sql(Box::new(sql::prepare(sql, renderer, &mut rendered)?)),
         Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));

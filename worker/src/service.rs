@@ -99,6 +99,7 @@ impl Worker {
             secrets,
             wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
+            sql: flow_sql::SqlClient::default(),
             environment: TaskEnvironment::inherited(),
             plugins_folder: options.plugins_folder.clone(),
             folder: options.folder.clone(),

@@ -39,5 +39,7 @@ pub(super) async fn serve(engine: &Engine, slot: String, shutdown: CancellationT
             pollers: engine.settings.triggerer.pollers_max,
         },
     };
-    Ok(Triggerer::new(engine.store.clone(), engine.queue.clone(), options).run(shutdown).await?)
+    Ok(Triggerer::new(engine.store.clone(), engine.queue.clone(), engine.secrets.clone(), options)
+        .run(shutdown)
+        .await?)
 }

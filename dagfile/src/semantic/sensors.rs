@@ -59,14 +59,29 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
     }
 }
 
+/// Where a request goes to: an address, or a path where a connection has the host.
+pub(super) fn check_url(url: &str, connection: Option<&str>, node: &Node, problems: &mut Problems) {
+    let url = url.trim();
+    let place = node.deepest(&["url"]).span.clone();
+    match connection {
+        Some(_) if url.contains("://") => {
+            problems
+                .add(place, format!("`{url}` has a host, and the connection has one, too"))
+                .hint("write only the path, or leave the connection out");
+        }
+        Some(_) => {}
+        None if url.starts_with("http://") || url.starts_with("https://") || url.starts_with("{{") => {}
+        None => {
+            problems
+                .add(place, format!("`{url}` is not an HTTP URL"))
+                .hint("it begins with http:// or https://; or it is a path, and `connection` names the host");
+        }
+    }
+}
+
 fn check_http(sensor: &HttpSensor, node: &Node, problems: &mut Problems) {
     let place = |field: &str| node.deepest(&[field]);
-    let url = sensor.url.trim();
-    if !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("{{") {
-        problems
-            .add(place("url").span.clone(), format!("`{url}` is not an HTTP URL"))
-            .hint("it begins with http:// or https://");
-    }
+    check_url(&sensor.url, sensor.connection.as_deref(), node, problems);
     if !METHODS.contains(&sensor.method.as_str()) {
         let problem = problems.add(place("method").span.clone(), format!("`{}` is not an HTTP method", sensor.method));
         match nearest(&sensor.method, METHODS) {

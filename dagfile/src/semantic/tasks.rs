@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
-use super::{branch, mapping, people, trigger_dag};
+use super::{branch, mapping, people, sql, trigger_dag};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -286,17 +286,14 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
                         .hint("for instance `200` or `2xx`");
                 }
             }
-            let url = http.url.trim();
-            if !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("{{") {
-                problems
-                    .add(place("url").span.clone(), format!("`{url}` is not an HTTP URL"))
-                    .hint("it begins with http:// or https://");
-            }
+            super::sensors::check_url(&http.url, http.connection.as_deref(), node, problems);
         }
         Operator::Plugin(plugin) => super::plugin::check(plugin, node, files, problems),
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),
+        Operator::Sql(operator) => sql::check(operator, node, problems),
+        Operator::SqlSensor(sensor) => sql::check_sensor(sensor, node, problems),
         Operator::TriggerDag(trigger) => trigger_dag::check(trigger, node, problems),
         Operator::Noop(_) | Operator::Sleep(_) | Operator::LatestOnly(_) => {}
         sensor => super::sensors::check(sensor, node, problems),

@@ -4,6 +4,7 @@ mod command;
 mod external_task;
 mod file;
 mod http;
+mod sql;
 mod time;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use command::CommandSensor;
 pub use external_task::ExternalTaskSensor;
 pub use file::FileSensor;
 pub use http::{HttpSensor, ResponseCheck};
+pub use sql::SqlSensor;
 pub use time::{DateTimeSensor, DayOfWeekSensor, TimeDeltaSensor, TimeSensor, WeekDay};
 
 named_enum!(

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use flow_model::SecretText;
+use flow_model::connection::HttpTarget;
 use flow_model::operator::sensor::ResponseCheck;
+use flow_secrets::{Masker, Secrets};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -21,6 +24,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What is waited for.
 pub(super) struct Wanted<'a> {
     pub url: &'a str,
+    pub connection: Option<&'a str>,
     pub method: &'a str,
     pub headers: &'a BTreeMap<String, String>,
     pub expected_status: &'a [String],
@@ -30,17 +34,25 @@ pub(super) struct Wanted<'a> {
 /// Sends requests.
 #[derive(Default)]
 pub(super) struct HttpLooks {
-    client: OnceLock<reqwest::Client>,
+    free: OnceLock<reqwest::Client>,
+    /// Follows no redirects: what is secret in a connection goes to its host only.
+    staying: OnceLock<reqwest::Client>,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl HttpLooks {
-    pub async fn look(&self, wanted: Wanted<'_>, timeout: Duration) -> Found {
-        let Ok(url) = wanted.url.parse::<reqwest::Url>() else {
+    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Found {
+        let masker = Masker::default();
+        let target = match target(secrets, &wanted, &masker).await {
+            Ok(target) => target,
+            Err(found) => return found,
+        };
+        let address = target.as_ref().map_or(wanted.url, |target| &target.url);
+        let Ok(url) = address.parse::<reqwest::Url>() else {
             return Found::FailedForGood(format!("`{}` is not a URL", wanted.url));
         };
         let host = url.host_str().unwrap_or_default().to_owned();
-        let request = match self.request(&wanted, url, timeout) {
+        let request = match self.request(&wanted, target.as_ref(), url, timeout) {
             Ok(request) => request,
             Err(why) => return Found::FailedForGood(why),
         };
@@ -49,7 +61,7 @@ impl HttpLooks {
         };
         match answer(request).await {
             Ok((status, body)) => judge(&wanted, status, &body),
-            Err(why) => Found::NotYet(why),
+            Err(why) => Found::NotYet(masker.mask(&why).into_owned()),
         }
     }
 
@@ -64,6 +76,7 @@ impl HttpLooks {
     fn request(
         &self,
         wanted: &Wanted<'_>,
+        target: Option<&HttpTarget>,
         url: reqwest::Url,
         timeout: Duration,
     ) -> Result<reqwest::RequestBuilder, String> {
@@ -77,19 +90,41 @@ impl HttpLooks {
                 .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
             headers.append(parsed, value);
         }
-        Ok(self.client()?.request(method, url).headers(headers).timeout(timeout))
+        let mut request = self.client(target.is_some())?.request(method, url);
+        if let Some((login, password)) = target.and_then(|target| target.basic.as_ref()) {
+            request = request.basic_auth(login, password.as_ref().map(SecretText::expose));
+        }
+        if let Some(token) = target.and_then(|target| target.bearer.as_ref()) {
+            request = request.bearer_auth(token.expose());
+        }
+        for (name, value) in target.map(|target| target.headers.as_slice()).unwrap_or_default() {
+            request = request.header(name, value.expose());
+        }
+        Ok(request.headers(headers).timeout(timeout))
     }
 
-    fn client(&self) -> Result<&reqwest::Client, String> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, stays: bool) -> Result<&reqwest::Client, String> {
+        let kept = if stays { &self.staying } else { &self.free };
+        if let Some(client) = kept.get() {
             return Ok(client);
         }
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| format!("cannot set up the HTTP client: {}", chain(&error)))?;
-        Ok(self.client.get_or_init(|| client))
+        let mut client = reqwest::Client::builder().user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")));
+        if stays {
+            client = client.redirect(reqwest::redirect::Policy::none());
+        }
+        let client = client.build().map_err(|error| format!("cannot set up the HTTP client: {}", chain(&error)))?;
+        Ok(kept.get_or_init(|| client))
     }
+}
+
+/// What the connection means for the request, if it names one.
+async fn target(secrets: &Secrets, wanted: &Wanted<'_>, masker: &Masker) -> Result<Option<HttpTarget>, Found> {
+    let Some(conn_id) = wanted.connection else { return Ok(None) };
+    let connection = secrets.connection(conn_id).await.map_err(|error| {
+        if error.is_missing() { Found::FailedForGood(error.to_string()) } else { Found::NotYet(error.to_string()) }
+    })?;
+    masker.learn_connection(&connection);
+    connection.http_target(wanted.url).map(Some).map_err(|error| Found::FailedForGood(error.to_string()))
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, String), String> {
@@ -146,8 +181,14 @@ mod tests {
         let headers = BTreeMap::new();
         let expected = ["2xx".to_owned(), "404".to_owned()];
         let check = ResponseCheck { path: Some("state".to_owned()), equals: Some(json!("up")), contains: None };
-        let mut wanted =
-            Wanted { url: "http://h", method: "GET", headers: &headers, expected_status: &expected, check: None };
+        let mut wanted = Wanted {
+            url: "http://h",
+            connection: None,
+            method: "GET",
+            headers: &headers,
+            expected_status: &expected,
+            check: None,
+        };
         assert_eq!(judge(&wanted, 204, ""), Found::There(json!("")));
         assert_eq!(judge(&wanted, 404, "[1]"), Found::There(json!([1])));
         assert_eq!(judge(&wanted, 503, ""), Found::NotYet("answered with status 503".to_owned()));

@@ -97,7 +97,11 @@ async fn resolve(
 }
 
 /// The content of a file that was published with the DAG's version.
-async fn published(workshop: &Workshop, order: &WorkOrder, path: &str) -> Result<Option<Vec<u8>>, StartError> {
+pub(super) async fn published(
+    workshop: &Workshop,
+    order: &WorkOrder,
+    path: &str,
+) -> Result<Option<Vec<u8>>, StartError> {
     let Some(hash) = order.graph.dag.files.get(path) else { return Ok(None) };
     let content = workshop.store.dag_file(hash).await;
     content.map(Some).map_err(|error| StartError::Infrastructure(format!("cannot read the script `{path}`: {error}")))

@@ -1,11 +1,12 @@
 //! What is secret in an attempt: fetched for its templates, and kept out of everything that leaves it.
 
-use flow_model::SecretText;
+use flow_model::{Connection, SecretText};
 use flow_secrets::{Masker, Secrets, SecretsError};
 use flow_store::NewXCom;
 use serde_json::Value;
 
-use super::{Ended, Ending};
+use super::{Ended, Ending, Workshop};
+use crate::log::AttemptLog;
 use crate::operators::{ProcessWork, Program, Work};
 
 /// A variable's text for templates. `None`: there is none.
@@ -38,6 +39,18 @@ pub(super) async fn connection(
         }
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A connection that the attempt itself goes over; its log hides what is secret of it from now on.
+pub(super) async fn connected(workshop: &Workshop, conn_id: &str, log: &AttemptLog) -> Result<Connection, Ending> {
+    match workshop.secrets.connection(conn_id).await {
+        Ok(connection) => {
+            log.masker().learn_connection(&connection);
+            Ok(connection)
+        }
+        Err(SecretsError::Store(error)) => Err(Ending::Lost(format!("could not read the connection: {error}"))),
+        Err(error) => Err(Ending::Failed(error.to_string())),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use flow_model::connection::HttpTarget;
 use flow_model::operator::Http;
+use flow_model::{Connection, SecretText};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,8 @@ use crate::template::{Renderer, TemplateError};
 pub struct HttpWork {
     method: String,
     url: String,
+    /// The connection that has the host.
+    pub connection: Option<String>,
     headers: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Option<String>,
@@ -35,7 +39,12 @@ pub struct HttpAnswer {
 
 /// Sends requests over shared connections. Made on first use: most workers never need it.
 #[derive(Debug, Default)]
-pub struct HttpClient(OnceLock<reqwest::Client>);
+pub struct HttpClient {
+    /// Follows redirects wherever they lead.
+    free: OnceLock<reqwest::Client>,
+    /// Follows them on the same host only: what is secret in a connection goes nowhere else.
+    staying: OnceLock<reqwest::Client>,
+}
 
 pub(super) fn prepare(
     http: &Http,
@@ -62,6 +71,7 @@ pub(super) fn prepare(
     let work = HttpWork {
         method: http.method.clone(),
         url: renderer.text("url", &http.url)?,
+        connection: http.connection.clone(),
         headers,
         query: pairs("query", &http.query)?,
         body,
@@ -92,22 +102,24 @@ impl HttpWork {
 }
 
 impl HttpClient {
-    fn client(&self) -> Result<&reqwest::Client, String> {
-        if let Some(client) = self.0.get() {
+    fn client(&self, stays: bool) -> Result<&reqwest::Client, String> {
+        let kept = if stays { &self.staying } else { &self.free };
+        if let Some(client) = kept.get() {
             return Ok(client);
         }
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| format!("cannot set up the HTTP client: {}", chain(&error)))?;
-        Ok(self.0.get_or_init(|| client))
+        let mut client = reqwest::Client::builder().user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")));
+        if stays {
+            client = client.redirect(on_the_same_host());
+        }
+        let client = client.build().map_err(|error| format!("cannot set up the HTTP client: {}", chain(&error)))?;
+        Ok(kept.get_or_init(|| client))
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request, over the connection that it names, and reads its answer.
     ///
     /// # Errors
     /// In words: the request is not usable, nobody answers, it takes too long, or the answer is too large.
-    pub async fn send(&self, work: &HttpWork) -> Result<HttpAnswer, String> {
+    pub async fn send(&self, work: &HttpWork, connection: Option<&Connection>) -> Result<HttpAnswer, String> {
         let method: reqwest::Method =
             work.method.parse().map_err(|_| format!("`{}` is not an HTTP method", work.method))?;
         let mut headers = HeaderMap::new();
@@ -118,7 +130,14 @@ impl HttpClient {
                 .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
             headers.append(parsed, value);
         }
-        let mut request = self.client()?.request(method, &work.url).headers(headers).timeout(work.timeout);
+        let target = connection.map(|connection| connection.http_target(&work.url)).transpose();
+        let target = target.map_err(|error| error.to_string())?;
+        let url = target.as_ref().map_or(work.url.as_str(), |target| &target.url);
+        let mut request = self.client(target.is_some())?.request(method, url);
+        if let Some(target) = &target {
+            request = let_in(request, target)?;
+        }
+        request = request.headers(headers).timeout(work.timeout);
         if !work.query.is_empty() {
             request = request.query(&work.query);
         }
@@ -141,6 +160,39 @@ impl HttpClient {
         }
         Ok(HttpAnswer { status, is_expected: work.expects(status), body })
     }
+}
+
+/// Puts in with what a connection lets us in.
+fn let_in(mut request: reqwest::RequestBuilder, target: &HttpTarget) -> Result<reqwest::RequestBuilder, String> {
+    if let Some((login, password)) = &target.basic {
+        request = request.basic_auth(login, password.as_ref().map(SecretText::expose));
+    }
+    if let Some(token) = &target.bearer {
+        request = request.bearer_auth(token.expose());
+    }
+    for (name, value) in &target.headers {
+        let parsed: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
+        let mut value: HeaderValue = value
+            .expose()
+            .parse()
+            .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
+        value.set_sensitive(true);
+        request = request.header(parsed, value);
+    }
+    Ok(request)
+}
+
+/// Redirects at most.
+const REDIRECTS_MAX: usize = 10;
+
+fn on_the_same_host() -> reqwest::redirect::Policy {
+    reqwest::redirect::Policy::custom(|attempt| {
+        let before = attempt.previous().last().map(|url| url.origin());
+        if before != Some(attempt.url().origin()) {
+            return attempt.stop();
+        }
+        if attempt.previous().len() > REDIRECTS_MAX { attempt.error("too many redirects") } else { attempt.follow() }
+    })
 }
 
 /// An error with its causes, in one line.

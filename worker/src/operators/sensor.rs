@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flow_model::Task;
 use flow_model::deferral::Trigger;
-use flow_model::operator::sensor::{ExternalTaskSensor, FileSensor, HttpSensor, Waiting, WeekDay};
+use flow_model::operator::sensor::{ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor, Waiting, WeekDay};
 use flow_model::operator::{Bash, Operator};
 use serde_json::{Map, Value, json};
 
@@ -72,6 +72,7 @@ pub(super) fn prepare(
         }
         Operator::FileSensor(sensor) => Look::Trigger(file(sensor, renderer, rendered)?),
         Operator::HttpSensor(sensor) => Look::Trigger(http(sensor, renderer, rendered)?),
+        Operator::SqlSensor(sensor) => Look::Trigger(sql(sensor, renderer, rendered)?),
         Operator::ExternalTaskSensor(sensor) => {
             let text = renderer.text("external_dag_id", &sensor.external_dag_id)?;
             let external_dag_id = show(rendered, "external_dag_id", text);
@@ -109,11 +110,26 @@ fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Val
     rendered.insert("method".to_owned(), json!(sensor.method));
     Ok(Trigger::Http {
         url: show(rendered, "url", renderer.text("url", &sensor.url)?),
+        connection: sensor.connection.clone(),
         method: sensor.method.clone(),
         headers,
         expected_status: sensor.expected_status.clone(),
         check: sensor.response_check.clone(),
         timeout: sensor.request_timeout,
+    })
+}
+
+fn sql(sensor: &SqlSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
+    let parameters = super::sql::parameters(&sensor.parameters, renderer)?;
+    rendered.insert("connection".to_owned(), json!(sensor.connection));
+    rendered.insert("query".to_owned(), json!(sensor.query));
+    rendered.insert("parameters".to_owned(), json!(parameters));
+    Ok(Trigger::Sql {
+        connection: sensor.connection.clone(),
+        query: sensor.query.clone(),
+        parameters,
+        fail_on_empty: sensor.fail_on_empty,
+        timeout: sensor.query_timeout,
     })
 }
 

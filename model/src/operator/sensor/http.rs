@@ -12,8 +12,11 @@ use super::sensor;
 sensor!(
     /// Asks a URL until the answer is as wanted. The answer becomes the XCom.
     HttpSensor {
-        /// Where to (a template). It is kept while the sensor waits, so it must not hold secrets.
+        /// Where to (a template); with a `connection` the path there. It is kept while the sensor waits, so it must not hold secrets.
         url: String,
+        /// A connection of type `http`, which has the host and with what it lets us in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
         /// The HTTP method.
         #[serde(default = "default_method")]
         method: String,

@@ -10,5 +10,6 @@ mod refusals;
 mod secrets;
 mod sensors;
 mod shipped;
+mod sql;
 mod tasks;
 mod trigger_dag;

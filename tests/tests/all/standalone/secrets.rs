@@ -153,3 +153,38 @@ async fn the_environment_comes_first_and_tasks_do_not_inherit_it() {
     assert_eq!(value, "from the environment old.example");
     flow.stop_and_audit().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_over_connections() {
+    let dag = r#"
+[tasks.ask]
+retries = 0
+output = "json"
+[tasks.ask.http]
+connection = "flow"
+url = "api/v2/dags/{{ conf.dag }}"
+
+[tasks.wait.http_sensor]
+connection = "flow"
+url = "/api/v2/dags/asks"
+response_check = { path = "dag_id", equals = "asks" }
+poke_interval = "1s"
+
+[tasks.stranger.http_sensor]
+connection = "nobody"
+url = ""
+"#;
+    let mut flow = Standalone::with(&[("asks", dag)]).await;
+    let token = flow.flowctl(&["tokens", "create", "robot"]).expect(0).stdout.trim().to_owned();
+    let extra = json!({ "headers": { "Authorization": format!("Bearer {token}") } }).to_string();
+    let url = flow.api().url().to_owned();
+    flow.flowctl(&["connections", "set", "flow", "--conn-type", "http", "--host", &url, "--extra", &extra]).expect(0);
+    let run = flow.flowctl(&["trigger", "asks", "--conf", r#"{"dag": "asks"}"#]).expect(0).stdout.trim().to_owned();
+    flow.task_is("asks", &run, "ask", "success").await;
+    flow.task_is("asks", &run, "wait", "success").await;
+    flow.task_is("asks", &run, "stranger", "failed").await;
+    let answer = flow.api().xcom("asks", &run, "ask", "return_value").await;
+    assert_eq!(answer["dag_id"], "asks");
+    flow.stop_and_audit().await;
+    assert_eq!(files_with(flow.folder(), &token), Vec::<String>::new());
+}

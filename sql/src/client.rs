@@ -1,0 +1,124 @@
+//! Runs scripts on the databases that connections lead to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flow_model::Connection;
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+
+use crate::target::Target;
+use crate::{Answer, Dialect, Keep, Script, SqlError, mysql, postgres, sqlite};
+
+/// Pools that are kept at most; beyond that, all are let go, and filled again as they are needed.
+const POOLS_MAX: usize = 64;
+
+/// Runs scripts. Connections to PostgreSQL are kept for a while after use, reset to how a new one is; those to SQLite
+/// and MySQL, which have no such reset, live as long as one script. So nothing that a script sets in its session is
+/// seen by another one.
+#[derive(Debug, Default)]
+pub struct SqlClient {
+    pools: Mutex<HashMap<Arc<Target>, PgPool>>,
+}
+
+/// What to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// One or several statements with parameters as `:name`.
+    pub sql: &'a str,
+    /// The parameters' values. They are bound: whatever they hold, they stay values.
+    pub parameters: &'a Map<String, Value>,
+    /// Whether each statement is committed by itself; otherwise all of them in one transaction.
+    pub autocommit: bool,
+    /// What of the last statement's answer is kept.
+    pub keep: Keep,
+    /// How long it may take altogether, connecting included.
+    pub timeout: Option<Duration>,
+}
+
+/// How a script gets on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A statement begins.
+    Begins {
+        /// Its number; 1 is the first.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// The statement, as the script has it: without values.
+        text: &'a str,
+    },
+    /// It has come to its end.
+    Ended {
+        /// Rows that it has returned.
+        rows: u64,
+        /// Rows that it has changed, or returned, as the database counts them.
+        rows_affected: u64,
+        /// How long it took.
+        elapsed: Duration,
+    },
+}
+
+/// Who is told how a script gets on.
+pub type Observer<'a> = &'a (dyn for<'p> Fn(Progress<'p>) + Sync);
+
+impl SqlClient {
+    /// The database language that a connection leads to.
+    ///
+    /// # Errors
+    /// The connection is of a type that is no database.
+    pub fn dialect(connection: &Connection) -> Result<Dialect, SqlError> {
+        Ok(Target::of(connection)?.dialect())
+    }
+
+    /// Runs a script, and returns what its last statement answers. If the future is dropped, the database is told to
+    /// stop what it is doing, and the transaction is rolled back.
+    ///
+    /// # Errors
+    /// The connection or the request cannot be used, nobody answers, a statement is refused, the answer is too large,
+    /// or it takes too long. With `autocommit` off, nothing of the script has happened then.
+    pub async fn run(
+        &self,
+        connection: &Connection,
+        request: &Request<'_>,
+        observer: Observer<'_>,
+    ) -> Result<Answer, SqlError> {
+        let target = Arc::new(Target::of(connection)?);
+        let script = Script::read(target.dialect(), request.sql);
+        let given = match request.parameters.is_empty() {
+            true => "write its value under `parameters`".to_owned(),
+            false => format!(
+                "`parameters` has {}",
+                request.parameters.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        script.check(|name| request.parameters.contains_key(name), &given)?;
+        if script.statements().is_empty() {
+            return Err(SqlError::Request("the query has no statement".to_owned()));
+        }
+        let running = async {
+            match &*target {
+                Target::Postgres(options) => {
+                    let pool = self.pool(&target, options);
+                    postgres::run(&pool, &script, request, observer).await
+                }
+                Target::MySql(options) => mysql::run(options, &script, request, observer).await,
+                Target::Sqlite(options) => sqlite::run(options, &script, request, observer).await,
+            }
+        };
+        match request.timeout {
+            Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or(Err(SqlError::TimedOut(timeout))),
+            None => running.await,
+        }
+    }
+
+    fn pool(&self, target: &Arc<Target>, options: &postgres::Options) -> PgPool {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if pools.len() >= POOLS_MAX && !pools.contains_key(target) {
+            // Whoever uses one of them has a share of it, and goes on.
+            pools.clear();
+        }
+        pools.entry(Arc::clone(target)).or_insert_with(|| postgres::pool(options)).clone()
+    }
+}

@@ -1,0 +1,10 @@
+//! Scripts, and what databases make of them. The servers are real, private, and gone afterwards.
+
+mod databases;
+mod limits;
+mod mysql;
+mod place;
+mod postgres;
+mod script;
+mod sqlite;
+mod values;

@@ -1,0 +1,122 @@
+//! Asks databases.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flow_secrets::{Masker, Secrets};
+use flow_sql::{Keep, Request, SqlClient, SqlError};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use super::Found;
+
+/// Queries at once over one connection (as people name them): a database is there for others, too.
+const QUERIES_MAX: usize = 4;
+/// Connections that are remembered; beyond it the table starts anew, which only forgets who is being asked.
+const CONNECTIONS_MAX: usize = 10_000;
+/// Bytes of the row that becomes the event.
+const ROW_BYTES_MAX: usize = 64 * 1024;
+
+/// What is waited for.
+pub(super) struct Wanted<'a> {
+    pub connection: &'a str,
+    pub query: &'a str,
+    pub parameters: &'a Map<String, Value>,
+    pub fail_on_empty: bool,
+}
+
+/// Sends queries.
+#[derive(Default)]
+pub(super) struct SqlLooks {
+    client: SqlClient,
+    limits: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl SqlLooks {
+    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Found {
+        let Ok(_permit) = self.limit(wanted.connection).acquire_owned().await else {
+            return Found::NotYet("the triggerer stops".to_owned());
+        };
+        let connection = match secrets.connection(wanted.connection).await {
+            Ok(connection) => connection,
+            Err(error) if error.is_missing() => return Found::FailedForGood(error.to_string()),
+            Err(error) => return Found::NotYet(error.to_string()),
+        };
+        let masker = Masker::default();
+        masker.learn_connection(&connection);
+        let request = Request {
+            sql: wanted.query,
+            parameters: wanted.parameters,
+            autocommit: false,
+            keep: Keep::First { bytes_max: ROW_BYTES_MAX },
+            timeout: Some(timeout),
+        };
+        match self.client.run(&connection, &request, &|_| {}).await {
+            Ok(answer) => judge(answer.rows.into_iter().next(), wanted.fail_on_empty),
+            Err(error) => refused(&error, &masker),
+        }
+    }
+
+    fn limit(&self, connection: &str) -> Arc<Semaphore> {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if limits.len() >= CONNECTIONS_MAX {
+            limits.clear();
+        }
+        Arc::clone(limits.entry(connection.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(QUERIES_MAX))))
+    }
+}
+
+/// A database that is away or busy may come back; a query that it does not understand will not be understood later.
+fn refused(error: &SqlError, masker: &Masker) -> Found {
+    let why = masker.mask(&error.to_string()).into_owned();
+    match error {
+        SqlError::Unreachable(_) | SqlError::TimedOut(_) => Found::NotYet(why),
+        SqlError::Connection(_) | SqlError::Request(_) | SqlError::TooMuch(_) => Found::FailedForGood(why),
+        SqlError::Refused(_) => Found::Failed(why),
+    }
+}
+
+/// Pure: whether the row is the wanted one.
+fn judge(row: Option<Map<String, Value>>, fail_on_empty: bool) -> Found {
+    let Some(row) = row else {
+        return match fail_on_empty {
+            true => Found::FailedForGood("the query returned no row".to_owned()),
+            false => Found::NotYet("the query returned no row".to_owned()),
+        };
+    };
+    let first = row.values().next().unwrap_or(&Value::Null);
+    let is_there = match first {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        // As Airflow: `0` as text counts as nothing, too.
+        Value::String(text) => !text.is_empty() && text != "0",
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    };
+    if is_there { Found::There(Value::Object(row)) } else { Found::NotYet(format!("the first value is {first}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_value_decides() {
+        let found = |value: Value| {
+            let row = Map::from_iter([("a".to_owned(), value), ("b".to_owned(), json!(1))]);
+            matches!(judge(Some(row), false), Found::There(_))
+        };
+        for value in [json!(1), json!(-0.5), json!("yes"), json!(true), json!([0])] {
+            assert!(found(value.clone()), "{value}");
+        }
+        for value in [json!(0), json!(0.0), json!(""), json!("0"), json!(false), json!(null), json!([])] {
+            assert!(!found(value.clone()), "{value}");
+        }
+        assert_eq!(judge(None, false), Found::NotYet("the query returned no row".to_owned()));
+        assert_eq!(judge(None, true), Found::FailedForGood("the query returned no row".to_owned()));
+    }
+}
