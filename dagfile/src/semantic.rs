@@ -12,6 +12,7 @@ mod plugin;
 mod schedule;
 mod sensors;
 mod sql;
+mod starts;
 mod tasks;
 mod trigger_dag;
 
@@ -52,7 +53,7 @@ pub(crate) fn read(
         problems.add(span, "`end_date` is before `start_date`").hint(format!("the DAG starts at {start}"));
     }
     let params = params::read(root.get("params"), problems);
-    if !matches!(schedule, None | Some(Schedule::None)) {
+    if !matches!(schedule, None | Some((Schedule::None, _))) {
         params::require_defaults(root.get("params"), &params, problems);
     }
     let layout = Layout::read(root, problems);
@@ -78,7 +79,7 @@ pub(crate) fn read(
     let mut tasks: Vec<_> = tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect();
     groups::wait_for_mapped(&groups, &mut tasks);
     let tasks = graph::order(tasks);
-    let schedule = schedule?;
+    let (schedule, starts) = schedule?;
     schedule::warn(root, &schedule, start_date, end_date, warnings);
     Some(Dag {
         dag_id: dag_id.to_owned(),
@@ -88,6 +89,7 @@ pub(crate) fn read(
         owner,
         tags,
         schedule,
+        starts,
         start_date,
         end_date,
         catchup: catchup(settings.catchup.as_ref()),

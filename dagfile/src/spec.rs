@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use flow_model::TriggerRule;
 use flow_model::dag::{Output, Overlap, WeightRule};
+use flow_model::start::Webhook;
 use flow_model::time::duration_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::control::{FailureRuleSpec, RepeatSpec, outputs_schema};
+use crate::schema::schema_of;
 
 /// Top-level keys of a DAG file, besides `tasks`, `params` and `default_args`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -28,7 +30,8 @@ pub(crate) struct DagSettings {
     pub owner: Option<String>,
     /// Labels to find it by.
     pub tags: Vec<String>,
-    /// When it runs: a cron expression, a preset such as `@daily`, a table with `cron`, `every` or `at`, or a list of these.
+    /// When it runs: a cron expression, a preset such as `@daily`, a table with `cron`, `every` or `at`, what starts it from
+    /// outside (a table with `webhook`), or a list of these.
     #[schemars(schema_with = "schedule_schema")]
     pub schedule: Option<Value>,
     /// IANA zone of the schedule and of dates without an offset (default: `UTC`).
@@ -221,6 +224,7 @@ fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
                 { "type": "array", "items": { "type": "string", "format": "flow-date" }, "minItems": 1 },
             ]},
             "data_intervals": { "type": "boolean" },
+            "webhook": schema_of::<Webhook>(),
         },
     });
     let one =

@@ -49,6 +49,7 @@ mistakes!(
     scheduled_without_defaults,
     schedules,
     sensors,
+    starts,
     ten_mistakes,
     sql,
     trigger_dag,

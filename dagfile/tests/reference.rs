@@ -5,13 +5,16 @@ use serde_json::Value;
 
 const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 
+const STARTS: &str = include_str!("../../docs/starts.md");
+
 /// Pages about parts of a DAG file.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     include_str!("../../docs/artifacts.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
     include_str!("../../docs/secrets.md"),
     include_str!("../../docs/sql.md"),
+    STARTS,
 ];
 
 #[test]
@@ -35,7 +38,7 @@ fn examples_are_good(page: &str) {
 fn its_schedules_are_good() {
     let schedules: Vec<&str> =
         REFERENCE.split("| `schedule = ").skip(1).map(|rest| rest.split("` |").next().unwrap()).collect();
-    assert_eq!(schedules.len(), 10);
+    assert_eq!(schedules.len(), 12);
     for schedule in schedules {
         let file = check_text("example.toml", &format!("schedule = {schedule}\n[tasks.a]\nnoop = true\n"), None);
         assert!(file.result.is_ok(), "{}", render(&file, false));
@@ -63,6 +66,17 @@ fn it_names_every_key() {
     }
     missing.retain(|key| key != "duration");
     assert!(missing.is_empty(), "docs/dag-file.md does not name {missing:?}");
+}
+
+#[test]
+fn the_page_about_starts_names_their_keys() {
+    let schema = schema();
+    let table = &schema["properties"]["schedule"]["anyOf"][1]["properties"];
+    for kind in ["webhook"] {
+        let keys = table[kind]["properties"].as_object().unwrap();
+        let missing: Vec<&String> = keys.keys().filter(|key| !STARTS.contains(&format!("| `{key}` |"))).collect();
+        assert!(missing.is_empty() && keys.len() > 3, "docs/starts.md does not name {missing:?} of {kind}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::operator::Operator;
 use crate::params::Params;
 use crate::retry::RetryPolicy;
 use crate::schedule::{Schedule, TimeRule};
+use crate::start::Start;
 use crate::state::named_enum;
 use crate::time::duration_text;
 use crate::{Timestamp, TriggerRule};
@@ -85,6 +86,9 @@ pub struct Dag {
     pub tags: Vec<String>,
     /// When it runs.
     pub schedule: Schedule,
+    /// What starts runs from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<Start>,
     /// No tick before this instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_date: Option<Timestamp>,
@@ -304,6 +308,7 @@ impl Dag {
             owner: "flow".to_owned(),
             tags: Vec::new(),
             schedule: Schedule::None,
+            starts: Vec::new(),
             start_date: None,
             end_date: None,
             catchup: Catchup::Latest,
@@ -330,6 +335,12 @@ impl Dag {
 
     /// The schedule in a few characters, for lists: `0 6 * * 1-5 (Europe/Stockholm)`, `every 15m`, `@once`.
     pub fn schedule_summary(&self) -> String {
+        let starts = self.starts.iter().map(Start::summary);
+        let times = Some(self.times_summary()).filter(|_| self.schedule != Schedule::None || self.starts.is_empty());
+        times.into_iter().chain(starts).collect::<Vec<_>>().join(", ")
+    }
+
+    fn times_summary(&self) -> String {
         match &self.schedule {
             Schedule::None => "none".to_owned(),
             Schedule::Once => "@once".to_owned(),

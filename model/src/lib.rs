@@ -21,6 +21,7 @@ pub mod plan;
 pub mod question;
 pub mod retry;
 pub mod schedule;
+pub mod start;
 pub mod state;
 pub mod template_names;
 pub mod time;

@@ -129,7 +129,7 @@ named_enum!(
         Backfill = "backfill",
         /// Started by another DAG's task.
         OperatorTriggered = "operator_triggered",
-        /// Started by asset events.
+        /// Started by an event: of an asset, or from outside.
         AssetTriggered = "asset_triggered",
         /// Started to produce an asset.
         AssetMaterialization = "asset_materialization",
@@ -151,7 +151,7 @@ named_enum!(
         Test = "test",
         /// The schedule.
         Timetable = "timetable",
-        /// An asset event.
+        /// An event: of an asset, or from outside.
         Asset = "asset",
         /// A backfill.
         Backfill = "backfill",

@@ -97,6 +97,7 @@ impl Store {
     ) -> Result<Vec<PublishedDag>> {
         let rows: Vec<DagRow<'_>> = dags.iter().map(|new| dag_row(new, paused_upon_creation)).collect();
         let rows = serde_json::to_string(&rows).expect("rows have only string keys");
+        let starts = crate::start::rows_of(dags);
         let files: Vec<&(String, Vec<u8>)> = dags.iter().flat_map(|new| &new.files).collect();
         transaction!(self, "publish DAGs", |tx| {
             // One row each: DAGs with files are few, and their content does not belong in JSON.
@@ -109,6 +110,8 @@ impl Store {
             }
             sqlx::query(statement!(tx, "publish_versions")).bind(&rows).bind(now.as_micros()).execute(&mut *tx).await?;
             sqlx::query(statement!(tx, "publish_dags")).bind(&rows).bind(now.as_micros()).execute(&mut *tx).await?;
+            sqlx::query(statement!(tx, "forget_starts")).bind(&rows).bind(&starts).execute(&mut *tx).await?;
+            sqlx::query(statement!(tx, "publish_starts")).bind(&starts).execute(&mut *tx).await?;
             sqlx::query(statement!(tx, "clear_import_errors")).bind(&rows).execute(&mut *tx).await?;
             sqlx::query_as::<_, (String, i64, i64)>(statement!(tx, "published_dags"))
                 .bind(&rows)

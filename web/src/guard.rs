@@ -21,16 +21,18 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// A request whose answer has not begun after this time is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Wraps the routes, innermost first.
-pub(crate) fn protect(routes: Router, app: App) -> Router {
+/// Wraps the routes, innermost first. The hooks check each request by themselves: they need no login, and other sites may
+/// call them.
+pub(crate) fn protect(routes: Router, hooks: Router, app: App) -> Router {
     let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| {
         WebError::new(StatusCode::FORBIDDEN, "this request comes from another site").into_response()
     });
     routes
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
         .layer(csrf)
         .layer(from_fn_with_state(app, crate::auth::require_login))
+        .merge(hooks)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
         .layer(from_fn(crate::measure::count_requests))
         .layer(from_fn(security_headers))
         .layer(CatchPanicLayer::new())

@@ -10,10 +10,12 @@ mod error;
 mod extract;
 mod guard;
 mod health;
+mod hooks;
 mod markdown;
 mod measure;
 mod pages;
 mod prometheus;
+mod signature;
 mod state;
 mod stream;
 mod words;
@@ -77,5 +79,5 @@ fn routes(app: App) -> Router {
         .merge(auth::routes())
         .fallback(error::no_such_page)
         .with_state(app.clone());
-    guard::protect(routes, app)
+    guard::protect(routes, hooks::routes().with_state(app.clone()), app)
 }

@@ -2,6 +2,7 @@
 
 use flow_model::Timestamp;
 use flow_model::schedule::{Bounds, CronExpression, Schedule, TimeRule, time_zone};
+use flow_model::start::Start;
 use flow_model::time::duration_text;
 use jiff::tz::TimeZone;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use crate::diagnostic::Problems;
 use crate::tree::{Kind, Node};
 use crate::walk::meant;
+
+use super::starts;
 
 /// A usable zone and its name.
 pub(super) struct Zone {
@@ -29,16 +32,17 @@ pub(super) fn zone(node: Option<&Node>, default: &str, problems: &mut Problems) 
     }
 }
 
-/// Reads the schedule; `None` if it is not usable.
-pub(super) fn read(node: Option<&Node>, zone: &Zone, problems: &mut Problems) -> Option<Schedule> {
-    let Some(node) = node else { return Some(Schedule::None) };
+/// Reads when the DAG runs, and what starts it from outside; `None` if it is not usable.
+pub(super) fn read(node: Option<&Node>, zone: &Zone, problems: &mut Problems) -> Option<(Schedule, Vec<Start>)> {
+    let Some(node) = node else { return Some((Schedule::None, Vec::new())) };
     match node.text() {
-        Some("none") => return Some(Schedule::None),
-        Some("@once") => return Some(Schedule::Once),
-        Some("@continuous") => return Some(Schedule::Continuous),
+        Some("none") => return Some((Schedule::None, Vec::new())),
+        Some("@once") => return Some((Schedule::Once, Vec::new())),
+        Some("@continuous") => return Some((Schedule::Continuous, Vec::new())),
         _ => {}
     }
     let mut rules = Vec::new();
+    let mut starts = Vec::new();
     let mut data_intervals = false;
     let mut is_good = true;
     for item in node.items() {
@@ -46,12 +50,14 @@ pub(super) fn read(node: Option<&Node>, zone: &Zone, problems: &mut Problems) ->
             Kind::Text(text) => is_good &= push(&mut rules, cron(item, text, zone, problems)),
             Kind::Table(_) => {
                 data_intervals |= matches!(item.get("data_intervals").map(|node| &node.kind), Some(Kind::Bool(true)));
+                is_good &= starts::read(item, &mut starts, problems);
                 is_good &= table(item, zone, &mut rules, problems);
             }
             _ => is_good = false,
         }
     }
-    (is_good && !rules.is_empty()).then_some(Schedule::Times { rules, data_intervals })
+    let schedule = if rules.is_empty() { Schedule::None } else { Schedule::Times { rules, data_intervals } };
+    (is_good && !(schedule == Schedule::None && starts.is_empty())).then_some((schedule, starts))
 }
 
 fn push(rules: &mut Vec<TimeRule>, rule: Option<TimeRule>) -> bool {
@@ -81,11 +87,12 @@ fn table(node: &Node, zone: &Zone, rules: &mut Vec<TimeRule>, problems: &mut Pro
         instants.dedup();
         rules.push(TimeRule::At { instants });
     }
-    if node.get("cron").is_none() && node.get("every").is_none() && node.get("at").is_none() {
+    if !starts::is_one(node) && node.get("cron").is_none() && node.get("every").is_none() && node.get("at").is_none() {
         // A misspelt key has been complained about.
-        if !node.entries().iter().any(|entry| meant(&entry.key, &["cron", "every", "at"]).is_some()) {
+        let known = ["cron", "every", "at", "webhook", "stream", "files"];
+        if !node.entries().iter().any(|entry| meant(&entry.key, &known).is_some()) {
             problems.add(node.span.clone(), "this schedule says nothing about when").hint(
-                "give it `cron`, `every` or `at`; leave `schedule` out for a DAG that only runs when it is triggered",
+                "give it `cron`, `every` or `at`, or what starts it: `webhook`; leave `schedule` out for a DAG that only runs when it is triggered",
             );
         }
         is_good = false;

@@ -22,6 +22,7 @@ mod schedules;
 mod schema;
 mod secrets;
 mod smoke;
+mod starts;
 mod tokens;
 mod triggers;
 mod world;

@@ -34,10 +34,20 @@ macro_rules! on_both_databases {
 }
 pub(crate) use on_both_databases;
 
-/// Secrets with a key, and no source but the store.
+/// The variable `orders_hook`.
+pub(crate) const HOOK_SECRET: &str = "a secret of the shop's";
+
+/// Secrets with a key, one variable of the environment, and otherwise no source but the store.
 pub(crate) fn secrets(store: &Store) -> Secrets {
     let keys = Keyring::from_text("a test", Keyring::generate().expose()).unwrap();
-    Secrets::new(store.clone(), Sources { env: Some(Box::new(|_| None)), keys, ..Sources::default() })
+    Secrets::new(
+        store.clone(),
+        Sources {
+            env: Some(Box::new(|name| (name == "FLOW_VAR_ORDERS_HOOK").then(|| HOOK_SECRET.to_owned()))),
+            keys,
+            ..Sources::default()
+        },
+    )
 }
 
 pub(crate) struct Site {

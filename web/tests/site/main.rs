@@ -3,6 +3,7 @@
 mod auth;
 mod dags;
 mod fixture;
+mod hooks;
 mod pages;
 mod pools;
 mod questions;

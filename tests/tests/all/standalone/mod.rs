@@ -4,6 +4,7 @@ mod commands;
 mod control;
 mod crashes;
 mod files;
+mod hooks;
 mod interventions;
 mod plugins;
 mod refusals;

@@ -1,0 +1,155 @@
+//! `POST /hooks/<name>`: signed requests start runs. The signature is the login, so nothing here tells a stranger more
+//! than that it does not fit.
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use flow_model::params::resolve_params;
+use flow_model::start::{Start, Webhook};
+use flow_model::{RunType, Timestamp, TriggeredBy};
+use flow_queue::Bell;
+use flow_store::{NewRun, NewStart, Started, Watched};
+use serde_json::{Value, json};
+
+use crate::error::{WebError, WebResult};
+use crate::signature::{self, Signed};
+use crate::state::App;
+
+/// After how many seconds a sender may try again where too many runs wait.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/hooks/{name}", post(receive))
+}
+
+async fn receive(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> WebResult<Response> {
+    let body = body.map_err(|rejection| {
+        WebError::new(rejection.status(), format!("the body cannot be read: {}", rejection.body_text()))
+            .hint("a hook takes at most 1 MiB: send a reference instead of the data")
+    })?;
+    let now = app.store.now();
+    let listeners = app.store.webhook_listeners(&name).await?;
+    let accepted = accepted(&app, &listeners, &headers, &body, now).await;
+    let Some((_, first)) = accepted.first() else {
+        return Err(refused());
+    };
+    let event_id = first.event_id.clone();
+    let mut events = Vec::with_capacity(accepted.len());
+    for (watched, signed) in accepted {
+        events.push(event(&app, watched, signed, &body, now).await?);
+    }
+    let started = app.store.start_runs(now, &events).await?;
+    app.ring(&[Bell::Scheduler, Bell::Runs]).await;
+    Ok(answer(&event_id, &events, &started))
+}
+
+/// The DAGs for which the request is signed. Each checks with its own secret, so that none can be started by a signature
+/// that was meant for another.
+async fn accepted<'a>(
+    app: &App,
+    listeners: &'a [Watched],
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Vec<(&'a Watched, Signed)> {
+    let mut accepted = Vec::new();
+    for watched in listeners {
+        let Start::Webhook(webhook) = &watched.start else { continue };
+        let secret = match app.secrets.variable(&webhook.secret).await {
+            Ok(secret) if !secret.expose().is_empty() => secret,
+            Ok(_) => {
+                tracing::warn!(dag.id = watched.dag_id, webhook.name, "refused a request: its secret is empty");
+                continue;
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    dag.id = watched.dag_id,
+                    webhook.name,
+                    error,
+                    "refused a request: no secret to check it with"
+                );
+                continue;
+            }
+        };
+        match signature::check(webhook, &secret, headers, body, now) {
+            Ok(signed) => accepted.push((watched, signed)),
+            Err(why) => tracing::info!(dag.id = watched.dag_id, webhook.name, why, "refused a request to a webhook"),
+        }
+    }
+    accepted
+}
+
+/// The same for a hook that is not there, a secret that is not there, and a signature that does not fit.
+fn refused() -> WebError {
+    WebError::new(StatusCode::UNAUTHORIZED, "this is not signed as a hook of this name wants it")
+        .hint("docs/starts.md says how to sign; the log of the web process says what was wrong")
+}
+
+async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: Timestamp) -> WebResult<NewStart> {
+    let conf = webhook(watched)
+        .map(|webhook| webhook.conf(body))
+        .transpose()
+        .map_err(|why| WebError::unprocessable(why).hint("send a JSON object: its keys become the conf of the run"))?;
+    let conf = conf.unwrap_or_default();
+    let graph = app.store.dag_graph(watched.version).await?;
+    resolve_params(&graph.dag.params, &conf).map_err(|problems| WebError::params(&watched.dag_id, problems))?;
+    let run = NewRun {
+        dag_id: watched.dag_id.clone(),
+        run_id: None,
+        run_type: RunType::AssetTriggered,
+        triggered_by: TriggeredBy::Asset,
+        principal: watched.start.summary(),
+        logical_date: Some(now),
+        run_after: now,
+        conf,
+        note: None,
+    };
+    Ok(NewStart { source: watched.start.source(), event_id: signed.event_id, run })
+}
+
+fn webhook(watched: &Watched) -> Option<&Webhook> {
+    match &watched.start {
+        Start::Webhook(webhook) => Some(webhook),
+        Start::Stream(_) | Start::Files(_) => None,
+    }
+}
+
+fn answer(event_id: &str, events: &[NewStart], started: &[Started]) -> Response {
+    let runs: Vec<Value> = events
+        .iter()
+        .zip(started)
+        .filter_map(|(event, started)| {
+            let (run_id, is_paused) = match started {
+                Started::Created(run) => (Some(&run.run_id), run.dag_is_paused),
+                Started::Repeated(run_id) => (run_id.as_ref(), false),
+                Started::TooManyWait => return None,
+            };
+            let mut run = json!({ "dag_id": event.run.dag_id, "dag_run_id": run_id });
+            if is_paused {
+                run["hint"] = "the DAG is paused: the run waits until somebody unpauses it".into();
+            }
+            Some(run)
+        })
+        .collect();
+    if started.contains(&Started::TooManyWait) {
+        let mut response = WebError::new(StatusCode::TOO_MANY_REQUESTS, "too many runs wait to be started")
+            .hint("send it again later, with the same event id")
+            .into_response();
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        return response;
+    }
+    let is_new = started.iter().any(|started| matches!(started, Started::Created(_)));
+    let status = if is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, Json(json!({ "event_id": event_id, "dag_runs": runs }))).into_response()
+}

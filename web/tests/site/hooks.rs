@@ -1,0 +1,182 @@
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use flow_model::Dag;
+use flow_model::start::{Start, signed_text};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+
+use crate::fixture::{Answer, HOOK_SECRET, Site, on_both_databases, sales};
+
+fn listening(dag_id: &str, webhook: Value) -> Dag {
+    let start: Start = serde_json::from_value(json!({ "webhook": webhook })).unwrap();
+    Dag { dag_id: dag_id.to_owned(), starts: vec![start], ..sales() }
+}
+
+fn hook() -> Value {
+    json!({ "name": "orders", "secret": "orders_hook" })
+}
+
+fn signature(secret: &str, signed: &[u8]) -> String {
+    let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(signed);
+    format!("sha256={}", flow_model::dag::hex(&mac.finalize().into_bytes()))
+}
+
+/// A request to a hook, signed now.
+struct Call<'a> {
+    path: &'a str,
+    secret: &'a str,
+    event_id: Option<&'a str>,
+    age_seconds: i64,
+    body: &'a str,
+}
+
+const CALL: Call<'static> =
+    Call { path: "/hooks/orders", secret: HOOK_SECRET, event_id: None, age_seconds: 0, body: r#"{"rows": 3}"# };
+
+impl Call<'_> {
+    async fn send(&self, site: &Site) -> Answer {
+        let at = (site.store.now().as_micros() / 1_000_000 - self.age_seconds).to_string();
+        let signature = signature(self.secret, &signed_text(&at, self.event_id, self.body.as_bytes()));
+        let mut request = Request::post(self.path).header("x-flow-timestamp", at).header("x-flow-signature", signature);
+        if let Some(id) = self.event_id {
+            request = request.header("x-flow-event-id", id);
+        }
+        site.send(request.body(Body::from(self.body.to_owned())).unwrap()).await
+    }
+}
+
+async fn a_signed_request_starts_one_run(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    let first = CALL.send(&site).await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{}", first.text);
+    let run_id = first.json()["dag_runs"][0]["dag_run_id"].as_str().unwrap().to_owned();
+    let run = site.get(&format!("/api/v2/dags/load/dagRuns/{}", run_id.replace('+', "%2B"))).await;
+    assert_eq!((&run["run_type"], &run["conf"]), (&json!("asset_triggered"), &json!({ "rows": 3 })));
+    assert_eq!(run["triggering_user_name"], "webhook orders");
+
+    let again = CALL.send(&site).await;
+    assert_eq!((again.status, &again.json()["dag_runs"]), (StatusCode::OK, &first.json()["dag_runs"]));
+    // With an id of the sender's, what counts is the id: another time, another body, the same event.
+    let with_id = Call { event_id: Some("order-4"), ..CALL };
+    let third = with_id.send(&site).await;
+    assert_eq!((third.status, &third.json()["event_id"]), (StatusCode::ACCEPTED, &json!("order-4")));
+    let later = Call { age_seconds: 60, body: r#"{"rows": 4}"#, ..with_id }.send(&site).await;
+    assert_eq!((later.status, later.json()), (StatusCode::OK, third.json()));
+    assert_eq!(site.get("/api/v2/dags/load/dagRuns").await["total_entries"], 2);
+}
+
+async fn a_stranger_learns_nothing(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    site.publish(&listening("bill", json!({ "name": "bills", "secret": "no_such_variable" })), false).await;
+    let mut answers = Vec::new();
+    for call in [
+        Call { secret: "guess", ..CALL },
+        Call { secret: "", ..CALL },
+        Call { path: "/hooks/nothing", ..CALL },
+        Call { path: "/hooks/bills", secret: "", ..CALL },
+        Call { age_seconds: 301, ..CALL },
+        Call { age_seconds: -301, ..CALL },
+        Call { event_id: Some("a.b"), ..CALL },
+        // A body that is wrong, too, is not talked about.
+        Call { secret: "guess", body: "no json", ..CALL },
+    ] {
+        let answer = call.send(&site).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text);
+        answers.push(answer.text);
+    }
+    let bare = site.send(Request::post("/hooks/orders").body(Body::from("{}")).unwrap()).await;
+    answers.push(bare.text);
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!(CALL.send(&site).await.status, StatusCode::ACCEPTED);
+    // A session or a token opens no hook.
+    let with_token = site.ask("POST", "/hooks/orders", Some(json!({ "rows": 9 }))).await;
+    assert_eq!(with_token.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(site.get("/api/v2/dags/load/dagRuns").await["total_entries"], 1);
+}
+
+async fn only_this_route_is_open(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    for (method, path, expected) in [
+        ("GET", "/hooks/orders", StatusCode::METHOD_NOT_ALLOWED),
+        ("POST", "/hooks/orders/more", StatusCode::UNAUTHORIZED),
+        ("POST", "/hooks/", StatusCode::UNAUTHORIZED),
+        ("POST", "/hooks", StatusCode::UNAUTHORIZED),
+        ("POST", "/api/v2/dags/load/dagRuns", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::from("{}")).unwrap();
+        assert_eq!(site.send(request).await.status, expected, "{method} {path}");
+    }
+    // Senders may say where they are: the guard against other sites is for people's sessions.
+    let at = (site.store.now().as_micros() / 1_000_000).to_string();
+    let request = Request::post("/hooks/orders")
+        .header("origin", "https://shop.example")
+        .header("sec-fetch-site", "cross-site")
+        .header("x-flow-signature", signature(HOOK_SECRET, &signed_text(&at, None, b"{}")))
+        .header("x-flow-timestamp", at);
+    let answer = site.send(request.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+async fn what_does_not_fit_is_refused_with_the_reason(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    let wrong = Call { event_id: Some("e"), body: r#"{"rows": 0, "region": "mars"}"#, ..CALL }.send(&site).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(wrong.json()["errors"].as_array().unwrap().len(), 2, "{}", wrong.text);
+    for body in ["", "[1]", "rows=3", "7"] {
+        let wrong = Call { body, ..CALL }.send(&site).await;
+        assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", wrong.text);
+        assert!(wrong.json()["hint"].as_str().unwrap().contains("JSON object"), "{}", wrong.text);
+    }
+    let right = Call { event_id: Some("e"), ..CALL }.send(&site).await;
+    assert_eq!(right.status, StatusCode::ACCEPTED, "what was refused may come again: {}", right.text);
+    let big = format!(r#"{{"text": "{}"}}"#, "x".repeat(1 << 20));
+    let too_big = Call { body: &big, ..CALL }.send(&site).await;
+    assert_eq!(too_big.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(too_big.json()["hint"].as_str().unwrap().contains("1 MiB"), "{}", too_big.text);
+    let unknown = Call { path: "/hooks/nothing", body: &big, ..CALL }.send(&site).await;
+    assert_eq!((unknown.status, unknown.text), (too_big.status, too_big.text), "a size says nothing about names");
+}
+
+async fn several_dags_listen_each_with_its_own_secret(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    site.publish(&listening("bill", hook()), true).await;
+    site.publish(&listening("other", json!({ "name": "orders", "secret": "no_such_variable" })), false).await;
+    let answer = CALL.send(&site).await.json();
+    let runs = answer["dag_runs"].as_array().unwrap();
+    assert_eq!(runs.iter().map(|run| run["dag_id"].as_str().unwrap()).collect::<Vec<_>>(), ["bill", "load"]);
+    assert!(runs[0]["hint"].as_str().unwrap().contains("paused") && runs[1]["hint"].is_null(), "{answer}");
+    let waits = site.get("/api/v2/dags/bill/dagRuns").await;
+    assert_eq!(waits["dag_runs"][0]["state"], "queued");
+}
+
+async fn github_is_understood(site: Site) {
+    let github = json!({ "name": "push", "secret": "orders_hook", "scheme": "github", "key": "payload" });
+    site.publish(&listening("build", github), false).await;
+    let body = r#"{"ref": "refs/heads/main", "rows": "not ours"}"#;
+    let deliver = |id: &'static str| {
+        let request = Request::post("/hooks/push")
+            .header("x-hub-signature-256", signature(HOOK_SECRET, body.as_bytes()))
+            .header("x-github-delivery", id)
+            .header("x-github-event", "push");
+        site.send(request.body(Body::from(body)).unwrap())
+    };
+    let first = deliver("72d3162e-cc78-11e3").await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{}", first.text);
+    let again = deliver("72d3162e-cc78-11e3").await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, first.json()));
+    let runs = site.get("/api/v2/dags/build/dagRuns").await;
+    assert_eq!(runs["total_entries"], 1);
+    assert_eq!(runs["dag_runs"][0]["conf"]["payload"]["ref"], "refs/heads/main");
+}
+
+on_both_databases!(
+    a_signed_request_starts_one_run,
+    a_stranger_learns_nothing,
+    only_this_route_is_open,
+    what_does_not_fit_is_refused_with_the_reason,
+    several_dags_listen_each_with_its_own_secret,
+    github_is_understood,
+);
