@@ -108,6 +108,8 @@ pub enum Command {
     /// Values that tasks have left: list, get, set, delete, export, import
     #[command(subcommand)]
     Xcoms(XcomsCommand),
+    /// List the callbacks of a run, and what became of them
+    Callbacks(CallbacksArgs),
     /// Variables that templates read: list, get, set, delete, export, import
     #[command(subcommand)]
     Variables(VariablesCommand),
@@ -492,6 +494,14 @@ pub enum ApprovalsCommand {
         #[command(flatten)]
         run: RunArg,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct CallbacksArgs {
+    /// The DAG
+    pub dag: String,
+    #[command(flatten)]
+    pub run: RunArg,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 mod approvals;
 mod artifacts;
 mod audit;
+mod callbacks;
 mod connections;
 mod cron;
 mod dags;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Approvals(command) => approvals::run(&Client::find(&load()?)?, form, command).await?,
         Command::Artifacts(command) => artifacts::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcoms(command) => xcoms::run(&Client::find(&load()?)?, form, command).await?,
+        Command::Callbacks(args) => callbacks::run(&Client::find(&load()?)?, form, args).await?,
         Command::Variables(command) => variables::run(&load()?, form, command).await?,
         Command::Connections(command) => connections::run(&load()?, form, command).await?,
         Command::Secrets(command) => secrets::run(&load()?, form, command).await?,

@@ -5,6 +5,7 @@
 //! [`schema`], which is generated from the types that hold its parts; `semantic` checks what no schema can say and
 //! puts the DAG together; [`Diagnostic`]s tell what went wrong on the way.
 
+mod callbacks;
 mod check;
 mod control;
 mod diagnostic;

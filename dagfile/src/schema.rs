@@ -7,7 +7,8 @@ use flow_model::operator::sensor::{
     TimeDeltaSensor, TimeSensor,
 };
 use flow_model::operator::{
-    Approval, Bash, Branch, Command, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Sleep, Sql, TriggerDag,
+    Approval, Bash, Branch, Command, Email, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Slack, Sleep,
+    Sql, TriggerDag, Webhook,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -27,12 +28,15 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 23] = [
+pub(crate) const OPERATORS: [OperatorForm; 26] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
     OperatorForm { name: "http", short_field: Some("url"), short_type: "string", schema: schema_of::<Http> },
     OperatorForm { name: "sql", short_field: Some("query"), short_type: "string", schema: schema_of::<Sql> },
+    OperatorForm { name: "webhook", short_field: Some("url"), short_type: "string", schema: schema_of::<Webhook> },
+    OperatorForm { name: "slack", short_field: Some("text"), short_type: "string", schema: schema_of::<Slack> },
+    OperatorForm { name: "email", short_field: Some("subject"), short_type: "string", schema: schema_of::<Email> },
     OperatorForm { name: "plugin", short_field: Some("name"), short_type: "string", schema: schema_of::<Plugin> },
     OperatorForm { name: "noop", short_field: None, short_type: "boolean", schema: schema_of::<Noop> },
     OperatorForm { name: "sleep", short_field: Some("duration"), short_type: "string", schema: schema_of::<Sleep> },

@@ -19,6 +19,7 @@ mod trigger_dag;
 use std::ops::Range;
 
 use flow_model::Dag;
+use flow_model::callback::Callbacks;
 use flow_model::dag::Catchup;
 use flow_model::expand::{MAX_MAP_LENGTH, MAX_MAP_LENGTH_LIMIT};
 use flow_model::schedule::Schedule;
@@ -31,6 +32,7 @@ use crate::tree::{Kind, Node};
 use layout::Layout;
 
 pub(crate) use files::Files;
+pub(crate) use sensors::check_url;
 
 /// Reads the DAG from a tree. What the walk has complained about already is passed over.
 pub(crate) fn read(
@@ -56,6 +58,7 @@ pub(crate) fn read(
     if !matches!(schedule, None | Some((Schedule::None, _))) {
         params::require_defaults(root.get("params"), &params, problems);
     }
+    crate::callbacks::check(root, problems);
     let layout = Layout::read(root, problems);
     graph::check(&layout, problems);
     let max_map_length = max_map_length(root);
@@ -102,6 +105,11 @@ pub(crate) fn read(
         max_map_length,
         run_retries: settings.run_retries.unwrap_or(0),
         run_retry_delay: settings.run_retry_delay.map(|delay| delay.0),
+        callbacks: Callbacks {
+            on_success: settings.on_success.clone().unwrap_or_default(),
+            on_failure: settings.on_failure.clone().unwrap_or_default(),
+            ..Callbacks::default()
+        },
         groups,
         tasks,
     })

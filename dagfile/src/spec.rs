@@ -11,6 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use flow_model::callback::Notifier;
+
 use crate::control::{FailureRuleSpec, RepeatSpec, outputs_schema};
 use crate::schema::schema_of;
 
@@ -55,6 +57,10 @@ pub(crate) struct DagSettings {
     pub dagrun_timeout: Option<DurationSpec>,
     /// Whether the DAG is paused when it is seen for the first time.
     pub is_paused_upon_creation: Option<bool>,
+    /// What is done besides when a run has succeeded.
+    pub on_success: Option<Vec<Notifier>>,
+    /// What is done besides when a run has failed.
+    pub on_failure: Option<Vec<Notifier>>,
     /// Instances that one mapping of the DAG may have (default: 1024).
     #[schemars(range(min = 1, max = 100_000))]
     pub max_map_length: Option<u32>,
@@ -138,6 +144,14 @@ pub(crate) struct TaskSettings {
     pub failure_rules: Option<Vec<FailureRuleSpec>>,
     /// Does the work again until a condition holds.
     pub repeat: Option<RepeatSpec>,
+    /// What is done besides when the task has succeeded.
+    pub on_success: Option<Vec<Notifier>>,
+    /// What is done besides when the task has failed for good.
+    pub on_failure: Option<Vec<Notifier>>,
+    /// What is done besides when a try has failed and there will be another one.
+    pub on_retry: Option<Vec<Notifier>>,
+    /// What is done besides when the task has skipped itself.
+    pub on_skipped: Option<Vec<Notifier>>,
     /// XComs that the task must leave, with their JSON Schemas.
     #[schemars(schema_with = "outputs_schema")]
     pub outputs: Option<BTreeMap<String, Value>>,

@@ -245,6 +245,8 @@ fn how_to_write(node: &Node, expected: &[&str], what: &str) -> String {
         "write a number such as `3`, without quotes".to_owned()
     } else if accepts("a number") {
         "write a number such as `0.5`, without quotes".to_owned()
+    } else if accepts("a list") {
+        "put it into brackets: `[{ ... }]`".to_owned()
     } else {
         format!("write it as a table: `{what} = {{ ... }}`")
     }

@@ -51,6 +51,7 @@ mistakes!(
     sensors,
     starts,
     ten_mistakes,
+    callbacks,
     sql,
     trigger_dag,
     types,

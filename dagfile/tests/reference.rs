@@ -8,8 +8,9 @@ const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 const STARTS: &str = include_str!("../../docs/starts.md");
 
 /// Pages about parts of a DAG file.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     include_str!("../../docs/artifacts.md"),
+    include_str!("../../docs/callbacks.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
     include_str!("../../docs/secrets.md"),

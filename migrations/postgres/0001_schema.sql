@@ -36,6 +36,8 @@ create table dag_version (
     hash text not null,
     definition text not null,
     source text not null,
+    -- Which ends of its runs have callbacks: the bits of model::callback::CallbackEvent.
+    callbacks bigint not null default 0,
     created_at bigint not null,
     unique (dag_id, hash)
 );
@@ -140,6 +142,8 @@ create table task_instance (
     -- The task's own limits on instances that are queued or running.
     max_per_dag bigint,
     max_per_run bigint,
+    -- Which of its events have callbacks: the bits of model::callback::CallbackEvent.
+    callbacks bigint not null default 0,
     scheduled_at bigint,
     queued_at bigint,
     started_at bigint,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::callback::Callbacks;
 use crate::control::AttemptControl;
 use crate::expand::{MAX_MAP_LENGTH, Mapping};
 use crate::operator::Operator;
@@ -122,6 +123,9 @@ pub struct Dag {
     /// Time before a failed run starts again.
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub run_retry_delay: Option<Duration>,
+    /// What is done besides when a run has ended.
+    #[serde(flatten)]
+    pub callbacks: Callbacks,
     /// Its task groups, outer ones first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<TaskGroup>,
@@ -226,6 +230,9 @@ pub struct Task {
     /// What it says about its attempts.
     #[serde(flatten)]
     pub control: AttemptControl,
+    /// What is done besides when it has come somewhere.
+    #[serde(flatten)]
+    pub callbacks: Callbacks,
     /// Over what it is mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expand: Option<Mapping>,
@@ -281,6 +288,7 @@ impl Task {
             overlap: Overlap::Allow,
             env: BTreeMap::new(),
             control: AttemptControl::default(),
+            callbacks: Callbacks::default(),
             cwd: None,
             output: Output::LastLine,
             params: BTreeMap::new(),
@@ -321,6 +329,7 @@ impl Dag {
             max_map_length: MAX_MAP_LENGTH,
             run_retries: 0,
             run_retry_delay: None,
+            callbacks: Callbacks::default(),
             groups: Vec::new(),
             tasks,
         }

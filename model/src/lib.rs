@@ -4,6 +4,7 @@
 //! should happen, and carry it out.
 
 pub mod audit;
+pub mod callback;
 pub mod connection;
 pub mod control;
 pub mod crash;

@@ -14,6 +14,7 @@ use crate::operator::sensor::{
 use crate::time::duration_text;
 
 pub mod branch;
+pub mod notice;
 pub mod people;
 mod plugin;
 pub mod sensor;
@@ -21,6 +22,7 @@ pub mod sql;
 mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
+pub use notice::{Email, Slack, Webhook};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
 pub use sql::Sql;
@@ -40,6 +42,12 @@ pub enum Operator {
     Http(Http),
     /// SQL.
     Sql(Sql),
+    /// A JSON message.
+    Webhook(Webhook),
+    /// A message to a Slack channel.
+    Slack(Slack),
+    /// An e-mail.
+    Email(Box<Email>),
     /// An executable that speaks the plugin protocol.
     Plugin(Plugin),
     /// Nothing at all: a joint between other tasks.
@@ -87,6 +95,9 @@ impl Operator {
             Operator::Python(_) => "python",
             Operator::Http(_) => "http",
             Operator::Sql(_) => "sql",
+            Operator::Webhook(_) => "webhook",
+            Operator::Slack(_) => "slack",
+            Operator::Email(_) => "email",
             Operator::Plugin(_) => "plugin",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
@@ -240,6 +251,24 @@ pub struct Http {
     /// Answer bytes that are read at most; more fails the task.
     #[serde(default = "default_response_bytes_max")]
     pub response_bytes_max: u64,
+}
+
+impl Http {
+    /// A plain request for a URL.
+    pub fn to(url: impl Into<String>) -> Self {
+        Http {
+            url: url.into(),
+            connection: None,
+            method: default_method(),
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            body: None,
+            json: None,
+            expected_status: default_expected_status(),
+            timeout: default_http_timeout(),
+            response_bytes_max: default_response_bytes_max(),
+        }
+    }
 }
 
 /// Does nothing and succeeds at once.

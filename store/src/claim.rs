@@ -97,14 +97,14 @@ impl WorkOrder {
 }
 
 #[derive(sqlx::FromRow)]
-struct OrderRow {
+pub(crate) struct OrderRow {
     id: i64,
     epoch: i64,
     claim_id: i64,
     dag_run_id: i64,
     run_id: String,
     run_type: String,
-    version_id: i64,
+    pub(crate) version_id: i64,
     task_index: i64,
     map_index: i64,
     map_value: Option<String>,
@@ -176,7 +176,7 @@ impl Store {
     }
 }
 
-fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
+pub(crate) fn work_order(row: OrderRow, graph: Arc<DagGraph>) -> Result<WorkOrder> {
     let corrupt = |what: &'static str, why: String| StoreError::Corrupt { what, why };
     let conf = serde_json::from_str(&row.conf).map_err(|error| corrupt("run's conf", error.to_string()))?;
     let resume = match &row.resume {

@@ -142,6 +142,7 @@ pub(crate) struct NewTaskInstance<'a> {
     pub(crate) is_to_expand: bool,
     max_per_dag: Option<u32>,
     max_per_run: Option<u32>,
+    callbacks: i64,
 }
 
 /// The task instances of a run that starts.
@@ -175,6 +176,7 @@ pub(crate) fn new_task_instances<'a>(run: i64, graph: &'a DagGraph) -> Vec<NewTa
                 is_to_expand: may_start && !looks_back && is_mapped,
                 max_per_dag: task.max_active_tis_per_dag,
                 max_per_run: task.max_active_tis_per_dagrun,
+                callbacks: task.callbacks.mask(),
             }
         })
         .collect()

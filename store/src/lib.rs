@@ -6,6 +6,7 @@
 mod advance;
 mod artifact;
 mod audit;
+mod callback;
 mod claim;
 mod clear;
 mod clock;
@@ -40,6 +41,7 @@ pub mod read;
 pub use advance::{AdvanceLimits, Advanced};
 pub use artifact::{ARTIFACT_NAME_BYTES_MAX, Artifact, NewArtifact, is_artifact_name};
 pub use audit::AuditReport;
+pub use callback::{CallbackOrder, CallbackOutcome, CallbackRecord, CallbackResult};
 pub use claim::{ClaimRequest, LogBefore, WorkOrder};
 pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 pub use clock::ManualClock;

@@ -139,6 +139,7 @@ impl Store {
             .await?;
             if !predecessors.is_empty() {
                 sqlx::query(statement!(tx, "free_triggers")).bind(json(&predecessors)).execute(&mut *tx).await?;
+                sqlx::query(statement!(tx, "free_callbacks")).bind(json(&predecessors)).execute(&mut *tx).await?;
             }
             (id, predecessors)
         })?;
@@ -214,6 +215,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             sqlx::query(statement!(tx, "free_triggers")).bind(json(&[process])).execute(&mut *tx).await?;
+            sqlx::query(statement!(tx, "free_callbacks")).bind(json(&[process])).execute(&mut *tx).await?;
         })?;
         self.rescue_held_by(now, &[process.0], &process.to_string(), "worker_stopped").await
     }

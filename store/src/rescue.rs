@@ -38,6 +38,7 @@ impl Store {
             .await?;
             if !dead.is_empty() {
                 sqlx::query(statement!(tx, "free_triggers")).bind(json(&dead)).execute(&mut *tx).await?;
+                sqlx::query(statement!(tx, "free_callbacks")).bind(json(&dead)).execute(&mut *tx).await?;
             }
             dead
         })?;

@@ -1,9 +1,11 @@
 //! One attempt of a task instance, from the claimed work order to its outcome.
 
+mod callback;
 mod choice;
 mod control;
 mod folder;
 mod launch;
+mod notice;
 mod plugin;
 mod process;
 mod script;
@@ -12,6 +14,7 @@ mod sensor;
 mod sql;
 mod trigger_dag;
 
+pub use callback::deliver;
 pub(crate) use folder::remove_leftovers;
 
 use std::sync::Arc;
@@ -289,6 +292,10 @@ async fn carry_out(
         Work::Sql(work) => {
             let running = sql::run(workshop, order, *work, log);
             until_stopped(timeout, &mut stop, running).await
+        }
+        Work::Notice(notice) => {
+            let sending = notice::run(workshop, *notice, log);
+            until_stopped(timeout, &mut stop, sending).await
         }
         Work::TriggerDag(work) => trigger_dag::run(workshop, order, *work, log).await,
         Work::DeferredSleep(duration) => sensor::sleep(order, duration),

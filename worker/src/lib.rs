@@ -5,6 +5,7 @@ mod artifacts;
 pub mod attempt;
 pub mod environment;
 pub mod log;
+mod notice;
 pub mod operators;
 pub mod output;
 pub mod service;

@@ -3,8 +3,9 @@
 mod ask;
 mod choice;
 mod http;
+pub(crate) mod notice;
 mod plugin;
-mod process;
+pub(crate) mod process;
 mod sensor;
 mod sql;
 mod trigger_dag;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::template::{Renderer, TemplateError};
 
 pub use http::{HttpClient, HttpWork};
+pub use notice::Notice;
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
 pub use sensor::{Look, SensorWork};
@@ -41,6 +43,8 @@ pub enum Work {
     Value(Value),
     /// Statements for a database.
     Sql(Box<SqlWork>),
+    /// A message to send.
+    Notice(Box<Notice>),
     /// A question to ask people.
     Ask(Box<Question>),
     /// A run of another DAG to start.
@@ -77,6 +81,11 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Python(python) => Work::Process(process::python(task, python, renderer, &mut rendered)?),
         Operator::Http(http) => Work::Http(Box::new(http::prepare(http, renderer, &mut rendered)?)),
         Operator::Sql(sql) => Work::Sql(Box::new(sql::prepare(sql, renderer, &mut rendered)?)),
+        Operator::Webhook(webhook) => {
+            Work::Notice(Box::new(notice::webhook(webhook, notice::what(order), renderer, &mut rendered)?))
+        }
+        Operator::Slack(slack) => Work::Notice(Box::new(notice::slack(slack, renderer, &mut rendered)?)),
+        Operator::Email(email) => Work::Notice(Box::new(notice::email(email, renderer, &mut rendered)?)),
         Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));

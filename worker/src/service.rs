@@ -1,5 +1,6 @@
 //! The worker as a process: it takes hints, claims, runs attempts, reports, and says that it is alive.
 
+mod callbacks;
 mod intake;
 mod liveness;
 mod report;
@@ -22,6 +23,7 @@ use crate::attempt::{Stop, Workshop, remove_leftovers};
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
 use crate::warden::WardenKeeper;
+use callbacks::CallbackBell;
 use report::Reporter;
 use roster::Roster;
 
@@ -75,6 +77,7 @@ struct Shared {
     roster: Roster,
     slots: Arc<Semaphore>,
     reporter: Reporter,
+    callbacks: CallbackBell,
     /// Changes when the worker has to register anew.
     process: tokio::sync::watch::Sender<ProcessId>,
 }
@@ -115,6 +118,7 @@ impl Worker {
             queue,
             workshop,
             reporter,
+            callbacks: CallbackBell::default(),
             process,
         });
         tracing::info!(
@@ -126,6 +130,7 @@ impl Worker {
         let reporting = tokio::spawn(report::run(Arc::clone(&shared), outcomes));
         let stop_background = CancellationToken::new();
         let liveness = tokio::spawn(liveness::run(Arc::clone(&shared), stop_background.clone()));
+        let calling_back = tokio::spawn(callbacks::run(Arc::clone(&shared), stop_background.clone()));
         let shipping = tokio::spawn(report::ship_logs(Arc::clone(&shared), stop_background.clone()));
         intake::run(&shared, &shutdown).await;
         drain(&shared).await;
@@ -134,6 +139,7 @@ impl Worker {
         stop_background.cancel();
         let _ = liveness.await;
         let _ = shipping.await;
+        let _ = calling_back.await;
         if let Err(error) = shared.store.retire_process(shared.store.now(), shared.process_id()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not sign off");
         }

@@ -108,6 +108,24 @@ impl Renderer {
         })
     }
 
+    /// Renders a field whose own text is markup: what values hold is escaped, and never markup.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`].
+    pub fn escaped(&self, field: &str, source: &str, escape: fn(&str) -> String) -> Result<String, TemplateError> {
+        if !is_template(source) {
+            return Ok(source.to_owned());
+        }
+        let mut environment = environment();
+        environment.set_formatter(move |out, state, value| {
+            if value.is_undefined() {
+                return minijinja::escape_formatter(out, state, value);
+            }
+            out.write_str(&escape(&value.to_string())).map_err(minijinja::Error::from)
+        });
+        self.render(environment, field, source)
+    }
+
     fn render(&self, environment: Environment<'_>, field: &str, source: &str) -> Result<String, TemplateError> {
         let template =
             environment.template_from_named_str(field, source).map_err(|error| syntax_error(field, &error))?;

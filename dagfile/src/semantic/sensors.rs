@@ -60,7 +60,7 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
 }
 
 /// Where a request goes to: an address, or a path where a connection has the host.
-pub(super) fn check_url(url: &str, connection: Option<&str>, node: &Node, problems: &mut Problems) {
+pub(crate) fn check_url(url: &str, connection: Option<&str>, node: &Node, problems: &mut Problems) {
     let url = url.trim();
     let place = node.deepest(&["url"]).span.clone();
     match connection {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use flow_model::callback::Callbacks;
 use flow_model::dag::{Output, Overlap, WeightRule};
 use flow_model::expand::Mapping;
 use flow_model::operator::Operator;
@@ -122,7 +123,13 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         }
     };
     let output_default = match operator {
-        Operator::Noop(_) | Operator::Sleep(_) | Operator::Approval(_) | Operator::Form(_) => Output::None,
+        Operator::Noop(_)
+        | Operator::Sleep(_)
+        | Operator::Approval(_)
+        | Operator::Form(_)
+        | Operator::Webhook(_)
+        | Operator::Slack(_)
+        | Operator::Email(_) => Output::None,
         _ if operator.waiting().is_some() => Output::None,
         _ => Output::LastLine,
     };
@@ -138,6 +145,12 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         trigger_rule: settings.trigger_rule.unwrap_or(rule_default),
         retry: retry(&settings),
         control: crate::control::read(&settings),
+        callbacks: Callbacks {
+            on_success: settings.on_success.clone().unwrap_or_default(),
+            on_failure: settings.on_failure.clone().unwrap_or_default(),
+            on_retry: settings.on_retry.clone().unwrap_or_default(),
+            on_skipped: settings.on_skipped.clone().unwrap_or_default(),
+        },
         execution_timeout: settings.execution_timeout.map(|timeout| timeout.0),
         pool: settings.pool.unwrap_or_else(|| "default_pool".to_owned()),
         pool_slots: settings.pool_slots.unwrap_or(1),
@@ -168,6 +181,7 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
 fn check_settings(settings: &Node, problems: &mut Problems) {
     check_env(settings, problems);
     crate::control::check(settings, problems);
+    crate::callbacks::check(settings, problems);
 }
 
 fn check_env(settings: &Node, problems: &mut Problems) {
@@ -292,6 +306,12 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),
+        Operator::Webhook(webhook) => {
+            super::sensors::check_url(&webhook.url, webhook.connection.as_deref(), node, problems);
+        }
+        Operator::Email(email) if email.text.is_none() && email.html.is_none() => {
+            problems.add(node.span.clone(), "`email` has no message").hint("give it a `text`, or `html`, or both");
+        }
         Operator::Sql(operator) => sql::check(operator, node, problems),
         Operator::SqlSensor(sensor) => sql::check_sensor(sensor, node, problems),
         Operator::TriggerDag(trigger) => trigger_dag::check(trigger, node, problems),

@@ -4,6 +4,7 @@
 mod bench;
 mod artifacts;
 mod audited;
+mod callbacks;
 mod choices;
 mod claims;
 mod concurrent;

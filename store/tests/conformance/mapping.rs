@@ -24,11 +24,11 @@ cases!(
     limits_of_a_task_hold_for_its_instances,
 );
 
-fn over(source: Source) -> Option<Mapping> {
+pub fn over(source: Source) -> Option<Mapping> {
     Some(Mapping::Product([("x".to_owned(), source)].into()))
 }
 
-fn numbers(count: i64) -> Source {
+pub fn numbers(count: i64) -> Source {
     Source::List((0..count).map(Value::from).collect())
 }
 

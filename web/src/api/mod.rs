@@ -1,6 +1,7 @@
 //! The REST API: Airflow's paths and field names under `/api/v2`, what is only Flow's under `/api/flow`.
 
 mod artifacts;
+mod callbacks;
 mod connections;
 mod dags;
 mod follow;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use crate::error::{WebError, WebResult};
 use crate::state::App;
 
+pub(crate) use callbacks::CALLBACKS_MAX;
 pub(crate) use connections::{connection_json, delete_connection, set_connection};
 pub(crate) use dags::{graph_of, upcoming};
 pub(crate) use logs::has_ended as log_has_ended;
@@ -86,6 +88,7 @@ pub(crate) fn routes() -> Router<App> {
         .route(&format!("{FLOW_RUN}/cancel"), post(runs::cancel))
         .route(&format!("{FLOW_RUN}/follow"), get(follow::run))
         .route(&format!("{FLOW_RUN}/artifacts"), get(artifacts::of_run))
+        .route(&format!("{FLOW_RUN}/callbacks"), get(callbacks::of_run))
         .route(&flow_task("/artifacts"), get(artifacts::of_task))
         .route(&flow_task("/artifacts/content"), get(artifacts::content))
         .route(&format!("{RUN}/taskInstances"), get(task_instances::list))

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::DagGraph;
+use flow_store::CallbackRecord;
 use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use super::artifacts::{ArtifactRow, rows as artifact_rows};
 use super::frame::{dag_path, instance_path, run_path, task_path};
 use super::mark::{Mark, Time, duration};
 use super::{Frame, PageResult, show};
-use crate::api::find_run;
+use crate::api::{CALLBACKS_MAX, find_run};
 use crate::extract::ApiQuery;
 use crate::state::App;
 
@@ -29,6 +30,7 @@ struct RunPage {
     head: RunHead,
     tasks: Vec<TaskRow>,
     artifacts: Vec<ArtifactRow>,
+    callbacks: Vec<CallbackRow>,
     total: i64,
     previous: Option<String>,
     next: Option<String>,
@@ -112,9 +114,43 @@ pub(super) async fn page(
         next: (total > (number + 1) * PER_PAGE).then(|| link(number + 1)),
         tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
         artifacts: artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, None).await?),
+        callbacks: callback_rows(app.store.list_callbacks(run.id, CALLBACKS_MAX).await?),
         total,
         head,
     })
+}
+
+/// A callback, and what became of it.
+pub(super) struct CallbackRow {
+    of: String,
+    event: String,
+    state: String,
+    is_bad: bool,
+    tries: i64,
+    happened: Time,
+    said: String,
+}
+
+fn callback_rows(callbacks: Vec<CallbackRecord>) -> Vec<CallbackRow> {
+    let row = |callback: CallbackRecord| CallbackRow {
+        of: match (&callback.task_id, callback.map_index) {
+            (None, _) => "the run".to_owned(),
+            (Some(task_id), ..0) => format!("{task_id}, try {}", callback.try_number),
+            (Some(task_id), map_index) => format!("{task_id} [{map_index}], try {}", callback.try_number),
+        },
+        is_bad: callback.results.iter().any(|result| !result.ok),
+        said: callback
+            .results
+            .iter()
+            .map(|result| format!("{}: {}", result.kind, result.message))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        event: callback.event,
+        state: callback.state,
+        tries: callback.tries,
+        happened: callback.created_at.into(),
+    };
+    callbacks.into_iter().map(row).collect()
 }
 
 /// The task, and which of its instances.

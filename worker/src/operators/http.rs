@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use flow_model::connection::HttpTarget;
 use flow_model::operator::Http;
-use flow_model::{Connection, SecretText};
+use flow_model::start::signed_text;
+use flow_model::{Connection, SecretText, Timestamp};
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
+use sha2::Sha256;
 
 use crate::template::{Renderer, TemplateError};
 
@@ -91,6 +94,44 @@ impl HttpWork {
     /// The request in one line.
     pub fn summary(&self) -> String {
         format!("{} {}", self.method, self.url)
+    }
+
+    /// A message to a URL.
+    pub fn json(url: String, message: &Value) -> Self {
+        let Http { expected_status, timeout, response_bytes_max, .. } = Http::to("");
+        let mut work = HttpWork {
+            method: "POST".to_owned(),
+            url,
+            connection: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            body: None,
+            expected_status,
+            timeout,
+            response_bytes_max,
+        };
+        work.set_json(message);
+        work
+    }
+
+    /// Makes a value the body.
+    pub(super) fn set_json(&mut self, message: &Value) {
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            self.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        self.body = Some(message.to_string());
+    }
+
+    /// Signs the body, as `POST /hooks/<name>` checks it.
+    pub fn sign(&mut self, key: &SecretText, now: Timestamp) {
+        let timestamp = now.as_micros().div_euclid(1_000_000).to_string();
+        let text = signed_text(&timestamp, None, self.body.as_deref().unwrap_or_default().as_bytes());
+        // A key of any length will do.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else { return };
+        mac.update(&text);
+        let signature = flow_model::dag::hex(&mac.finalize().into_bytes());
+        self.headers.push(("x-flow-timestamp".to_owned(), timestamp));
+        self.headers.push(("x-flow-signature".to_owned(), format!("sha256={signature}")));
     }
 
     fn expects(&self, status: u16) -> bool {

@@ -103,7 +103,7 @@ pub(super) fn shell(
     finish(task, program, args, env, None, skip_on_exit_code, renderer)
 }
 
-pub(super) fn command(
+pub(crate) fn command(
     task: &Task,
     command: &Command,
     renderer: &Renderer,

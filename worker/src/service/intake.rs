@@ -166,8 +166,12 @@ impl Intake {
             let shared = Arc::clone(shared);
             tokio::spawn(async move {
                 let claim = order.claim;
+                let calls_back = order.task().callbacks.mask() != 0;
                 let outcome = attempt::run(&shared.workshop, order, log, stop).await;
                 shared.roster.remove(claim);
+                if calls_back {
+                    shared.callbacks.expect();
+                }
                 match outcome {
                     Some(outcome) => shared.reporter.report(outcome),
                     None => shared.roster.let_go([claim]),

@@ -62,6 +62,7 @@ async fn record(shared: &Shared, batch: &[Outcome]) {
                 if batch.iter().any(|outcome| matches!(outcome.kind, OutcomeKind::Deferred(_))) {
                     let _ = shared.queue.ring(Bell::Triggerers).await;
                 }
+                shared.callbacks.recorded();
                 account(batch, &recorded);
                 return;
             }

@@ -17,6 +17,9 @@ use super::from_json;
 use super::secrets::{Variables, connections, missing};
 use super::xcom::{Lookups, Outputs, TaskInstanceValue};
 
+/// Names that mean something for a task only.
+const OF_TASKS: [&str; 6] = ["task", "task_instance", "ti", "task_instance_key_str", "map_index", "try_number"];
+
 /// Everything that the templates of one attempt may name.
 #[derive(Debug)]
 pub struct Scope {
@@ -38,6 +41,10 @@ impl Scope {
 
     fn name(&self, name: &str) -> Option<Value> {
         let order = &self.order;
+        // The task of a run's own callback has no name: there is none.
+        if order.task().task_id.is_empty() && OF_TASKS.contains(&name) {
+            return None;
+        }
         let formatted = |format: &str| order.logical_date.map(|at| Value::from(utc(at).strftime(format).to_string()));
         match name {
             "ds" => formatted("%Y-%m-%d"),

@@ -288,3 +288,16 @@ fn what_has_not_been_fetched_is_wanted() {
     assert_eq!(wanted[0], Wanted::Variable("region".to_owned()));
     assert!(wanted.contains(&Wanted::Connection("db".to_owned())));
 }
+
+proptest! {
+    #[test]
+    fn what_values_hold_is_never_markup(value in ".{0,60}") {
+        let renderer = Renderer::new(scope(json!({ "v": value })));
+        let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = renderer.escaped("text", "<!here> {{ conf.v }} <b>", escape).unwrap();
+        let inside = text.strip_prefix("<!here> ").and_then(|text| text.strip_suffix(" <b>")).unwrap();
+        prop_assert!(!inside.contains(['<', '>']));
+        let back = inside.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        prop_assert_eq!(back, value);
+    }
+}

@@ -1,5 +1,6 @@
 //! One process on SQLite: DAG text goes in, states and logs come out.
 
+mod callbacks;
 mod commands;
 mod control;
 mod crashes;

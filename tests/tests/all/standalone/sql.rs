@@ -43,7 +43,7 @@ query = "select 1"
 depends_on = ["fill"]
 [tasks.wrong.sql]
 connection = "books"
-query = "insert into orders values ('x', 1, 2);\nselect nope from orders"
+query = "insert into orders values ('x', 1);\nselect nope from orders"
 
 [tasks.unsaid]
 depends_on = ["fill"]
