@@ -56,6 +56,53 @@ pub(crate) fn one_of_many(number: usize) -> String {
     )
 }
 
+/// Mapped tasks, each of whose instances waits for the same time in the triggerer.
+pub(crate) fn timers(tasks: usize, instances: usize, seconds: usize) -> String {
+    mapped(tasks, instances, &format!("sleep = {{ duration = \"{seconds}s\", deferrable = true }}"))
+}
+
+/// Tasks that wait in the triggerer.
+pub(crate) fn deferred(tasks: usize, seconds: usize) -> String {
+    let mut text = format!("max_active_tasks = {ACTIVE_MAX}\n");
+    for index in 0..tasks {
+        let sleep = format!("sleep = {{ duration = \"{seconds}s\", deferrable = true }}");
+        let _ = write!(text, "\n[tasks.{}]\n{sleep}\n", task_id(index));
+    }
+    text
+}
+
+/// Sensors that ask a server.
+pub(crate) struct HttpSensors {
+    /// Mapped tasks.
+    pub(crate) tasks: usize,
+    /// Instances of each.
+    pub(crate) instances: usize,
+    /// Where they ask.
+    pub(crate) url: String,
+    /// Seconds between two questions.
+    pub(crate) pause: usize,
+}
+
+/// They wait until the server says `done`.
+pub(crate) fn http_sensors(sensors: &HttpSensors) -> String {
+    let HttpSensors { tasks, instances, url, pause } = sensors;
+    let line = format!(
+        "http_sensor = {{ url = \"{url}\", poke_interval = \"{pause}s\", response_check = {{ path = \"state\", equals = \"done\" }} }}"
+    );
+    mapped(*tasks, *instances, &line)
+}
+
+/// Mapped tasks that all do the same.
+fn mapped(tasks: usize, instances: usize, line: &str) -> String {
+    let list: Vec<String> = (0..instances).map(|number| number.to_string()).collect();
+    let list = list.join(",");
+    let mut text = format!("max_active_tasks = {ACTIVE_MAX}\nmax_map_length = {}\n", instances.max(1));
+    for index in 0..tasks {
+        let _ = write!(text, "\n[tasks.{}]\n{line}\nexpand = {{ number = [{list}] }}\n", task_id(index));
+    }
+    text
+}
+
 /// The name of a task.
 pub(crate) fn task_id(index: usize) -> String {
     format!("t{index:05}")

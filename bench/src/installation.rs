@@ -41,7 +41,7 @@ impl Setup {
     pub(crate) fn roles(self) -> &'static [&'static str] {
         match self {
             Setup::Embedded => &["standalone"],
-            Setup::PostgresRedis => &["web", "worker", "scheduler"],
+            Setup::PostgresRedis => &["web", "worker", "triggerer", "scheduler"],
         }
     }
 }

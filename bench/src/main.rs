@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release -p flow-bench -- --setup both`; what each workload measures is told in docs/benchmarks.md.
 
+mod answering;
 mod api;
 mod dag_files;
 mod figures;

@@ -7,6 +7,7 @@ mod latency;
 mod many;
 mod python;
 mod throughput;
+mod waiting;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -78,6 +79,12 @@ pub(crate) enum Workload {
     Footprint,
     /// Short Python programs in a line
     Python,
+    /// Tasks that wait in the triggerer, all at once
+    Deferred,
+    /// Sensors that ask a server
+    HttpSensors,
+    /// A hundred thousand timers
+    Timers,
 }
 
 impl Workload {
@@ -93,6 +100,9 @@ impl Workload {
             Workload::History => "history",
             Workload::Footprint => "footprint",
             Workload::Python => "python",
+            Workload::Deferred => "deferred",
+            Workload::HttpSensors => "http_sensors",
+            Workload::Timers => "timers",
         }
     }
 
@@ -112,6 +122,9 @@ impl Workload {
             Workload::History => Box::pin(history::run(bench)).await,
             Workload::Footprint => Box::pin(footprint::run(bench)).await,
             Workload::Python => Box::pin(python::run(bench)).await,
+            Workload::Deferred => Box::pin(waiting::run_deferred(bench)).await,
+            Workload::HttpSensors => Box::pin(waiting::run_http_sensors(bench)).await,
+            Workload::Timers => Box::pin(waiting::run_timers(bench)).await,
         }
     }
 }

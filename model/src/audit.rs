@@ -3,6 +3,7 @@
 //! The codes I1 to I20 are those of `docs/protocol.md`. Events carry the number under which the database appended them
 //! (`seq`); whatever a decision rested on was committed before the decision, and so has a lower number.
 
+mod callbacks;
 mod limits;
 mod run;
 mod schedule;
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use limits::{DagLimits, Occupancy};
 pub use schedule::{ScheduledRun, Schedules};
 
+use crate::callback::CallbackEvent;
 use crate::moves::Actor;
 use crate::state::{RunState, RunType, TaskState};
 use crate::{ClaimId, DagGraph, DagRunKey, Epoch, ProcessId, TaskInstanceKey, Timestamp};
@@ -145,6 +147,8 @@ pub struct RunHistory {
     pub events: Vec<RunEvent>,
     /// Its task instances.
     pub tasks: Vec<TaskHistory>,
+    /// Its callbacks: of which task instance (none: of the run), for which of its events.
+    pub callbacks: Vec<(Option<TaskInstanceKey>, i64, CallbackEvent)>,
 }
 
 /// A process that has ever registered.
@@ -173,6 +177,7 @@ pub struct OutboxFacts {
 pub fn check_run(run: &RunHistory, processes: &HashMap<ProcessId, ProcessFacts>) -> Vec<Violation> {
     let mut found = Findings { subject: format!("{} {}", run.graph.dag.dag_id, run.run_id), violations: Vec::new() };
     run::check(run, &mut found);
+    callbacks::check(run, &mut found);
     for task in &run.tasks {
         found.subject = subject(run, task);
         task::check(task, &run.graph, processes, &mut found);

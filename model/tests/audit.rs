@@ -158,6 +158,7 @@ fn clean() -> RunHistory {
             event(3, Some(RunState::Running), RunState::Success, Actor::Scheduler),
         ],
         tasks: vec![a, b],
+        callbacks: Vec::new(),
     }
 }
 
@@ -530,4 +531,29 @@ fn a_deferral_ends_once() {
         let resumed = task.events.iter().rposition(|event| event.to == TaskState::Running).unwrap();
         task.events[resumed..].iter_mut().for_each(|event| event.try_number += 1);
     });
+}
+
+#[test]
+fn i25_each_event_calls_back_once() {
+    use flow_model::callback::{CallbackEvent, Callbacks, Notifier};
+    let notifiers = vec![Notifier { command: Some(vec!["true".to_owned()]), ..Notifier::default() }];
+    let mut run = clean();
+    let mut dag = dag();
+    dag.callbacks = Callbacks { on_success: notifiers.clone(), ..Callbacks::default() };
+    dag.tasks[0].callbacks = Callbacks { on_retry: notifiers.clone(), on_success: notifiers, ..Callbacks::default() };
+    run.graph = Arc::new(DagGraph::new(DagVersionKey(1), dag));
+    let event_to = |state| run.tasks[0].events.iter().find(|event| event.to == state).unwrap().event_no;
+    let key = Some(run.tasks[0].key);
+    let all = vec![
+        (None, 3, CallbackEvent::Success),
+        (key, event_to(TaskState::UpForRetry), CallbackEvent::Retry),
+        (key, event_to(TaskState::Success), CallbackEvent::Success),
+    ];
+    assert_eq!(found(&run), ["I25"; 3]);
+    run.callbacks.clone_from(&all);
+    assert_eq!(found(&run), Vec::<&str>::new());
+    run.callbacks.push(all[1]);
+    assert_eq!(found(&run), ["I25"]);
+    run.callbacks = [all, vec![(key, 2, CallbackEvent::Failure)]].concat();
+    assert_eq!(found(&run), ["I25"]);
 }

@@ -106,6 +106,14 @@ struct XComRow {
 }
 
 #[derive(sqlx::FromRow)]
+struct CallbackRow {
+    dag_run_id: i64,
+    task_instance_id: Option<i64>,
+    event_no: i64,
+    event: String,
+}
+
+#[derive(sqlx::FromRow)]
 struct OccupancyRow {
     dag_id: String,
     pool: String,
@@ -196,6 +204,9 @@ impl Store {
                 let triggers: Vec<(i64, i64)> =
                     sqlx::query_as(statement!(tx, "audit_triggers")).bind(&ids).fetch_all(&mut *tx).await?;
                 page.add_triggers(triggers);
+                let callbacks: Vec<CallbackRow> =
+                    sqlx::query_as(statement!(tx, "audit_callbacks")).bind(&ids).fetch_all(&mut *tx).await?;
+                page.add_callbacks(callbacks)?;
                 page.check(&processes, &mut report);
             }
 
@@ -312,7 +323,17 @@ impl Page {
             graph,
             events: Vec::new(),
             tasks: Vec::new(),
+            callbacks: Vec::new(),
         });
+        Ok(())
+    }
+
+    fn add_callbacks(&mut self, rows: Vec<CallbackRow>) -> Result<()> {
+        for row in rows {
+            let Some(&at) = self.run_at.get(&row.dag_run_id) else { continue };
+            let event = named("callback's event", &row.event)?;
+            self.runs[at].callbacks.push((row.task_instance_id.map(TaskInstanceKey), row.event_no, event));
+        }
         Ok(())
     }
 
