@@ -1,6 +1,7 @@
 //! What no schema can say: schedules, dates, params, operators, the graph; and the DAG that results.
 
 mod branch;
+mod docker;
 mod files;
 mod graph;
 mod groups;

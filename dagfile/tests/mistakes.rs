@@ -33,6 +33,7 @@ mistakes!(
     control,
     cycle,
     dates,
+    docker,
     durations,
     empty,
     groups,

@@ -8,9 +8,10 @@ const REFERENCE: &str = include_str!("../../docs/dag-file.md");
 const STARTS: &str = include_str!("../../docs/starts.md");
 
 /// Pages about parts of a DAG file.
-const PAGES: [&str; 7] = [
+const PAGES: &[&str] = &[
     include_str!("../../docs/artifacts.md"),
     include_str!("../../docs/callbacks.md"),
+    include_str!("../../docs/docker.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
     include_str!("../../docs/secrets.md"),
@@ -21,7 +22,7 @@ const PAGES: [&str; 7] = [
 #[test]
 fn its_examples_are_good() {
     examples_are_good(REFERENCE);
-    PAGES.into_iter().for_each(examples_are_good);
+    PAGES.iter().copied().for_each(examples_are_good);
 }
 
 #[track_caller]

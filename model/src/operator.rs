@@ -14,6 +14,7 @@ use crate::operator::sensor::{
 use crate::time::duration_text;
 
 pub mod branch;
+pub mod docker;
 pub mod notice;
 pub mod people;
 mod plugin;
@@ -22,6 +23,7 @@ pub mod sql;
 mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
+pub use docker::Docker;
 pub use notice::{Email, Slack, Webhook};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
@@ -50,6 +52,8 @@ pub enum Operator {
     Email(Box<Email>),
     /// An executable that speaks the plugin protocol.
     Plugin(Plugin),
+    /// A container on the worker's Docker daemon.
+    Docker(Box<Docker>),
     /// Nothing at all: a joint between other tasks.
     Noop(Noop),
     /// Waits for a while.
@@ -99,6 +103,7 @@ impl Operator {
             Operator::Slack(_) => "slack",
             Operator::Email(_) => "email",
             Operator::Plugin(_) => "plugin",
+            Operator::Docker(_) => "docker",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
             Operator::Branch(_) => "branch",

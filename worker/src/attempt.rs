@@ -1,8 +1,11 @@
 //! One attempt of a task instance, from the claimed work order to its outcome.
 
+#[cfg(test)]
+mod bench;
 mod callback;
 mod choice;
 mod control;
+mod docker;
 mod folder;
 mod launch;
 mod notice;
@@ -281,6 +284,7 @@ async fn carry_out(
             Ended::new(Ending::AwaitingInput(question))
         }
         Work::Plugin(work) => plugin::run(workshop, order, *work, log, stop).await,
+        Work::Docker(work) => Box::pin(docker::run(workshop, order, *work, log, stop)).await,
         Work::Process(work) => script::run(workshop, order, work, log, stop).await,
         Work::Sleep(duration) => {
             until_stopped(timeout, &mut stop, async {

@@ -41,24 +41,31 @@ impl TaskEnvironment {
         artifacts: &Path,
         own: Vec<(String, String)>,
     ) -> Vec<(String, String)> {
-        let task = order.task();
         let mut env = self.base.clone();
-        let mut set = |names: &[&str], value: String| {
-            env.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));
-        };
-        set(&["FLOW_DAG_ID", "AIRFLOW_CTX_DAG_ID"], order.graph.dag.dag_id.clone());
-        set(&["FLOW_TASK_ID", "AIRFLOW_CTX_TASK_ID"], task.task_id.clone());
-        set(&["FLOW_RUN_ID", "AIRFLOW_CTX_DAG_RUN_ID"], order.run_id.clone());
-        set(&["FLOW_TRY_NUMBER", "AIRFLOW_CTX_TRY_NUMBER"], order.try_number.to_string());
-        set(&["AIRFLOW_CTX_DAG_OWNER"], task.owner.clone());
-        if let Some(at) = order.logical_date {
-            set(&["FLOW_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE"], at.to_string());
-        }
-        set(&["FLOW_XCOM_FILE"], xcom_file.to_string_lossy().into_owned());
-        set(&["FLOW_ARTIFACTS"], artifacts.to_string_lossy().into_owned());
+        env.extend(names_of_attempt(order, &xcom_file.to_string_lossy(), &artifacts.to_string_lossy()));
         env.extend(own);
         env
     }
+}
+
+/// What names the attempt, and the places where it leaves named XComs and files for people.
+pub fn names_of_attempt(order: &WorkOrder, xcom_file: &str, artifacts: &str) -> Vec<(String, String)> {
+    let task = order.task();
+    let mut env = Vec::new();
+    let mut set = |names: &[&str], value: String| {
+        env.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));
+    };
+    set(&["FLOW_DAG_ID", "AIRFLOW_CTX_DAG_ID"], order.graph.dag.dag_id.clone());
+    set(&["FLOW_TASK_ID", "AIRFLOW_CTX_TASK_ID"], task.task_id.clone());
+    set(&["FLOW_RUN_ID", "AIRFLOW_CTX_DAG_RUN_ID"], order.run_id.clone());
+    set(&["FLOW_TRY_NUMBER", "AIRFLOW_CTX_TRY_NUMBER"], order.try_number.to_string());
+    set(&["AIRFLOW_CTX_DAG_OWNER"], task.owner.clone());
+    if let Some(at) = order.logical_date {
+        set(&["FLOW_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE"], at.to_string());
+    }
+    set(&["FLOW_XCOM_FILE"], xcom_file.to_owned());
+    set(&["FLOW_ARTIFACTS"], artifacts.to_owned());
+    env
 }
 
 /// The absolute path of a program: one with a slash is taken from `cwd`, others are looked up in the `PATH` that the

@@ -3,11 +3,14 @@
 
 mod artifacts;
 pub mod attempt;
+mod docker;
 pub mod environment;
 pub mod log;
 mod notice;
 pub mod operators;
 pub mod output;
+#[cfg(test)]
+mod scripted;
 pub mod service;
 pub mod template;
 pub mod warden;

@@ -2,6 +2,7 @@
 
 mod ask;
 mod choice;
+mod docker;
 mod http;
 pub(crate) mod notice;
 mod plugin;
@@ -20,6 +21,8 @@ use serde_json::{Map, Value, json};
 
 use crate::template::{Renderer, TemplateError};
 
+pub use docker::DockerWork;
+pub(crate) use http::chain;
 pub use http::{HttpClient, HttpWork};
 pub use notice::Notice;
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
@@ -35,6 +38,8 @@ pub enum Work {
     Process(ProcessWork),
     /// A process that speaks the plugin protocol.
     Plugin(Box<PluginWork>),
+    /// A container to run.
+    Docker(Box<DockerWork>),
     /// A request to send.
     Http(Box<HttpWork>),
     /// Time to pass.
@@ -87,6 +92,7 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Slack(slack) => Work::Notice(Box::new(notice::slack(slack, renderer, &mut rendered)?)),
         Operator::Email(email) => Work::Notice(Box::new(notice::email(email, renderer, &mut rendered)?)),
         Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
+        Operator::Docker(docker) => Work::Docker(Box::new(docker::prepare(task, docker, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));
             if sleep.deferrable { Work::DeferredSleep(sleep.duration) } else { Work::Sleep(sleep.duration) }

@@ -76,6 +76,14 @@ fn too_large(key: &str, bytes: usize) -> String {
     )
 }
 
+/// What is told of an XCom file that has more than [`XCOM_FILE_BYTES_MAX`].
+pub(crate) fn xcom_file_too_large() -> String {
+    format!(
+        "the XCom file is larger than {} MiB\nhint: keep large things in `$FLOW_ARTIFACTS` or an object store, and pass their place",
+        XCOM_FILE_BYTES_MAX >> 20
+    )
+}
+
 /// An XCom from a value.
 pub fn xcom(key: &str, value: &Value) -> NewXCom {
     // PostgreSQL's text cannot hold NUL, not even escaped in jsonb.
@@ -107,10 +115,7 @@ pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
         Err(_) => return Ok(Vec::new()),
     };
     if size > XCOM_FILE_BYTES_MAX {
-        return Err(format!(
-            "the XCom file is larger than {} MiB\nhint: keep large things in `$FLOW_ARTIFACTS` or an object store, and pass their place",
-            XCOM_FILE_BYTES_MAX >> 20
-        ));
+        return Err(xcom_file_too_large());
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read the XCom file: {error}"))?;
     let text = String::from_utf8_lossy(&bytes);

@@ -16,7 +16,7 @@ use crate::operators::ProcessWork;
 use crate::warden::{Child, Exit};
 
 /// How long output is still read after the process and all its descendants have gone.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes in what a process writes, while it writes it.
 pub(super) trait Listener: Sync {

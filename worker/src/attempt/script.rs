@@ -1,5 +1,6 @@
 //! Attempts of `bash`, `command` and `python`: the exit code is the result, standard output the output.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use flow_model::control::FailureWatch;
@@ -26,29 +27,55 @@ pub(super) async fn run(
         Err(ending) => return Ended::new(ending),
     };
     let skip_on_exit_code = work.skip_on_exit_code.clone();
-    let listener = Output {
-        store: &workshop.store,
-        log,
-        capture: Mutex::new(OutputCapture::new(order.task().output)),
-        watch: Mutex::new(FailureWatch::new(&order.task().control.failure_rules)),
-    };
+    let listener = Output::new(workshop, order, log);
     match process::execute(workshop, order, work, &folder, log, stop.clone(), &listener).await {
         Ok(end) => {
-            let capture = listener.capture.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let watch = listener.watch.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let ended = conclude(end, &skip_on_exit_code, capture, &watch, &folder);
+            let ended = conclude(end, &skip_on_exit_code, listener, &folder);
             process::keep_artifacts(workshop, order, &folder, log, &mut stop, ended).await
         }
         Err(ended) => ended,
     }
 }
 
-/// Keeps what the process writes: in the log, and as the task's output.
-struct Output<'a> {
+/// Keeps what a program writes: in the log, and as the task's output.
+pub(super) struct Output<'a> {
     store: &'a Store,
     log: &'a AttemptLog,
     capture: Mutex<OutputCapture>,
     watch: Mutex<FailureWatch<'a>>,
+}
+
+impl<'a> Output<'a> {
+    pub fn new(workshop: &'a Workshop, order: &'a WorkOrder, log: &'a AttemptLog) -> Self {
+        Output {
+            store: &workshop.store,
+            log,
+            capture: Mutex::new(OutputCapture::new(order.task().output)),
+            watch: Mutex::new(FailureWatch::new(&order.task().control.failure_rules)),
+        }
+    }
+
+    /// What the end of the program means. `told` says in words how it ended; `xcom_file` is where it left named values.
+    pub fn conclude(self, code: Option<i32>, told: String, skip_on_exit_code: &[i32], xcom_file: &Path) -> Ended {
+        let kind = match code {
+            Some(0) => Ending::Success,
+            Some(code) if skip_on_exit_code.contains(&code) => Ending::Skipped(told),
+            code => meaning(self.watch.into_inner().unwrap_or_else(PoisonError::into_inner).decide(code), told),
+        };
+        let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
+        if matches!(ended.kind, Ending::Success) {
+            let capture = self.capture.into_inner().unwrap_or_else(PoisonError::into_inner);
+            match read_xcom_file(xcom_file).and_then(|named| Ok((named, capture.finish()?))) {
+                Ok((mut xcoms, output)) => {
+                    // A value that the task names `return_value` itself wins over its output.
+                    xcoms.extend(output.filter(|output| !xcoms.iter().any(|xcom| xcom.key == output.key)));
+                    ended.xcoms = xcoms;
+                }
+                Err(why) => ended.kind = Ending::Failed(why),
+            }
+        }
+        ended
+    }
 }
 
 impl Listener for Output<'_> {
@@ -65,37 +92,17 @@ impl Listener for Output<'_> {
     }
 }
 
-fn conclude(
-    end: End,
-    skip_on_exit_code: &[i32],
-    capture: OutputCapture,
-    watch: &FailureWatch<'_>,
-    folder: &AttemptFolder,
-) -> Ended {
+fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, folder: &AttemptFolder) -> Ended {
     let (code, signal) = match end {
         End::Exited { code, signal } => (code, signal),
         End::Stopped(stop) => return Ended::new(Ending::Stopped(stop)),
         End::TimedOut(reason) | End::Refused(reason) => return Ended::new(Ending::Failed(reason)),
         End::WardenGone => return Ended::new(Ending::Lost("the warden process died".to_owned())),
     };
-    let failed = |reason: String| meaning(watch.decide(code), reason);
-    let kind = match (code, signal) {
-        (Some(0), _) => Ending::Success,
-        (Some(code), _) if skip_on_exit_code.contains(&code) => Ending::Skipped(format!("exit code {code}")),
-        (Some(code), _) => failed(format!("exit code {code}")),
-        (None, Some(9)) => failed("killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned()),
-        (None, signal) => failed(format!("killed by signal {}", signal.unwrap_or_default())),
+    let told = match (code, signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(9)) => "killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned(),
+        (None, signal) => format!("killed by signal {}", signal.unwrap_or_default()),
     };
-    let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
-    if matches!(ended.kind, Ending::Success) {
-        match read_xcom_file(&folder.xcom_file()).and_then(|named| Ok((named, capture.finish()?))) {
-            Ok((mut xcoms, output)) => {
-                // A value that the task names `return_value` itself wins over its output.
-                xcoms.extend(output.filter(|output| !xcoms.iter().any(|xcom| xcom.key == output.key)));
-                ended.xcoms = xcoms;
-            }
-            Err(why) => ended.kind = Ending::Failed(why),
-        }
-    }
-    ended
+    output.conclude(code, told, skip_on_exit_code, &folder.xcom_file())
 }

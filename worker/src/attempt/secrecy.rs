@@ -59,6 +59,9 @@ pub(super) fn check(work: &Work, masker: &Masker) -> Result<(), String> {
     match work {
         Work::Process(process) => check_process(process, masker),
         Work::Plugin(plugin) => check_process(&plugin.process, masker),
+        Work::Docker(docker) if docker.command_line().any(|text| masker.finds(text)) => {
+            Err("a secret stands in the container's command line or labels, which everybody who may list containers can read\nhint: pass it in `env`".to_owned())
+        }
         Work::TriggerDag(work) => {
             let asked = &work.asked;
             let texts = [Some(&asked.trigger_dag_id), asked.trigger_run_id.as_ref(), asked.logical_date.as_ref()];

@@ -1,0 +1,70 @@
+//! The `docker` operator: what the container is made of, with every template rendered.
+
+use std::collections::BTreeMap;
+
+use flow_model::Task;
+use flow_model::operator::Docker;
+use serde_json::{Map, Value, json};
+
+use super::process;
+use crate::template::{Renderer, TemplateError};
+
+/// A container to run.
+#[derive(Debug)]
+pub struct DockerWork {
+    /// The operator, rendered.
+    pub asked: Docker,
+    /// What the task and the operator set in the environment; a later value wins.
+    pub env: Vec<(String, String)>,
+}
+
+impl DockerWork {
+    /// What everybody can read who may look at the machine's containers or processes.
+    pub fn command_line(&self) -> impl Iterator<Item = &String> {
+        let Docker { image, command, entrypoint, labels, .. } = &self.asked;
+        std::iter::once(image).chain(command).chain(entrypoint.iter().flatten()).chain(labels.values())
+    }
+}
+
+pub(super) fn prepare(
+    task: &Task,
+    docker: &Docker,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<DockerWork, TemplateError> {
+    let mut env = process::environment(task, renderer, rendered)?;
+    env.extend(pairs("env", &docker.env, renderer)?);
+    if !env.is_empty() {
+        rendered.insert("env".to_owned(), env.iter().map(|(name, value)| (name.clone(), json!(value))).collect());
+    }
+    let text =
+        |field: &str, source: &Option<String>| source.as_ref().map(|source| renderer.text(field, source)).transpose();
+    let list = |field: &str, items: &[String]| {
+        items.iter().map(|item| renderer.text(field, item)).collect::<Result<Vec<_>, _>>()
+    };
+    let mut asked = docker.clone();
+    asked.image = renderer.text("image", &docker.image)?.trim().to_owned();
+    asked.command = list("command", &docker.command)?;
+    asked.entrypoint = docker.entrypoint.as_ref().map(|items| list("entrypoint", items)).transpose()?;
+    asked.working_dir = text("working_dir", &docker.working_dir)?;
+    asked.user = text("user", &docker.user)?;
+    asked.network = text("network", &docker.network)?;
+    asked.labels = pairs("labels", &docker.labels, renderer)?.into_iter().collect();
+    for mount in &mut asked.mounts {
+        mount.source = text("mounts.source", &mount.source)?;
+        mount.target = renderer.text("mounts.target", &mount.target)?;
+    }
+    rendered.insert("image".to_owned(), json!(asked.image));
+    if !asked.command.is_empty() {
+        rendered.insert("command".to_owned(), json!(asked.command));
+    }
+    Ok(DockerWork { asked, env })
+}
+
+fn pairs(
+    field: &str,
+    entries: &BTreeMap<String, String>,
+    renderer: &Renderer,
+) -> Result<Vec<(String, String)>, TemplateError> {
+    entries.iter().map(|(name, value)| Ok((name.clone(), renderer.text(&format!("{field}.{name}"), value)?))).collect()
+}
