@@ -11,7 +11,7 @@ use crate::suggest::listed;
 use crate::tree::Node;
 
 /// Operators whose work a worker ends, so that it can be repeated, and its output be checked.
-const WITH_OUTPUT: [&str; 6] = ["bash", "command", "python", "http", "plugin", "docker"];
+const WITH_OUTPUT: [&str; 7] = ["bash", "command", "python", "http", "plugin", "docker", "kubernetes_pod"];
 
 const CODES_HINT: &str = "write codes like `75`, ranges like `\"100-110\"`, or a list of them";
 

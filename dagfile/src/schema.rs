@@ -7,8 +7,8 @@ use flow_model::operator::sensor::{
     TimeDeltaSensor, TimeSensor,
 };
 use flow_model::operator::{
-    Approval, Bash, Branch, Command, Docker, Email, Form, Http, LatestOnly, Noop, Plugin, Python, ShortCircuit, Slack,
-    Sleep, Sql, TriggerDag, Webhook,
+    Approval, Bash, Branch, Command, Docker, Email, Form, Http, KubernetesPod, LatestOnly, Noop, Plugin, Python,
+    ShortCircuit, Slack, Sleep, Sql, TriggerDag, Webhook,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -28,7 +28,7 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 27] = [
+pub(crate) const OPERATORS: [OperatorForm; 28] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
@@ -39,6 +39,12 @@ pub(crate) const OPERATORS: [OperatorForm; 27] = [
     OperatorForm { name: "email", short_field: Some("subject"), short_type: "string", schema: schema_of::<Email> },
     OperatorForm { name: "plugin", short_field: Some("name"), short_type: "string", schema: schema_of::<Plugin> },
     OperatorForm { name: "docker", short_field: Some("image"), short_type: "string", schema: schema_of::<Docker> },
+    OperatorForm {
+        name: "kubernetes_pod",
+        short_field: Some("image"),
+        short_type: "string",
+        schema: schema_of::<KubernetesPod>,
+    },
     OperatorForm { name: "noop", short_field: None, short_type: "boolean", schema: schema_of::<Noop> },
     OperatorForm { name: "sleep", short_field: Some("duration"), short_type: "string", schema: schema_of::<Sleep> },
     OperatorForm { name: "branch", short_field: Some("choose"), short_type: "string", schema: schema_of::<Branch> },

@@ -5,6 +5,7 @@ mod docker;
 mod files;
 mod graph;
 mod groups;
+mod kubernetes_pod;
 mod layout;
 mod mapping;
 mod params;

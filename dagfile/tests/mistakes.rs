@@ -38,6 +38,7 @@ mistakes!(
     empty,
     groups,
     ids,
+    kubernetes_pod,
     mapping,
     never_fires,
     no_tasks,

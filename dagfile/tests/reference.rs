@@ -12,6 +12,7 @@ const PAGES: &[&str] = &[
     include_str!("../../docs/artifacts.md"),
     include_str!("../../docs/callbacks.md"),
     include_str!("../../docs/docker.md"),
+    include_str!("../../docs/kubernetes.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
     include_str!("../../docs/secrets.md"),

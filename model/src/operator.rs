@@ -15,6 +15,7 @@ use crate::time::duration_text;
 
 pub mod branch;
 pub mod docker;
+pub mod kubernetes_pod;
 pub mod notice;
 pub mod people;
 mod plugin;
@@ -24,6 +25,7 @@ mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
 pub use docker::Docker;
+pub use kubernetes_pod::KubernetesPod;
 pub use notice::{Email, Slack, Webhook};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
@@ -54,6 +56,8 @@ pub enum Operator {
     Plugin(Plugin),
     /// A container on the worker's Docker daemon.
     Docker(Box<Docker>),
+    /// A pod in a Kubernetes cluster.
+    KubernetesPod(Box<KubernetesPod>),
     /// Nothing at all: a joint between other tasks.
     Noop(Noop),
     /// Waits for a while.
@@ -104,6 +108,7 @@ impl Operator {
             Operator::Email(_) => "email",
             Operator::Plugin(_) => "plugin",
             Operator::Docker(_) => "docker",
+            Operator::KubernetesPod(_) => "kubernetes_pod",
             Operator::Noop(_) => "noop",
             Operator::Sleep(_) => "sleep",
             Operator::Branch(_) => "branch",

@@ -7,6 +7,8 @@ mod choice;
 mod control;
 mod docker;
 mod folder;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod launch;
 mod notice;
 mod plugin;
@@ -52,6 +54,10 @@ const LOOKUP_ROUNDS_MAX: usize = 100;
 const NAMED_MAX: i64 = 1_000;
 /// Bytes of rendered fields that are kept.
 const RENDERED_BYTES_MAX: usize = 256 * 1024;
+
+/// What a worker says that was built without.
+#[cfg(not(feature = "kubernetes"))]
+const NO_KUBERNETES: &str = "this flowctl was built without Kubernetes, so it cannot run `kubernetes_pod`\nhint: build it with `cargo build --release --features kubernetes`";
 
 /// What attempts need of their worker.
 pub struct Workshop {
@@ -284,6 +290,10 @@ async fn carry_out(
             Ended::new(Ending::AwaitingInput(question))
         }
         Work::Plugin(work) => plugin::run(workshop, order, *work, log, stop).await,
+        #[cfg(feature = "kubernetes")]
+        Work::KubernetesPod(work) => Box::pin(kubernetes::run(workshop, order, *work, log, stop)).await,
+        #[cfg(not(feature = "kubernetes"))]
+        Work::KubernetesPod(_) => Ended::new(Ending::FailedForGood(NO_KUBERNETES.to_owned())),
         Work::Docker(work) => Box::pin(docker::run(workshop, order, *work, log, stop)).await,
         Work::Process(work) => script::run(workshop, order, work, log, stop).await,
         Work::Sleep(duration) => {

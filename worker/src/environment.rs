@@ -42,14 +42,14 @@ impl TaskEnvironment {
         own: Vec<(String, String)>,
     ) -> Vec<(String, String)> {
         let mut env = self.base.clone();
-        env.extend(names_of_attempt(order, &xcom_file.to_string_lossy(), &artifacts.to_string_lossy()));
+        env.extend(names_of_attempt(order, &xcom_file.to_string_lossy(), Some(&artifacts.to_string_lossy())));
         env.extend(own);
         env
     }
 }
 
-/// What names the attempt, and the places where it leaves named XComs and files for people.
-pub fn names_of_attempt(order: &WorkOrder, xcom_file: &str, artifacts: &str) -> Vec<(String, String)> {
+/// What names the attempt, and the places where it leaves named XComs and, if it can, files for people.
+pub fn names_of_attempt(order: &WorkOrder, xcom_file: &str, artifacts: Option<&str>) -> Vec<(String, String)> {
     let task = order.task();
     let mut env = Vec::new();
     let mut set = |names: &[&str], value: String| {
@@ -64,7 +64,9 @@ pub fn names_of_attempt(order: &WorkOrder, xcom_file: &str, artifacts: &str) -> 
         set(&["FLOW_LOGICAL_DATE", "AIRFLOW_CTX_EXECUTION_DATE"], at.to_string());
     }
     set(&["FLOW_XCOM_FILE"], xcom_file.to_owned());
-    set(&["FLOW_ARTIFACTS"], artifacts.to_owned());
+    if let Some(artifacts) = artifacts {
+        set(&["FLOW_ARTIFACTS"], artifacts.to_owned());
+    }
     env
 }
 

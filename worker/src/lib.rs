@@ -5,6 +5,8 @@ mod artifacts;
 pub mod attempt;
 mod docker;
 pub mod environment;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 pub mod log;
 mod notice;
 pub mod operators;

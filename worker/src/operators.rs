@@ -4,6 +4,7 @@ mod ask;
 mod choice;
 mod docker;
 mod http;
+mod kubernetes;
 pub(crate) mod notice;
 mod plugin;
 pub(crate) mod process;
@@ -24,6 +25,7 @@ use crate::template::{Renderer, TemplateError};
 pub use docker::DockerWork;
 pub(crate) use http::chain;
 pub use http::{HttpClient, HttpWork};
+pub use kubernetes::KubernetesWork;
 pub use notice::Notice;
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, ScriptFile};
@@ -40,6 +42,8 @@ pub enum Work {
     Plugin(Box<PluginWork>),
     /// A container to run.
     Docker(Box<DockerWork>),
+    /// A pod to run.
+    KubernetesPod(Box<KubernetesWork>),
     /// A request to send.
     Http(Box<HttpWork>),
     /// Time to pass.
@@ -92,6 +96,9 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
         Operator::Slack(slack) => Work::Notice(Box::new(notice::slack(slack, renderer, &mut rendered)?)),
         Operator::Email(email) => Work::Notice(Box::new(notice::email(email, renderer, &mut rendered)?)),
         Operator::Plugin(plugin) => Work::Plugin(Box::new(plugin::prepare(task, plugin, renderer, &mut rendered)?)),
+        Operator::KubernetesPod(pod) => {
+            Work::KubernetesPod(Box::new(kubernetes::prepare(task, pod, renderer, &mut rendered)?))
+        }
         Operator::Docker(docker) => Work::Docker(Box::new(docker::prepare(task, docker, renderer, &mut rendered)?)),
         Operator::Sleep(sleep) => {
             rendered.insert("duration".to_owned(), json!(flow_model::time::duration_text::format(sleep.duration)));

@@ -113,6 +113,20 @@ pub(crate) fn on_socket(path: PathBuf, answer: impl Fn(&Asked) -> Answer + Send 
     heard
 }
 
+/// Listens on a port of this machine until the test ends.
+pub(crate) async fn on_port(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (u16, Heard) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (heard, handler) = (Heard::default(), Arc::new(answer) as Handler);
+    let kept = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, Arc::clone(&handler), Arc::clone(&kept)));
+        }
+    });
+    (port, heard)
+}
+
 async fn serve(stream: impl AsyncRead + AsyncWrite, handler: Handler, heard: Heard) {
     let (reader, mut writer) = tokio::io::split(stream);
     tokio::pin!(reader);

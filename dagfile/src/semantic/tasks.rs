@@ -304,6 +304,7 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         }
         Operator::Plugin(plugin) => super::plugin::check(plugin, node, files, problems),
         Operator::Docker(docker) => super::docker::check(docker, node, problems),
+        Operator::KubernetesPod(pod) => super::kubernetes_pod::check(pod, node, problems),
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),

@@ -154,7 +154,7 @@ impl Attempt<'_> {
     }
 
     async fn create(&self) -> Result<Vec<String>, EngineError> {
-        let env = names_of_attempt(self.order, XCOM_FILE, ARTIFACTS);
+        let env = names_of_attempt(self.order, XCOM_FILE, Some(ARTIFACTS));
         let body = body(self.work, &self.identity, env);
         self.engine.create(&self.identity.name, self.work.asked.platform.as_deref(), &body).await
     }
@@ -175,8 +175,9 @@ impl Attempt<'_> {
     async fn remove_leftovers(&self) -> Result<(), EngineError> {
         let this_try = self.identity.try_number.to_string();
         for container in self.engine.list(&self.identity.filters()).await? {
-            let is_over = matches!(container.state.as_str(), "exited" | "dead");
-            if !is_over || container.labels.get("flow.try_number") == Some(&this_try) {
+            let may_stay = self.work.asked.auto_remove != AutoRemove::Force
+                && matches!(container.state.as_str(), "exited" | "dead");
+            if !may_stay || container.labels.get("flow.try_number") == Some(&this_try) {
                 self.say(&format!("removing the container {:.12}, which an earlier attempt has left", container.id));
                 self.engine.remove(&container.id).await?;
             }

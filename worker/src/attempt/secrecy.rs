@@ -62,6 +62,9 @@ pub(super) fn check(work: &Work, masker: &Masker) -> Result<(), String> {
         Work::Docker(docker) if docker.command_line().any(|text| masker.finds(text)) => {
             Err("a secret stands in the container's command line or labels, which everybody who may list containers can read\nhint: pass it in `env`".to_owned())
         }
+        Work::KubernetesPod(pod) if masker.finds_in(&pod.kept()) => {
+            Err("a secret stands in the pod's command line, labels or template, which everybody who may read pods can read\nhint: pass it in `env`, or let `pod_template` take it from a Secret of the cluster with `envFrom`".to_owned())
+        }
         Work::TriggerDag(work) => {
             let asked = &work.asked;
             let texts = [Some(&asked.trigger_dag_id), asked.trigger_run_id.as_ref(), asked.logical_date.as_ref()];

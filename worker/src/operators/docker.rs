@@ -61,7 +61,8 @@ pub(super) fn prepare(
     Ok(DockerWork { asked, env })
 }
 
-fn pairs(
+/// Rendered texts by name.
+pub(super) fn pairs(
     field: &str,
     entries: &BTreeMap<String, String>,
     renderer: &Renderer,

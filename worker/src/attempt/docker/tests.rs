@@ -253,7 +253,7 @@ async fn a_container_of_a_dead_worker_is_removed_first() {
         { "Id": "ended-in-this-try", "State": "exited", "Labels": { "flow.try_number": "2" } },
         { "Id": "kept-for-people", "State": "exited", "Labels": { "flow.try_number": "1" } },
     ]);
-    let (told, heard) = run(Play { leftovers, ..Play::default() }, json!({})).await;
+    let (told, heard) = run(Play { leftovers, ..Play::default() }, json!({ "auto_remove": "success" })).await;
     let list = asked(&heard, "GET /v1.44/containers/json")[0];
     assert_eq!(list.query("all").as_deref(), Some("true"));
     let filters: Value = serde_json::from_str(&list.query("filters").unwrap()).unwrap();
