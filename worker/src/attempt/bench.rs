@@ -69,7 +69,7 @@ impl Bench {
         let order = self.order();
         let log = Arc::new(AttemptLog::new(&order));
         let stop = self.stop.subscribe();
-        let outcome = run(&self.workshop().await, order, Arc::clone(&log), stop).await;
+        let outcome = Box::pin(run(&self.workshop().await, order, Arc::clone(&log), stop)).await;
         let mut pieces = log.finish(Timestamp::UNIX_EPOCH).0;
         pieces.splice(0..0, outcome.iter().flat_map(|outcome| outcome.log.clone()));
         let log = pieces.iter().flat_map(|piece| lines(&piece.content)).map(|line| {

@@ -284,7 +284,7 @@ impl Attempt<'_> {
             Download::Nothing => {}
             Download::TooLarge => return Err(Ending::Failed(xcom_file_too_large())),
             Download::Done => {
-                unpacked(&archive, move |file| unpack_file(file, &xcoms)).await.map_err(|error| lost(&error))?
+                unpacked(&archive, move |file| unpack_file(file, &xcoms)).await.map_err(|error| lost(&error))?;
             }
         }
         let bytes_max = self.workshop.artifact_limits.total_bytes;
@@ -294,7 +294,7 @@ impl Attempt<'_> {
                 self.say(&format!("artifacts not kept: all together they are larger than {} MiB", bytes_max >> 20));
             }
             Download::Done => {
-                unpacked(&archive, move |file| unpack(file, &artifacts)).await.map_err(|error| lost(&error))?
+                unpacked(&archive, move |file| unpack(file, &artifacts)).await.map_err(|error| lost(&error))?;
             }
         }
         Ok(())
