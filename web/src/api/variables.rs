@@ -130,7 +130,14 @@ pub(crate) struct VariableSet<'a> {
 pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Principal) -> WebResult<()> {
     check_name("variable", set.key, KEY_MAX, "_-./")?;
     let before = app.store.stored_variable(set.key).await?;
-    let sealed = match (set.value, &before) {
+    // What is shown of a secret leaves it as it was.
+    let value = set.value.filter(|value| before.is_none() || value != MASK);
+    let is_uncovered = value.is_none() && set.is_secret == Some(false);
+    if is_uncovered && before.as_ref().is_some_and(|before| before.is_secret) {
+        return Err(WebError::unprocessable(format!("`{}` is secret, and its value would be shown", set.key))
+            .hint("give it a new value, too"));
+    }
+    let sealed = match (value, &before) {
         (Some(value), _) if value.len() > VALUE_BYTES_MAX => {
             return Err(WebError::unprocessable(format!("the value of `{}` has more than 1 MiB", set.key)));
         }

@@ -96,8 +96,7 @@ pub(super) async fn submit_variable(
     }
     let set = VariableSet {
         key,
-        // What is shown of a secret leaves it as it was.
-        value: Some(form.value).filter(|value| value != flow_secrets::MASK),
+        value: Some(form.value),
         description: Some(form.description.trim().to_owned()),
         is_secret: Some(form.is_secret.is_some()),
     };

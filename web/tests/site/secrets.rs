@@ -35,6 +35,11 @@ async fn variables_are_set_and_secret_ones_never_told(site: Site) {
     let value = site.secrets.open_variable(&stored).unwrap();
     assert_eq!((value.expose(), stored.description.as_deref()), ("hunter2!", Some("d")));
     assert!(!stored.sealed.contains("hunter2"));
+    // Nobody sees it by saying that it is none.
+    let refused = site.ask("PATCH", "/api/v2/variables/plain", Some(json!({ "is_secret": false }))).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let refused = site.submit("/variables", "key=plain&value=***&description=d").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
     let masker = Masker::default();
     masker.learn(&value);
     assert!(!masker.finds(&stored.sealed));
