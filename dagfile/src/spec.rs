@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flow_model::TriggerRule;
 use flow_model::dag::{Output, Overlap, WeightRule};
-use flow_model::start::Webhook;
+use flow_model::start::{FileArrival, RedisStream, Webhook};
 use flow_model::time::duration_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
@@ -33,7 +33,7 @@ pub(crate) struct DagSettings {
     /// Labels to find it by.
     pub tags: Vec<String>,
     /// When it runs: a cron expression, a preset such as `@daily`, a table with `cron`, `every` or `at`, what starts it from
-    /// outside (a table with `webhook`), or a list of these.
+    /// outside (a table with `webhook`, `stream` or `files`), or a list of these.
     #[schemars(schema_with = "schedule_schema")]
     pub schedule: Option<Value>,
     /// IANA zone of the schedule and of dates without an offset (default: `UTC`).
@@ -239,6 +239,8 @@ fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
             ]},
             "data_intervals": { "type": "boolean" },
             "webhook": schema_of::<Webhook>(),
+            "stream": schema_of::<RedisStream>(),
+            "files": schema_of::<FileArrival>(),
         },
     });
     let one =

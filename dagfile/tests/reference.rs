@@ -41,7 +41,7 @@ fn examples_are_good(page: &str) {
 fn its_schedules_are_good() {
     let schedules: Vec<&str> =
         REFERENCE.split("| `schedule = ").skip(1).map(|rest| rest.split("` |").next().unwrap()).collect();
-    assert_eq!(schedules.len(), 12);
+    assert_eq!(schedules.len(), 14);
     for schedule in schedules {
         let file = check_text("example.toml", &format!("schedule = {schedule}\n[tasks.a]\nnoop = true\n"), None);
         assert!(file.result.is_ok(), "{}", render(&file, false));
@@ -75,7 +75,7 @@ fn it_names_every_key() {
 fn the_page_about_starts_names_their_keys() {
     let schema = schema();
     let table = &schema["properties"]["schedule"]["anyOf"][1]["properties"];
-    for kind in ["webhook"] {
+    for kind in ["webhook", "stream", "files"] {
         let keys = table[kind]["properties"].as_object().unwrap();
         let missing: Vec<&String> = keys.keys().filter(|key| !STARTS.contains(&format!("| `{key}` |"))).collect();
         assert!(missing.is_empty() && keys.len() > 3, "docs/starts.md does not name {missing:?} of {kind}");

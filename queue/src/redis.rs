@@ -1,6 +1,7 @@
 //! The queue on Redis Streams: one stream and one consumer group per queue, pub/sub for the bells.
 
 mod bells;
+mod events;
 mod reader;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::{Bell, Hint, Listener, QueueError, Result, Standing};
 
+pub use events::{EventStream, StreamEntry};
 pub use reader::RedisReader;
 
 /// The consumer group of every queue.

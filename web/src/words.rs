@@ -5,9 +5,18 @@ use std::time::Duration;
 use flow_model::Timestamp;
 use flow_model::schedule::{CronExpression, Schedule, TimeRule};
 use flow_model::time::duration_text;
+use flow_store::read::DagRecord;
 
-/// A schedule in words.
-pub(crate) fn schedule(schedule: &Schedule) -> String {
+/// When a DAG runs, in words.
+pub(crate) fn runs_of(dag: &DagRecord) -> String {
+    // What starts it from outside is in the summary only.
+    match &dag.schedule.schedule {
+        Schedule::None if dag.schedule_summary != "none" => "for each event".to_owned(),
+        times => schedule(times),
+    }
+}
+
+fn schedule(schedule: &Schedule) -> String {
     match schedule {
         Schedule::None => "only when triggered".to_owned(),
         Schedule::Once => "once".to_owned(),

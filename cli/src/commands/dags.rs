@@ -98,13 +98,27 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         anstream::print!("{}", cell(&shown["content"]));
         return Ok(());
     }
-    let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
-    output::one(form, &details, DETAILS)?;
+    let mut details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
+    let found = client.get(&format!("/api/flow/dags/{}/starts", segment(dag))).await?;
     if form == Form::Json {
-        return Ok(());
+        details["starts"] = found["starts"].clone();
+        return output::one(form, &details, DETAILS);
     }
+    output::one(form, &details, DETAILS)?;
     for (name, param) in details["params"].as_object().into_iter().flatten() {
         anstream::println!("param {name} = {}", param["value"]);
+    }
+    let starts = found["starts"].as_array().cloned().unwrap_or_default();
+    for start in &starts {
+        if let Some(problem) = start["problem"].as_str() {
+            anstream::eprintln!("warning: {} {}: {problem}", cell(&start["kind"]), cell(&start["name"]));
+        }
+    }
+    if !starts.is_empty() {
+        anstream::println!();
+        let columns =
+            [("STARTS FOR EACH", "kind"), ("NAME", "name"), ("ADDRESS", "address"), ("LOOKED AT", "looked_at")];
+        output::list(form, &starts, &columns)?;
     }
     let tasks = client.get(&format!("/api/v2/dags/{}/tasks", segment(dag))).await?;
     let columns = [

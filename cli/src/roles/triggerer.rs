@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use flow_store::TriggerRoom;
-use flow_triggerer::{Triggerer, TriggererOptions};
+use flow_triggerer::{StartWatch, Triggerer, TriggererOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, probes, shutdown_signal};
@@ -39,7 +39,13 @@ pub(super) async fn serve(engine: &Engine, slot: String, shutdown: CancellationT
             pollers: engine.settings.triggerer.pollers_max,
         },
     };
-    Ok(Triggerer::new(engine.store.clone(), engine.queue.clone(), engine.secrets.clone(), options)
-        .run(shutdown)
-        .await?)
+    let stop = shutdown.child_token();
+    let starts =
+        StartWatch::new(engine.store.clone(), engine.queue.clone(), engine.secrets.clone(), options.slot.clone());
+    let watching = tokio::spawn(starts.run(stop.clone()));
+    let triggerer = Triggerer::new(engine.store.clone(), engine.queue.clone(), engine.secrets.clone(), options);
+    let result = triggerer.run(shutdown).await;
+    stop.cancel();
+    watching.await?;
+    Ok(result?)
 }

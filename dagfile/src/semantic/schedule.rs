@@ -92,7 +92,7 @@ fn table(node: &Node, zone: &Zone, rules: &mut Vec<TimeRule>, problems: &mut Pro
         let known = ["cron", "every", "at", "webhook", "stream", "files"];
         if !node.entries().iter().any(|entry| meant(&entry.key, &known).is_some()) {
             problems.add(node.span.clone(), "this schedule says nothing about when").hint(
-                "give it `cron`, `every` or `at`, or what starts it: `webhook`; leave `schedule` out for a DAG that only runs when it is triggered",
+                "give it `cron`, `every` or `at`, or what starts it: `webhook`, `stream` or `files`; leave `schedule` out for a DAG that only runs when it is triggered",
             );
         }
         is_good = false;

@@ -5,3 +5,4 @@ mod architecture;
 mod chaos;
 mod cluster;
 mod standalone;
+mod streams;

@@ -179,7 +179,7 @@ pub(super) async fn next(
         "dag_id": dag_id,
         "is_paused": dag.is_paused,
         "schedule": dag.schedule_summary,
-        "description": words::schedule(&dag.schedule.schedule),
+        "description": words::runs_of(&dag),
         "upcoming": upcoming,
     })))
 }
@@ -211,7 +211,7 @@ fn dag_json(dag: &DagRecord) -> Value {
         "fileloc": dag.file_path,
         "relative_fileloc": dag.file_path,
         "timetable_summary": dag.schedule_summary,
-        "timetable_description": words::schedule(&dag.schedule.schedule),
+        "timetable_description": words::runs_of(dag),
         "tags": tags,
         "owners": [dag.owner],
         "max_active_tasks": dag.max_active_tasks,

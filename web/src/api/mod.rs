@@ -10,6 +10,7 @@ mod logs;
 mod pools;
 mod questions;
 mod runs;
+mod starts;
 mod system;
 mod task_instances;
 mod variables;
@@ -30,6 +31,7 @@ pub(crate) use logs::has_ended as log_has_ended;
 pub(crate) use pools::set_pool;
 pub(crate) use questions::answer;
 pub(crate) use runs::{ALL_BELLS, Trigger, find as find_run, set_state as set_run_state, trigger};
+pub(crate) use starts::address as start_address;
 pub(crate) use task_instances::find as find_instance;
 pub(crate) use variables::{VariableSet, delete_variable, set_variable, shown_value, unreadable};
 
@@ -83,6 +85,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v2/dags/{dag_id}/tasks", get(dags::tasks))
         .route("/api/v2/dags/{dag_id}/dagVersions", get(dags::versions))
         .route("/api/flow/dags/{dag_id}/next", get(dags::next))
+        .route("/api/flow/dags/{dag_id}/starts", get(starts::list))
         .route("/api/v2/dags/{dag_id}/dagRuns", get(runs::list).post(runs::create))
         .route(RUN, get(runs::one).patch(runs::patch))
         .route(&format!("{FLOW_RUN}/cancel"), post(runs::cancel))

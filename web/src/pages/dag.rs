@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::{DagGraph, DagRunKey, TaskState};
+use flow_store::StartRecord;
 use flow_store::read::{DagRecord, GridCell, Page, RunFilter, RunOrder, RunRecord};
 
 use super::frame::{dag_path, run_path, task_path};
 use super::mark::{Mark, Square, Time, duration};
 use super::{Frame, PageResult, show};
-use crate::api::{graph_of, upcoming};
+use crate::api::{graph_of, start_address, upcoming};
 use crate::state::App;
 use crate::words;
 
@@ -48,7 +49,7 @@ impl From<&DagRecord> for Head {
             owner: dag.owner.clone(),
             tags: dag.tags.clone(),
             schedule: dag.schedule_summary.clone(),
-            schedule_words: words::schedule(&dag.schedule.schedule),
+            schedule_words: words::runs_of(dag),
             file: dag.file_path.clone(),
             version: dag.version_number.unwrap_or(0),
             is_paused: dag.is_paused,
@@ -66,10 +67,30 @@ struct DagPage {
     head: Head,
     tab: &'static str,
     upcoming: Vec<Time>,
+    starts: Vec<StartRow>,
     doc: String,
     runs: Vec<Column>,
     tasks: Vec<Row>,
     tasks_left_out: usize,
+}
+
+/// What starts the DAG from outside.
+struct StartRow {
+    summary: String,
+    address: String,
+    looked_at: Option<Time>,
+    problem: String,
+}
+
+impl From<StartRecord> for StartRow {
+    fn from(record: StartRecord) -> StartRow {
+        StartRow {
+            summary: record.start.summary(),
+            address: start_address(&record.start).unwrap_or_default(),
+            looked_at: record.looked_at.map(Time::from),
+            problem: record.problem.unwrap_or_default(),
+        }
+    }
 }
 
 struct Column {
@@ -99,6 +120,7 @@ pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Pat
         head: Head::from(&dag),
         tab: "grid",
         upcoming: upcoming(&dag, now, 3).into_iter().map(|(tick, _)| Time::from(tick)).collect(),
+        starts: app.store.list_starts(&dag_id).await?.into_iter().map(StartRow::from).collect(),
         doc: graph.dag.doc_md.clone().unwrap_or_default(),
         tasks: rows(&graph, &runs, &cells),
         tasks_left_out: graph.dag.tasks.len().saturating_sub(TASKS_MAX),

@@ -114,13 +114,14 @@ fn row(dag: DagRecord, runs: &mut HashMap<String, Vec<Square>>) -> Row {
     let mut squares = runs.remove(&dag.dag_id).unwrap_or_default();
     // Time goes from left to right.
     squares.reverse();
+    let schedule_words = words::runs_of(&dag);
     Row {
         path: dag_path(&dag.dag_id),
         name: dag.display_name.clone().unwrap_or_else(|| dag.dag_id.clone()),
         description: dag.description.unwrap_or_default(),
         tags: dag.tags,
+        schedule_words,
         schedule: dag.schedule_summary,
-        schedule_words: words::schedule(&dag.schedule.schedule),
         is_paused: dag.is_paused,
         is_stale: !dag.is_active,
         has_import_errors: dag.has_import_errors,
