@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::operator::notice::{Email, Slack, Webhook};
-use crate::state::named_enum;
+use crate::state::{RunState, TaskState, named_enum};
 
 /// Tries of a notifier at most.
 pub const TRIES_MAX: u32 = 3;
@@ -29,6 +29,29 @@ named_enum!(
 );
 
 impl CallbackEvent {
+    /// What a move of a task instance is called. Only what was under way calls back; the databases' triggers say the same.
+    pub const fn of_task(from: TaskState, to: TaskState) -> Option<CallbackEvent> {
+        if !(from.holds_slots() || from.is_suspended()) {
+            return None;
+        }
+        match to {
+            TaskState::Success => Some(CallbackEvent::Success),
+            TaskState::Failed => Some(CallbackEvent::Failure),
+            TaskState::UpForRetry => Some(CallbackEvent::Retry),
+            TaskState::Skipped => Some(CallbackEvent::Skipped),
+            _ => None,
+        }
+    }
+
+    /// What a move of a run is called: its end.
+    pub const fn of_run(from: RunState, to: RunState) -> Option<CallbackEvent> {
+        match (from.is_finished(), to) {
+            (false, RunState::Success) => Some(CallbackEvent::Success),
+            (false, RunState::Failed) => Some(CallbackEvent::Failure),
+            _ => None,
+        }
+    }
+
     /// Its bit in the column `callbacks`.
     pub const fn bit(self) -> i64 {
         match self {
@@ -155,5 +178,18 @@ mod tests {
             Callbacks { on_failure: vec![notifier.clone()], on_skipped: vec![notifier], ..Callbacks::default() };
         assert_eq!(callbacks.mask(), 2 + 8);
         assert_eq!(Callbacks::default().mask(), 0);
+    }
+
+    #[test]
+    fn only_what_was_under_way_calls_back() {
+        use CallbackEvent as E;
+        use TaskState as S;
+        assert_eq!(E::of_task(S::Running, S::UpForRetry), Some(E::Retry));
+        assert_eq!(E::of_task(S::AwaitingInput, S::Skipped), Some(E::Skipped));
+        assert_eq!(E::of_task(S::None, S::Skipped), None, "a branch left it out");
+        assert_eq!(E::of_task(S::Success, S::Failed), None, "somebody says so afterwards");
+        assert_eq!(E::of_task(S::Running, S::Deferred), None);
+        assert_eq!(E::of_run(RunState::Running, RunState::Failed), Some(E::Failure));
+        assert_eq!(E::of_run(RunState::Success, RunState::Failed), None);
     }
 }

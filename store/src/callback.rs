@@ -2,7 +2,7 @@
 //! in the transaction of the move that they are about (see `migrations/*/0007_callbacks.sql`).
 
 use flow_model::callback::{CallbackEvent, Delivery};
-use flow_model::{DagRunKey, DagVersionKey, ProcessId, Timestamp};
+use flow_model::{DagRunKey, DagVersionKey, ProcessId, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -111,6 +111,19 @@ impl Store {
     /// # Errors
     /// The database failed; what was taken is free again when the process is declared dead.
     pub async fn take_callbacks(&self, now: Timestamp, process: ProcessId, limit: usize) -> Result<Vec<CallbackOrder>> {
+        // Most looks find nothing: they take one read, and neither a transaction nor SQLite's only writer.
+        let is_any_due: bool = reading!(self, "look for due callbacks", |tx| {
+            sqlx::query_scalar::<_, i64>(
+                "select cast(1 as bigint) from callback where state = 'pending' and due_at <= $1 limit 1",
+            )
+            .bind(now.as_micros())
+            .fetch_optional(&mut *tx)
+            .await?
+            .is_some()
+        })?;
+        if !is_any_due {
+            return Ok(Vec::new());
+        }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<CallbackRow> = transaction!(self, "take callbacks", |tx| {
             let taken: Vec<i64> = sqlx::query_scalar(statement!(tx, "take_callbacks"))
@@ -172,20 +185,27 @@ impl Store {
         })
     }
 
-    /// The newest callbacks of a run.
+    /// The newest callbacks of a run; with a task instance only those of it.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn list_callbacks(&self, run: DagRunKey, limit: i64) -> Result<Vec<CallbackRecord>> {
+    pub async fn list_callbacks(
+        &self,
+        run: DagRunKey,
+        task_instance: Option<TaskInstanceKey>,
+        limit: i64,
+    ) -> Result<Vec<CallbackRecord>> {
         let rows: Vec<RecordRow> = reading!(self, "list callbacks", |tx| {
             sqlx::query_as(
                 "select t.task_id, coalesce(t.map_index, -1) as map_index, c.try_number, c.event, c.state, c.tries, c.results,
                     c.created_at, c.ended_at
                  from callback c left join task_instance t on t.id = c.task_instance_id
-                 where c.dag_run_id = $1 order by c.id desc limit $2",
+                 where c.dag_run_id = $1 and (cast($3 as bigint) is null or c.task_instance_id = $3)
+                 order by c.id desc limit $2",
             )
             .bind(run.0)
             .bind(limit)
+            .bind(task_instance.map(|key| key.0))
             .fetch_all(&mut *tx)
             .await?
         })?;
@@ -207,3 +227,17 @@ fn record(row: RecordRow) -> CallbackRecord {
         ended_at: row.ended_at.map(Timestamp::from_micros),
     }
 }
+
+/// Leaves what dead processes were carrying out to others.
+macro_rules! free_callbacks {
+    ($tx:ident, $now:expr, $processes:expr) => {
+        sqlx::query(statement!($tx, "free_callbacks"))
+            .bind($processes)
+            .bind(i64::from(flow_model::callback::TRIES_MAX))
+            .bind($now.as_micros())
+            .execute(&mut *$tx)
+            .await?
+    };
+}
+
+pub(crate) use free_callbacks;

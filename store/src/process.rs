@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 
+use crate::callback::free_callbacks;
 use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::Result;
@@ -139,7 +140,7 @@ impl Store {
             .await?;
             if !predecessors.is_empty() {
                 sqlx::query(statement!(tx, "free_triggers")).bind(json(&predecessors)).execute(&mut *tx).await?;
-                sqlx::query(statement!(tx, "free_callbacks")).bind(json(&predecessors)).execute(&mut *tx).await?;
+                free_callbacks!(tx, now, json(&predecessors));
             }
             (id, predecessors)
         })?;
@@ -215,7 +216,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             sqlx::query(statement!(tx, "free_triggers")).bind(json(&[process])).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "free_callbacks")).bind(json(&[process])).execute(&mut *tx).await?;
+            free_callbacks!(tx, now, json(&[process]));
         })?;
         self.rescue_held_by(now, &[process.0], &process.to_string(), "worker_stopped").await
     }

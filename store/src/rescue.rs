@@ -2,6 +2,7 @@
 
 use flow_model::{TaskInstanceKey, TaskState, Timestamp};
 
+use crate::callback::free_callbacks;
 use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::Result;
@@ -38,7 +39,7 @@ impl Store {
             .await?;
             if !dead.is_empty() {
                 sqlx::query(statement!(tx, "free_triggers")).bind(json(&dead)).execute(&mut *tx).await?;
-                sqlx::query(statement!(tx, "free_callbacks")).bind(json(&dead)).execute(&mut *tx).await?;
+                free_callbacks!(tx, now, json(&dead));
             }
             dead
         })?;

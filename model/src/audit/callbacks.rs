@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, RunHistory};
+use crate::TaskInstanceKey;
 use crate::callback::CallbackEvent;
-use crate::state::RunState;
-use crate::{TaskInstanceKey, TaskState};
 
 /// Of what an event is: a task instance, or the run itself; its number there; and what it is called for.
 type Event = (Option<TaskInstanceKey>, i64, CallbackEvent);
@@ -33,11 +32,7 @@ fn expected(run: &RunHistory) -> Vec<Event> {
     let dag = &run.graph.dag;
     let mut events = Vec::new();
     for event in &run.events {
-        let called = match (event.from, event.to) {
-            (Some(RunState::Queued | RunState::Running), RunState::Success) => CallbackEvent::Success,
-            (Some(RunState::Queued | RunState::Running), RunState::Failed) => CallbackEvent::Failure,
-            _ => continue,
-        };
+        let Some(called) = event.from.and_then(|from| CallbackEvent::of_run(from, event.to)) else { continue };
         if !dag.callbacks.of(called).is_empty() {
             events.push((None, event.event_no, called));
         }
@@ -45,31 +40,11 @@ fn expected(run: &RunHistory) -> Vec<Event> {
     for history in &run.tasks {
         let Some(task) = dag.tasks.get(history.task_index as usize) else { continue };
         for event in &history.events {
-            let Some(called) = event.from.and_then(|from| calls(from, event.to)) else { continue };
+            let Some(called) = event.from.and_then(|from| CallbackEvent::of_task(from, event.to)) else { continue };
             if !task.callbacks.of(called).is_empty() {
                 events.push((Some(history.key), event.event_no, called));
             }
         }
     }
     events
-}
-
-/// What a move is called for: only what was under way calls back.
-fn calls(from: TaskState, to: TaskState) -> Option<CallbackEvent> {
-    let is_under_way = matches!(
-        from,
-        TaskState::Queued
-            | TaskState::Running
-            | TaskState::Deferred
-            | TaskState::UpForReschedule
-            | TaskState::AwaitingInput
-    );
-    match to {
-        _ if !is_under_way => None,
-        TaskState::Success => Some(CallbackEvent::Success),
-        TaskState::Failed => Some(CallbackEvent::Failure),
-        TaskState::UpForRetry => Some(CallbackEvent::Retry),
-        TaskState::Skipped => Some(CallbackEvent::Skipped),
-        _ => None,
-    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow_model::callback::{CallbackEvent, Callbacks, Delivery, Notifier};
-use flow_model::{Dag, Task};
+use flow_model::{Dag, Task, TaskState};
 use flow_store::{CallbackOrder, CallbackOutcome, CallbackResult, Mark, MarkRequest, OutcomeKind, Selection};
 
 use crate::bench::{Bench, LEASE};
@@ -15,7 +15,10 @@ cases!(
     what_has_no_callbacks_makes_no_rows,
     a_failed_delivery_comes_back_later,
     the_dead_leave_their_callbacks_to_others,
+    a_callback_that_takes_workers_down_is_given_up,
     mapped_instances_call_back_each,
+    the_databases_decide_as_the_model_does,
+    the_audit_compares_events_and_rows,
 );
 
 fn notifiers() -> Vec<Notifier> {
@@ -96,7 +99,7 @@ async fn each_event_calls_back_once(bench: Bench) {
                 .unwrap()
         );
     }
-    let listed = bench.store.list_callbacks(run, 100).await.unwrap();
+    let listed = bench.store.list_callbacks(run, None, 100).await.unwrap();
     assert_eq!(listed.len(), taken.len());
     assert!(listed.iter().all(|callback| callback.state == "delivered" && callback.ended_at.is_some()));
     assert_eq!(listed[0].results[0].message, "exit code 0");
@@ -160,4 +163,112 @@ async fn mapped_instances_call_back_each(bench: Bench) {
         take(&bench, bench.worker).await.iter().map(|callback| callback.order.map_index).collect();
     indexes.sort_unstable();
     assert_eq!(indexes, [0, 1, 2]);
+}
+
+async fn a_callback_that_takes_workers_down_is_given_up(bench: Bench) {
+    bench.publish(Dag { tasks: vec![calling("a", 0)], ..dag("d") }).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&[]).await;
+    let mut worker = bench.worker;
+    for tries in 1..=3 {
+        assert_eq!(take(&bench, worker).await.remove(0).tries, tries);
+        worker = bench.register("worker-1").await;
+    }
+    assert_eq!(take(&bench, worker).await.len(), 0);
+    assert_eq!(rows(&bench).await, ["a success 1 failed"]);
+    let listed = bench.store.list_callbacks(run, Some(bench.key_of("a").await), 100).await.unwrap();
+    assert!(listed[0].ended_at.is_some(), "{listed:?}");
+    bench.assert_sound().await;
+}
+
+/// Feeds every legal move to the database behind the store's back.
+async fn the_databases_decide_as_the_model_does(bench: Bench) {
+    bench.publish(Dag { tasks: vec![calling("t", 0)], ..dag("d") }).await;
+    bench.trigger("d", "r").await;
+    bench.settle().await;
+    let mut compared = 0;
+    for (from, to, actor) in flow_model::moves::legal_moves() {
+        bench.raw.run("delete from callback").await.unwrap();
+        // Without callbacks, and so without a trace, to where the move begins.
+        if !lead_to(&bench, from).await {
+            assert_eq!(from, TaskState::Restarting, "nothing leads there");
+            continue;
+        }
+        bench.raw.run("update task_instance set callbacks = 15").await.unwrap();
+        bench
+            .raw
+            .run(&format!(
+                "update task_instance set state = '{to}', actor = '{actor}', event_no = event_no + 1, epoch = epoch + 1"
+            ))
+            .await
+            .unwrap();
+        let expected: Vec<String> =
+            CallbackEvent::of_task(from, to).iter().map(|event| format!("t {event} 0 pending")).collect();
+        assert_eq!(rows(&bench).await, expected, "{from} -> {to} by {actor}");
+        compared += 1;
+    }
+    assert!(compared > 80);
+}
+
+/// Moves the task instance to a state by legal moves, if any lead there.
+async fn lead_to(bench: &Bench, wanted: TaskState) -> bool {
+    use std::collections::HashMap;
+    bench.raw.run("update task_instance set callbacks = 0").await.unwrap();
+    let start: TaskState = bench.state_of("t").await.parse().unwrap();
+    let moves = flow_model::moves::legal_moves();
+    let mut before: HashMap<TaskState, (TaskState, flow_model::moves::Actor)> = HashMap::new();
+    let mut reached = vec![start];
+    let mut next = 0;
+    while next < reached.len() {
+        let here = reached[next];
+        for (from, to, actor) in moves.iter().filter(|(from, ..)| *from == here) {
+            if !reached.contains(to) {
+                reached.push(*to);
+                before.insert(*to, (*from, *actor));
+            }
+        }
+        next += 1;
+    }
+    if !reached.contains(&wanted) {
+        return false;
+    }
+    let mut steps = Vec::new();
+    let mut state = wanted;
+    while state != start {
+        let (from, actor) = before[&state];
+        steps.push((state, actor));
+        state = from;
+    }
+    for (to, actor) in steps.into_iter().rev() {
+        let step = format!(
+            "update task_instance set state = '{to}', actor = '{actor}', event_no = event_no + 1, epoch = epoch + 1"
+        );
+        bench.raw.run(&step).await.unwrap();
+    }
+    true
+}
+
+async fn the_audit_compares_events_and_rows(bench: Bench) {
+    for tampering in [
+        "delete from callback where task_instance_id is null",
+        "delete from callback where event = 'retry'",
+        "update callback set event_no = 99 where event = 'retry'",
+        "update callback set event = 'skipped' where event = 'success'",
+    ] {
+        let bench = Bench::new(bench.store.kind()).await;
+        let callbacks = Callbacks { on_success: notifiers(), ..Callbacks::default() };
+        bench.publish(Dag { tasks: vec![calling("a", 1)], callbacks, ..dag("d") }).await;
+        bench.trigger("d", "r").await;
+        let order = bench.claim_one().await;
+        let retry_at = bench.now() + Duration::from_secs(10);
+        bench.report(&order, OutcomeKind::Failed { retry_at }).await;
+        bench.pass(10);
+        bench.run_to_end(&[]).await;
+        assert_eq!(rows(&bench).await, ["a retry 1 pending", "a success 2 pending", "- success 0 pending"]);
+        bench.assert_sound().await;
+        bench.raw.run(tampering).await.unwrap();
+        let report = bench.store.audit(None, bench.now()).await.unwrap();
+        assert!(!report.violations.is_empty(), "{tampering}");
+        assert!(report.violations.iter().all(|found| found.invariant == "I25"), "{:#?}", report.violations);
+    }
 }

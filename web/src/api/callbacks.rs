@@ -15,7 +15,7 @@ pub(super) async fn of_run(State(app): State<App>, Path((dag_id, run_id)): Path<
     let run = find_run(&app, &dag_id, &run_id).await?;
     let callbacks: Vec<Value> = app
         .store
-        .list_callbacks(run.id, CALLBACKS_MAX)
+        .list_callbacks(run.id, None, CALLBACKS_MAX)
         .await?
         .iter()
         .map(|callback| {

@@ -114,7 +114,7 @@ pub(super) async fn page(
         next: (total > (number + 1) * PER_PAGE).then(|| link(number + 1)),
         tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
         artifacts: artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, None).await?),
-        callbacks: callback_rows(app.store.list_callbacks(run.id, CALLBACKS_MAX).await?),
+        callbacks: callback_rows(app.store.list_callbacks(run.id, None, CALLBACKS_MAX).await?),
         total,
         head,
     })
@@ -131,7 +131,7 @@ pub(super) struct CallbackRow {
     said: String,
 }
 
-fn callback_rows(callbacks: Vec<CallbackRecord>) -> Vec<CallbackRow> {
+pub(super) fn callback_rows(callbacks: Vec<CallbackRecord>) -> Vec<CallbackRow> {
     let row = |callback: CallbackRecord| CallbackRow {
         of: match (&callback.task_id, callback.map_index) {
             (None, _) => "the run".to_owned(),

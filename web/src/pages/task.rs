@@ -12,9 +12,9 @@ use super::form::{Given, Widget};
 use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
 use super::questions::QuestionBlock;
-use super::run::{PER_PAGE, RunHead, TaskRow, instance_name, row};
+use super::run::{CallbackRow, PER_PAGE, RunHead, TaskRow, callback_rows, instance_name, row};
 use super::{Frame, PageResult, show};
-use crate::api::{find_run, log_has_ended};
+use crate::api::{CALLBACKS_MAX, find_run, log_has_ended};
 use crate::extract::ApiQuery;
 use crate::state::App;
 use crate::words;
@@ -73,6 +73,7 @@ struct TaskPage {
     rendered: String,
     xcoms: Vec<(String, String)>,
     artifacts: Vec<ArtifactRow>,
+    callbacks: Vec<CallbackRow>,
     question: Option<QuestionBlock>,
     can_clear: bool,
     exists: bool,
@@ -184,6 +185,10 @@ pub(super) async fn page(
             Some(instance) => {
                 artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, Some(instance.id)).await?)
             }
+            None => Vec::new(),
+        },
+        callbacks: match &instance {
+            Some(instance) => callback_rows(app.store.list_callbacks(run.id, Some(instance.id), CALLBACKS_MAX).await?),
             None => Vec::new(),
         },
         tries: attempts.iter().map(|attempt| try_row(attempt, shown_try, now)).collect(),
