@@ -37,11 +37,14 @@ impl Place {
     }
 }
 
+/// Answers an environment variable's value, asked by name.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The sources besides the store, which always is one.
 #[derive(Default)]
 pub struct Sources {
     /// Environment variables by name; `None`: those of this process.
-    pub env: Option<Box<dyn Fn(&str) -> Option<String> + Send + Sync>>,
+    pub env: Option<Environment>,
     /// A folder of files.
     pub files: Option<FileSource>,
     /// Vault.

@@ -303,16 +303,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_starts(&self, dag_id: &str) -> Result<Vec<StartRecord>> {
-        let rows: Vec<(String, Option<i64>, Option<i64>, Option<String>)> =
-            reading!(self, "list what starts a DAG", |tx| {
-                sqlx::query_as(
-                    "select definition, began_at, looked_at, problem from dag_start
+        let rows: Vec<ListedStart> = reading!(self, "list what starts a DAG", |tx| {
+            sqlx::query_as(
+                "select definition, began_at, looked_at, problem from dag_start
                      where dag_id = $1 order by kind, name",
-                )
-                .bind(dag_id)
-                .fetch_all(&mut *tx)
-                .await?
-            })?;
+            )
+            .bind(dag_id)
+            .fetch_all(&mut *tx)
+            .await?
+        })?;
         rows.into_iter()
             .map(|(text, began_at, looked_at, problem)| {
                 Ok(StartRecord {
@@ -325,6 +324,9 @@ impl Store {
             .collect()
     }
 }
+
+/// Definition, when it began, when somebody looked, what was wrong.
+type ListedStart = (String, Option<i64>, Option<i64>, Option<String>);
 
 fn watched((dag_id, version, text, has_begun): (String, i64, String, bool)) -> Result<Watched> {
     Ok(Watched { dag_id, version: DagVersionKey(version), start: definition(&text)?, has_begun })

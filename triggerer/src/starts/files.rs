@@ -228,12 +228,12 @@ mod tests {
         let stable = Duration::from_secs(10);
         let mut observed = Observed::default();
         let (half, whole) = (file("/in/a", 5, 1), file("/in/a", 9, 1));
-        assert_eq!(observed.settled(&[half.clone()], at(100), stable), []);
+        assert_eq!(observed.settled(std::slice::from_ref(&half), at(100), stable), []);
         // An old time of change says nothing: copies keep it while they grow.
         assert_eq!(observed.settled(std::slice::from_ref(&whole), at(109), stable), []);
         assert_eq!(observed.next_settled(at(112), stable), Some(Duration::from_secs(7)));
         assert_eq!(observed.settled(std::slice::from_ref(&whole), at(118), stable), []);
-        assert_eq!(observed.settled(std::slice::from_ref(&whole), at(119), stable), [whole.clone()]);
+        assert_eq!(observed.settled(std::slice::from_ref(&whole), at(119), stable), std::slice::from_ref(&whole));
         assert_eq!(observed.next_settled(at(119), stable), None);
         // Gone and back: seen anew.
         assert_eq!(observed.settled(&[], at(120), stable), []);

@@ -3,6 +3,7 @@
 
 mod actions;
 mod artifacts;
+mod callbacks;
 mod dag;
 mod dags;
 mod error;

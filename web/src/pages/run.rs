@@ -3,11 +3,11 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::DagGraph;
-use flow_store::CallbackRecord;
 use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
+use super::callbacks::{CallbackRow, rows as callback_rows};
 use super::frame::{dag_path, instance_path, run_path, task_path};
 use super::mark::{Mark, Time, duration};
 use super::{Frame, PageResult, show};
@@ -118,39 +118,6 @@ pub(super) async fn page(
         total,
         head,
     })
-}
-
-/// A callback, and what became of it.
-pub(super) struct CallbackRow {
-    of: String,
-    event: String,
-    state: String,
-    is_bad: bool,
-    tries: i64,
-    happened: Time,
-    said: String,
-}
-
-pub(super) fn callback_rows(callbacks: Vec<CallbackRecord>) -> Vec<CallbackRow> {
-    let row = |callback: CallbackRecord| CallbackRow {
-        of: match (&callback.task_id, callback.map_index) {
-            (None, _) => "the run".to_owned(),
-            (Some(task_id), ..0) => format!("{task_id}, try {}", callback.try_number),
-            (Some(task_id), map_index) => format!("{task_id} [{map_index}], try {}", callback.try_number),
-        },
-        is_bad: callback.results.iter().any(|result| !result.ok),
-        said: callback
-            .results
-            .iter()
-            .map(|result| format!("{}: {}", result.kind, result.message))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        event: callback.event,
-        state: callback.state,
-        tries: callback.tries,
-        happened: callback.created_at.into(),
-    };
-    callbacks.into_iter().map(row).collect()
 }
 
 /// The task, and which of its instances.

@@ -8,11 +8,12 @@ use flow_store::read::{AttemptRecord, LogChunk, Page, XComFilter};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
+use super::callbacks::{CallbackRow, rows as callback_rows};
 use super::form::{Given, Widget};
 use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
 use super::questions::QuestionBlock;
-use super::run::{CallbackRow, PER_PAGE, RunHead, TaskRow, callback_rows, instance_name, row};
+use super::run::{PER_PAGE, RunHead, TaskRow, instance_name, row};
 use super::{Frame, PageResult, show};
 use crate::api::{CALLBACKS_MAX, find_run, log_has_ended};
 use crate::extract::ApiQuery;

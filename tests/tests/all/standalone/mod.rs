@@ -1,7 +1,7 @@
 //! One process on SQLite: DAG text goes in, states and logs come out.
 
-mod callbacks;
 mod arrivals;
+mod callbacks;
 mod commands;
 mod control;
 mod crashes;
