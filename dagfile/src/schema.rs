@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use flow_model::operator::sensor::{
-    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor,
-    TimeDeltaSensor, TimeSensor,
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, RedisKeySensor,
+    RedisStreamSensor, SqlSensor, TimeDeltaSensor, TimeSensor,
 };
 use flow_model::operator::{
     Approval, Bash, Branch, Command, Docker, Email, Form, Http, KubernetesPod, LatestOnly, Noop, Plugin, Python,
@@ -28,7 +28,7 @@ pub(crate) struct OperatorForm {
 }
 
 /// Every operator. A new one is a struct in the model and a line here.
-pub(crate) const OPERATORS: [OperatorForm; 28] = [
+pub(crate) const OPERATORS: [OperatorForm; 30] = [
     OperatorForm { name: "bash", short_field: Some("command"), short_type: "string", schema: schema_of::<Bash> },
     OperatorForm { name: "command", short_field: Some("argv"), short_type: "array", schema: schema_of::<Command> },
     OperatorForm { name: "python", short_field: Some("code"), short_type: "string", schema: schema_of::<Python> },
@@ -109,6 +109,18 @@ pub(crate) const OPERATORS: [OperatorForm; 28] = [
         short_field: Some("query"),
         short_type: "string",
         schema: schema_of::<SqlSensor>,
+    },
+    OperatorForm {
+        name: "redis_key_sensor",
+        short_field: Some("key"),
+        short_type: "string",
+        schema: schema_of::<RedisKeySensor>,
+    },
+    OperatorForm {
+        name: "redis_stream_sensor",
+        short_field: Some("stream"),
+        short_type: "string",
+        schema: schema_of::<RedisStreamSensor>,
     },
     OperatorForm {
         name: "external_task_sensor",

@@ -62,6 +62,24 @@ pub enum Trigger {
         /// How long one query may take.
         timeout: Duration,
     },
+    /// A key in a Redis.
+    RedisKey {
+        /// The connection's name.
+        connection: String,
+        /// The key.
+        key: String,
+    },
+    /// Entries of a stream in a Redis.
+    RedisStream {
+        /// The connection's name.
+        connection: String,
+        /// The stream's key.
+        stream: String,
+        /// The id of the last entry that does not count.
+        after: String,
+        /// How many there must be.
+        count: u32,
+    },
     /// A run of another DAG, or tasks of it.
     ExternalTask {
         /// The other DAG.
@@ -102,6 +120,8 @@ impl Trigger {
             Trigger::File { .. } => "file",
             Trigger::Http { .. } => "http",
             Trigger::Sql { .. } => "sql",
+            Trigger::RedisKey { .. } => "redis_key",
+            Trigger::RedisStream { .. } => "redis_stream",
             Trigger::ExternalTask { .. } => "external_task",
             Trigger::DagRun { .. } => "dag_run",
         }
@@ -114,6 +134,8 @@ impl Trigger {
             Trigger::File { .. }
             | Trigger::Http { .. }
             | Trigger::Sql { .. }
+            | Trigger::RedisKey { .. }
+            | Trigger::RedisStream { .. }
             | Trigger::ExternalTask { .. }
             | Trigger::DagRun { .. } => None,
         }
@@ -126,6 +148,11 @@ impl Trigger {
             Trigger::File { path, .. } => format!("for the file `{path}`"),
             Trigger::Http { method, url, .. } => format!("for the answer to {method} {url}"),
             Trigger::Sql { connection, .. } => format!("for a row over the connection `{connection}`"),
+            Trigger::RedisKey { connection, key } => format!("for the key `{key}` over the connection `{connection}`"),
+            Trigger::RedisStream { connection, stream, after, count } => {
+                let entries = if *count == 1 { "an entry".to_owned() } else { format!("{count} entries") };
+                format!("for {entries} after {after} in the stream `{stream}` over the connection `{connection}`")
+            }
             Trigger::DagRun { dag_id, run_id, .. } => format!("for the end of the run `{run_id}` of DAG `{dag_id}`"),
             Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
                 let what = match (task_ids.as_slice(), task_group_id) {

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::operator::sensor::{
-    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor,
-    TimeDeltaSensor, TimeSensor, Waiting,
+    CommandSensor, DateTimeSensor, DayOfWeekSensor, ExternalTaskSensor, FileSensor, HttpSensor, RedisKeySensor,
+    RedisStreamSensor, SqlSensor, TimeDeltaSensor, TimeSensor, Waiting,
 };
 use crate::time::duration_text;
 
@@ -88,6 +88,10 @@ pub enum Operator {
     HttpSensor(HttpSensor),
     /// Waits for a row in a database.
     SqlSensor(SqlSensor),
+    /// Waits for a key in a Redis.
+    RedisKeySensor(RedisKeySensor),
+    /// Waits for entries of a stream in a Redis.
+    RedisStreamSensor(RedisStreamSensor),
     /// Waits for another DAG.
     ExternalTaskSensor(ExternalTaskSensor),
     /// Waits until a script succeeds.
@@ -124,6 +128,8 @@ impl Operator {
             Operator::FileSensor(_) => "file_sensor",
             Operator::HttpSensor(_) => "http_sensor",
             Operator::SqlSensor(_) => "sql_sensor",
+            Operator::RedisKeySensor(_) => "redis_key_sensor",
+            Operator::RedisStreamSensor(_) => "redis_stream_sensor",
             Operator::ExternalTaskSensor(_) => "external_task_sensor",
             Operator::CommandSensor(_) => "command_sensor",
         }
@@ -160,6 +166,8 @@ impl Operator {
             Operator::FileSensor(sensor) => Some(sensor.waiting()),
             Operator::HttpSensor(sensor) => Some(sensor.waiting()),
             Operator::SqlSensor(sensor) => Some(sensor.waiting()),
+            Operator::RedisKeySensor(sensor) => Some(sensor.waiting()),
+            Operator::RedisStreamSensor(sensor) => Some(sensor.waiting()),
             Operator::ExternalTaskSensor(sensor) => Some(sensor.waiting()),
             Operator::CommandSensor(sensor) => Some(sensor.waiting()),
             _ => None,

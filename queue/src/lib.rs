@@ -12,7 +12,7 @@ use std::time::Duration;
 use flow_model::{Epoch, TaskInstanceKey};
 
 pub use error::{QueueError, Result};
-pub use redis::{EventStream, RedisOptions, StreamEntry};
+pub use redis::{EventStream, RedisOptions, RemoteRedis, StreamEntry};
 
 /// "This task instance is queued at this epoch."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

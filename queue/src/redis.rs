@@ -3,6 +3,7 @@
 mod bells;
 mod events;
 mod reader;
+mod remote;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use tokio::sync::Mutex;
 
 use crate::{Bell, Hint, Listener, QueueError, Result, Standing};
 
-pub use events::{EventStream, StreamEntry};
+pub use events::EventStream;
 pub use reader::RedisReader;
+pub use remote::{RemoteRedis, StreamEntry};
 
 /// The consumer group of every queue.
 const GROUP: &str = "workers";

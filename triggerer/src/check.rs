@@ -3,6 +3,7 @@
 mod external;
 mod file;
 mod http;
+mod redis;
 mod sql;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub struct Checks {
     secrets: Secrets,
     sql: sql::SqlLooks,
     http: http::HttpLooks,
+    redis: redis::RedisLooks,
     files: file::FileLooks,
 }
 
@@ -50,6 +52,7 @@ impl Checks {
             secrets,
             sql: sql::SqlLooks::default(),
             http: http::HttpLooks::default(),
+            redis: redis::RedisLooks::default(),
             files: file::FileLooks::default(),
         }
     }
@@ -79,6 +82,10 @@ impl Checks {
                 Trigger::Sql { connection, query, parameters, fail_on_empty, timeout } => {
                     let wanted = sql::Wanted { connection, query, parameters, fail_on_empty: *fail_on_empty };
                     self.sql.look(&self.secrets, wanted, *timeout).await
+                }
+                Trigger::RedisKey { connection, key } => self.redis.key(&self.secrets, connection, key).await,
+                Trigger::RedisStream { connection, stream, after, count } => {
+                    self.redis.entries(&self.secrets, connection, stream, after, *count).await
                 }
                 Trigger::DagRun { dag_id, run_id, allowed_states, failed_states } => {
                     external::look_at_run(&self.store, dag_id, run_id, allowed_states, failed_states).await

@@ -1,5 +1,6 @@
 //! What the types of sensors cannot say.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use flow_model::operator::Operator;
@@ -49,6 +50,14 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
                 .hint("name a file, such as \"/data/in/{{ ds }}.csv\"");
         }
         Operator::HttpSensor(sensor) => check_http(sensor, node, problems),
+        Operator::RedisKeySensor(sensor) => {
+            super::sql::check_connection(&sensor.connection, node, problems);
+            check_key(&sensor.key, place("key"), problems);
+        }
+        Operator::RedisStreamSensor(sensor) => {
+            super::sql::check_connection(&sensor.connection, node, problems);
+            check_key(&sensor.stream, place("stream"), problems);
+        }
         Operator::ExternalTaskSensor(sensor) => check_external(sensor, node, problems),
         Operator::CommandSensor(sensor) if sensor.command.trim().is_empty() => {
             problems
@@ -56,6 +65,12 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
                 .hint("for instance \"test -e ready\"");
         }
         _ => {}
+    }
+}
+
+fn check_key(key: &str, span: Range<usize>, problems: &mut Problems) {
+    if key.trim().is_empty() {
+        problems.add(span, "the key is empty").hint("for instance \"ready:{{ ds }}\"");
     }
 }
 

@@ -58,7 +58,7 @@ fn check_query(query: &str, node: &Node, problems: &mut Problems) {
     }
 }
 
-fn check_connection(connection: &str, node: &Node, problems: &mut Problems) {
+pub(super) fn check_connection(connection: &str, node: &Node, problems: &mut Problems) {
     let place = node.deepest(&["connection"]).span.clone();
     if connection.trim().is_empty() {
         problems.add(place, "`connection` is empty").hint("`flowctl connections list` shows those of the store");

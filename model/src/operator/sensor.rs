@@ -4,6 +4,7 @@ mod command;
 mod external_task;
 mod file;
 mod http;
+mod redis;
 mod sql;
 mod time;
 
@@ -16,6 +17,7 @@ pub use command::CommandSensor;
 pub use external_task::ExternalTaskSensor;
 pub use file::FileSensor;
 pub use http::{HttpSensor, ResponseCheck};
+pub use redis::{RedisKeySensor, RedisStreamSensor};
 pub use sql::SqlSensor;
 pub use time::{DateTimeSensor, DayOfWeekSensor, TimeDeltaSensor, TimeSensor, WeekDay};
 

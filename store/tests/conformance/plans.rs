@@ -165,6 +165,38 @@ async fn sqlite_searches_too() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A list that is read again for each row of a table takes the square of their lengths.
+#[tokio::test]
+async fn sqlite_reads_each_list_once() {
+    // These go through the tasks of one run only.
+    const OF_ONE_RUN: [&str; 2] = ["raise_totals", "start_over"];
+    let bench = Bench::new(StoreKind::Sqlite).await;
+    let crate::bench::Raw::Sqlite(pool) = &bench.raw else { unreachable!() };
+    let folder = format!("{}/sql/sqlite", env!("CARGO_MANIFEST_DIR"));
+    let (mut looked_at, mut wrong) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        if !text.contains("json_each") || OF_ONE_RUN.contains(&name.as_str()) {
+            continue;
+        }
+        let plan = sqlx::query(AssertSqlSafe(format!("explain query plan {text}"))).fetch_all(pool).await.unwrap();
+        let plan: Vec<(i64, String)> = plan.iter().map(|row| (row.get(1), row.get(3))).collect();
+        let is_inner = |pair: &[(i64, String)]| {
+            let [(outer, table), (inner, list)] = pair else { return false };
+            let is_table =
+                |line: &str| !line.contains("VIRTUAL") && ["SCAN", "SEARCH"].iter().any(|word| line.starts_with(word));
+            outer == inner && is_table(table) && list.contains("VIRTUAL TABLE")
+        };
+        looked_at += 1;
+        if plan.windows(2).any(is_inner) {
+            wrong.push(format!("{name}: {plan:?}"));
+        }
+    }
+    assert!(looked_at > 20 && wrong.is_empty(), "of {looked_at}: {}", wrong.join("\n"));
+}
+
 async fn scans(bench: &Bench) -> Vec<String> {
     // Counters of a session are published when it ends.
     bench.raw.run("select pg_stat_force_next_flush()").await.unwrap();

@@ -68,7 +68,7 @@ impl StreamWatch {
     async fn read(&mut self) -> Result<(), Failure> {
         let connection = self.secrets.connection(&self.stream.connection).await?;
         let group = self.stream.group_of(&self.source.watched.dag_id);
-        let mut stream = EventStream::new(&connection, &self.stream.stream, &group, &self.consumer)?;
+        let stream = EventStream::new(&connection, &self.stream.stream, &group, &self.consumer)?;
         let from_start = self.has_begun || self.stream.existing == Existing::Start;
         if stream.ensure_group(from_start).await? && self.has_begun {
             self.note_loss();
@@ -94,12 +94,12 @@ impl StreamWatch {
                 // There may be more of the same kind.
                 last_reclaim = last_reclaim.filter(|_| !is_time);
             }
-            self.take(&mut stream, entries).await?;
+            self.take(&stream, entries).await?;
         }
     }
 
     /// Starts runs, and only then acknowledges.
-    async fn take(&mut self, stream: &mut EventStream, entries: Vec<StreamEntry>) -> Result<(), Failure> {
+    async fn take(&mut self, stream: &EventStream, entries: Vec<StreamEntry>) -> Result<(), Failure> {
         if entries.is_empty() {
             return Ok(self.source.note(self.loss.clone()).await?);
         }

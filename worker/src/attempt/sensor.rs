@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow_model::deferral::{OnTimeout, Trigger};
-use flow_model::operator::sensor::{ExternalTaskSensor, Waiting, WeekDay};
+use flow_model::operator::sensor::{ExternalTaskSensor, RedisStreamSensor, Waiting, WeekDay};
 use flow_model::schedule::time_zone;
 use flow_model::{Deferral, Timestamp};
 use flow_store::WorkOrder;
@@ -38,6 +38,7 @@ pub(super) async fn run(
         Look::Instant(text) => instant(&text),
         Look::Delta(delta) => Ok(Trigger::Time { at: after_interval(order) + delta }),
         Look::Day { days, timezone } => day(order.try_started_at, &days, &timezone),
+        Look::Entries(sensor) => entries(order, sensor),
         Look::External(sensor) => external(order, sensor),
         Look::Trigger(trigger) => Ok(trigger),
     };
@@ -107,18 +108,51 @@ fn time_of_day(start: Timestamp, time: &str, timezone: &str) -> Result<Trigger, 
 }
 
 fn instant(text: &str) -> Result<Trigger, String> {
+    Ok(Trigger::Time { at: read_instant(text)? })
+}
+
+/// Without an offset it is UTC, as Airflow's are.
+fn read_instant(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     let parsed: Result<jiff::Timestamp, _> = text.parse();
     let at = match parsed {
         Ok(at) => at,
-        // Without an offset it is UTC, as Airflow's are.
         Err(_) => text
             .parse::<civil::DateTime>()
             .and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC))
             .map(|at| at.timestamp())
             .map_err(|_| format!("`{text}` is not an instant\nhint: for instance 2026-01-31T06:00:00+01:00"))?,
     };
-    Ok(Trigger::Time { at: Timestamp::from_jiff(at) })
+    Ok(Timestamp::from_jiff(at))
+}
+
+/// What is added while the run goes counts, also for a later try of the sensor.
+fn entries(order: &WorkOrder, sensor: RedisStreamSensor) -> Result<Trigger, String> {
+    let after = match &sensor.after {
+        Some(after) => entry_before(after.trim())?,
+        None => last_id_before(order.run_started_at.unwrap_or(order.run_after)),
+    };
+    Ok(Trigger::RedisStream { connection: sensor.connection, stream: sensor.stream, after, count: sensor.count })
+}
+
+/// The id of the last entry that does not count: as it was written, or the last one that could be before an instant.
+fn entry_before(after: &str) -> Result<String, String> {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let is_id = after.split_once('-').map_or_else(|| is_number(after), |(ms, seq)| is_number(ms) && is_number(seq));
+    if is_id {
+        return Ok(after.to_owned());
+    }
+    read_instant(after).map(last_id_before).map_err(|_| {
+        format!("`after` is `{after}`, neither an entry's id nor an instant\nhint: for instance 0, 1706680800000-0 or {{{{ data_interval_start }}}}")
+    })
+}
+
+/// Ids are milliseconds and a number: <https://redis.io/docs/latest/develop/data-types/streams/#entry-ids>.
+fn last_id_before(at: Timestamp) -> String {
+    match at.as_micros().div_euclid(1_000) {
+        ..=0 => "0".to_owned(),
+        ms => format!("{}-{}", ms - 1, u64::MAX),
+    }
 }
 
 fn after_interval(order: &WorkOrder) -> Timestamp {

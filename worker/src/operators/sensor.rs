@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use flow_model::Task;
 use flow_model::deferral::Trigger;
-use flow_model::operator::sensor::{ExternalTaskSensor, FileSensor, HttpSensor, SqlSensor, Waiting, WeekDay};
+use flow_model::operator::sensor::{
+    ExternalTaskSensor, FileSensor, HttpSensor, RedisStreamSensor, SqlSensor, Waiting, WeekDay,
+};
 use flow_model::operator::{Bash, Operator};
 use serde_json::{Map, Value, json};
 
@@ -44,6 +46,8 @@ pub enum Look {
     },
     /// What the triggerer looks at.
     Trigger(Trigger),
+    /// Entries of a stream.
+    Entries(RedisStreamSensor),
     /// A run of another DAG.
     External(ExternalTaskSensor),
     /// A process that says by its exit code.
@@ -73,6 +77,20 @@ pub(super) fn prepare(
         Operator::FileSensor(sensor) => Look::Trigger(file(sensor, renderer, rendered)?),
         Operator::HttpSensor(sensor) => Look::Trigger(http(sensor, renderer, rendered)?),
         Operator::SqlSensor(sensor) => Look::Trigger(sql(sensor, renderer, rendered)?),
+        Operator::RedisKeySensor(sensor) => {
+            rendered.insert("connection".to_owned(), json!(sensor.connection));
+            let key = show(rendered, "key", renderer.text("key", &sensor.key)?);
+            Look::Trigger(Trigger::RedisKey { connection: sensor.connection.clone(), key })
+        }
+        Operator::RedisStreamSensor(sensor) => {
+            rendered.insert("connection".to_owned(), json!(sensor.connection));
+            let stream = show(rendered, "stream", renderer.text("stream", &sensor.stream)?);
+            let after = match &sensor.after {
+                Some(after) => Some(show(rendered, "after", renderer.text("after", after)?)),
+                None => None,
+            };
+            Look::Entries(RedisStreamSensor { stream, after, ..sensor.clone() })
+        }
         Operator::ExternalTaskSensor(sensor) => {
             let text = renderer.text("external_dag_id", &sensor.external_dag_id)?;
             let external_dag_id = show(rendered, "external_dag_id", text);

@@ -9,6 +9,7 @@ mod files;
 mod hooks;
 mod interventions;
 mod plugins;
+mod redis;
 mod refusals;
 mod secrets;
 mod sensors;

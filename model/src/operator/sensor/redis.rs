@@ -1,0 +1,35 @@
+//! Sensors that wait for something in a Redis.
+
+use super::sensor;
+
+sensor!(
+    /// Waits until a key exists (as Airflow's `RedisKeySensor`). The XCom has the key, its type, and the value if that is a
+    /// text.
+    RedisKeySensor {
+        /// The name of a connection of type `redis`.
+        connection: String,
+        /// The key (a template).
+        key: String,
+    }
+);
+
+sensor!(
+    /// Waits until a stream has entries after a point in it. The entries become the XCom; they stay in the stream.
+    RedisStreamSensor {
+        /// The name of a connection of type `redis`.
+        connection: String,
+        /// The stream's key (a template).
+        stream: String,
+        /// Entries after this one count: an id, or an instant (a template); `0` counts all (default: the start of the run).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        /// So many entries are waited for, and become the XCom.
+        #[serde(default = "default_count")]
+        #[schemars(range(min = 1, max = 1000))]
+        count: u32,
+    }
+);
+
+const fn default_count() -> u32 {
+    1
+}
