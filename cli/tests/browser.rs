@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A standalone that is stopped when the test ends.
 struct Standalone {
@@ -39,6 +40,22 @@ impl Drop for Standalone {
     }
 }
 
+/// The web is there before the files have been read.
+fn wait_for_dag(folder: &Path, dag_id: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let shown = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+            .args(["dags", "show", dag_id])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        if shown.status.success() {
+            return;
+        }
+        assert!(Instant::now() < end, "{}", String::from_utf8_lossy(&shown.stderr));
+    }
+}
+
 fn chromium() -> &'static str {
     ["chromium", "google-chrome", "chromium-browser"]
         .into_iter()
@@ -66,6 +83,7 @@ fn an_operator_logs_in_and_sees_what_ran() {
     std::fs::write(here.path().join("dags/kitchen.toml"), dag).unwrap();
     std::fs::write(here.path().join("dags/broken.toml"), "[tasks.a]\nbsh = \"x\"\n").unwrap();
     let flow = Standalone::start(here.path());
+    wait_for_dag(here.path(), "kitchen");
     let run = Command::new(env!("CARGO_BIN_EXE_flowctl"))
         .args(["trigger", "kitchen", "--run-id", "first", "--wait"])
         .current_dir(here.path())
