@@ -255,6 +255,11 @@ pub enum DagsCommand {
         /// The DAG
         dag: String,
     },
+    /// Explain what can stand in a DAG file: its keys, and every operator
+    Reference {
+        /// `dag`, `schedule`, `task_group`, `task`, `notifier`, `sensor`, or an operator [default: list them all]
+        name: Option<String>,
+    },
     /// Print the JSON Schema of DAG files, for editors
     Schema,
 }

@@ -12,6 +12,7 @@ mod diagnostic;
 mod find;
 mod folder;
 mod identity;
+pub mod reference;
 mod render;
 mod schema;
 mod semantic;

@@ -111,7 +111,7 @@ pub(crate) struct TaskSettings {
     pub retry_exponential_backoff: Option<Value>,
     /// No retry waits longer than this (default: `1d`).
     pub max_retry_delay: Option<DurationSpec>,
-    /// Share of the delay by which it is varied at random (0 to 1, default: 0).
+    /// Share of the delay by which it is varied at random (default: 0).
     #[schemars(range(min = 0.0, max = 1.0))]
     pub retry_jitter: Option<f64>,
     /// A try that takes longer is killed and counts as failed.
@@ -127,11 +127,11 @@ pub(crate) struct TaskSettings {
     pub weight_rule: Option<WeightRule>,
     /// The queue whose workers run it (default: `default`).
     pub queue: Option<String>,
-    /// Waits until the same task of the previous run has succeeded or was skipped.
+    /// Waits until the same task of the previous run has succeeded or was skipped (default: false).
     pub depends_on_past: Option<bool>,
-    /// Also waits for the tasks directly after it in the previous run.
+    /// Also waits for the tasks directly after it in the previous run (default: false).
     pub wait_for_downstream: Option<bool>,
-    /// Is never rerun after its worker was lost: it fails instead.
+    /// Is never rerun after its worker was lost: it fails instead (default: false).
     pub at_most_once: Option<bool>,
     /// Whether a rerun may start while a lost attempt might still be running: `allow` (the default) or `forbid`.
     pub overlap: Option<Overlap>,
@@ -230,14 +230,17 @@ fn schedule_schema(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "cron": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] },
-            "timezone": { "type": "string" },
-            "every": { "anyOf": [{ "type": "string", "format": "flow-duration" }, { "type": "number", "minimum": 1, "maximum": DURATION_SECONDS_MAX }] },
-            "at": { "anyOf": [
+            "cron": { "description": "A cron expression or a preset, or several of them.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] },
+            "timezone": { "description": "IANA zone of its times (default: the file's `timezone`).", "type": "string" },
+            "every": { "description": "Runs every so often, counted from `start_date`.", "anyOf": [{ "type": "string", "format": "flow-duration" }, { "type": "number", "minimum": 1, "maximum": DURATION_SECONDS_MAX }] },
+            "at": { "description": "Runs at exactly these instants.", "anyOf": [
                 { "type": "string", "format": "flow-date" },
                 { "type": "array", "items": { "type": "string", "format": "flow-date" }, "minItems": 1 },
             ]},
-            "data_intervals": { "type": "boolean" },
+            "data_intervals": {
+                "description": "Gives runs Airflow's data intervals: a run covers the time since the tick before (default: false).",
+                "type": "boolean",
+            },
             "webhook": schema_of::<Webhook>(),
             "stream": schema_of::<RedisStream>(),
             "files": schema_of::<FileArrival>(),

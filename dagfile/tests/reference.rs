@@ -1,4 +1,6 @@
-//! docs/dag-file.md against the code: its examples are good, and it names every key.
+//! The pages about DAG files against the code: their examples are good, and they name every key.
+
+use std::path::Path;
 
 use flow_dagfile::{check_text, render, schema};
 use serde_json::Value;
@@ -15,6 +17,8 @@ const PAGES: &[&str] = &[
     include_str!("../../docs/kubernetes.md"),
     include_str!("../../docs/params.md"),
     include_str!("../../docs/people.md"),
+    include_str!("../../docs/plugins.md"),
+    include_str!("../../docs/sensors.md"),
     include_str!("../../docs/secrets.md"),
     include_str!("../../docs/sql.md"),
     STARTS,
@@ -86,5 +90,32 @@ fn the_page_about_starts_names_their_keys() {
 fn it_names_every_trigger_rule() {
     for rule in flow_model::TriggerRule::ALL {
         assert!(REFERENCE.contains(&format!("| `{rule}` |")), "{rule}");
+    }
+}
+
+/// docs/reference.md is written by this test when `UPDATE_DOCS` is set.
+#[test]
+fn the_page_of_keys_is_made_from_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference.md");
+    let page = flow_dagfile::reference::page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/reference.md is not what the types say\nhint: UPDATE_DOCS=1 cargo test -p flow-dagfile"
+    );
+}
+
+#[test]
+fn every_operator_has_an_example_that_is_good() {
+    let operators = flow_dagfile::reference::sections().into_iter().filter(|section| section.short_form.is_some());
+    for operator in operators {
+        let example = operator.example.unwrap_or_else(|| panic!("`{}` has no example", operator.name));
+        assert!(example.contains(&operator.name), "the example of `{}` is about something else", operator.name);
+        assert!(!operator.description.contains("```"), "{}", operator.description);
+        let file = check_text("example.toml", &example, None);
+        assert!(file.result.is_ok(), "`{}`: {}", operator.name, render(&file, false));
     }
 }

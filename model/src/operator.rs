@@ -179,6 +179,16 @@ impl Operator {
 ///
 /// Template expressions in `command` are never spliced into the code: each becomes a shell variable that is quoted for
 /// the place it stands in, so the script sees exactly the value.
+///
+/// ```toml
+/// [tasks.count]
+/// bash = 'ls "$FOLDER" | wc -l'
+/// env = { FOLDER = "/var/log" }
+///
+/// [tasks.load.bash]
+/// script = "scripts/load.sh"
+/// args = ["{{ ds }}", "{{ params.region }}"]
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bash {
@@ -198,6 +208,11 @@ pub struct Bash {
 }
 
 /// Runs a program directly, without a shell: each argument reaches the program exactly as it is rendered.
+///
+/// ```toml
+/// [tasks.pack]
+/// command = ["tar", "-czf", "{{ params.target }}", "/srv/reports"]
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -214,6 +229,15 @@ pub struct Command {
 }
 
 /// Runs Python code in a process of its own.
+///
+/// ```toml
+/// [tasks.mean.python]
+/// code = """
+/// import statistics, sys
+/// print(statistics.mean(float(number) for number in sys.argv[1:]))
+/// """
+/// args = ["3", "1", "{{ params.last }}"]
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Python {
@@ -236,6 +260,12 @@ pub struct Python {
 }
 
 /// Sends one HTTP request from the worker.
+///
+/// ```toml
+/// [tasks.rates]
+/// http = { url = "https://rates.example.org/daily", query = { day = "{{ ds }}" }, expected_status = ["200"] }
+/// output = "json"
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
@@ -290,11 +320,21 @@ impl Http {
 }
 
 /// Does nothing and succeeds at once.
+///
+/// ```toml
+/// [tasks.joint]
+/// noop = true
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Noop {}
 
 /// Waits for a fixed time inside the worker, holding its slot, or in the triggerer.
+///
+/// ```toml
+/// [tasks.cool_down]
+/// sleep = { duration = "2h", deferrable = true }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sleep {

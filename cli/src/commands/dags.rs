@@ -12,6 +12,8 @@ use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
 
+mod reference;
+
 const LIST: &[(&str, &str)] = &[
     ("DAG", "dag_id"),
     ("PAUSED", "is_paused"),
@@ -45,6 +47,7 @@ const DETAILS: &[(&str, &str)] = &[
 pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow::Result<Exit> {
     match command {
         DagsCommand::Check { paths } => return check(&settings, form, &paths),
+        DagsCommand::Reference { name } => return reference::print(form, name.as_deref()),
         DagsCommand::Schema => {
             output::json(&flow_dagfile::schema())?;
             return Ok(Exit::Success);
@@ -58,7 +61,7 @@ pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow
         DagsCommand::Next { dag, count } => next(&client, form, &dag, count).await?,
         DagsCommand::Pause { dag } => pause(&client, form, &dag, true).await?,
         DagsCommand::Unpause { dag } => pause(&client, form, &dag, false).await?,
-        DagsCommand::Check { .. } | DagsCommand::Schema => {}
+        DagsCommand::Check { .. } | DagsCommand::Reference { .. } | DagsCommand::Schema => {}
     }
     Ok(Exit::Success)
 }

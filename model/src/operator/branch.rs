@@ -10,6 +10,19 @@ use crate::Timestamp;
 ///
 /// Exactly one of `choose`, `bash`, `weekday` and `between` decides. A join after the branches needs a trigger rule such as
 /// `none_failed_min_one_success`.
+///
+/// ```toml
+/// [tasks.size]
+/// branch = "{{ 'large' if params.rows > 1000 else 'small' }}"
+///
+/// [tasks.large]
+/// depends_on = ["size"]
+/// noop = true
+///
+/// [tasks.small]
+/// depends_on = ["size"]
+/// noop = true
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Branch {
@@ -45,6 +58,11 @@ pub struct Branch {
 }
 
 /// Goes on only if a condition holds; else everything after it is skipped.
+///
+/// ```toml
+/// [tasks.enough]
+/// short_circuit = "{{ params.rows > 0 }}"
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShortCircuit {
@@ -62,6 +80,11 @@ pub struct ShortCircuit {
 
 /// Goes on only in the newest run of the schedule: what comes after it is skipped while older runs catch up. Runs that a
 /// person or another DAG started always go on.
+///
+/// ```toml
+/// [tasks.newest]
+/// latest_only = true
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatestOnly {}

@@ -11,6 +11,13 @@ use crate::state::named_enum;
 ///
 /// Values reach the container as arguments and environment variables, exactly as they are rendered: there is no shell in
 /// between. Its exit code, its output and its log count as those of a process.
+///
+/// ```toml
+/// [tasks.load.docker]
+/// image = "python:3.13-slim"
+/// command = ["python", "-c", "print('loading')"]
+/// limits = { cpus = 1.5, memory = "512m" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Docker {

@@ -14,6 +14,13 @@ use crate::time::duration_text;
 ///
 /// Values reach the container as arguments and environment variables, exactly as they are rendered. Its exit code, its output
 /// and its log count as those of a process. Needs a flowctl that was built with the feature `kubernetes`.
+///
+/// ```toml
+/// [tasks.load.kubernetes_pod]
+/// image = "registry.example.org/load:3"
+/// args = ["--day", "{{ ds }}"]
+/// resources = { requests = { cpu = "500m", memory = "256Mi" } }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KubernetesPod {

@@ -11,6 +11,13 @@ use super::one_or_many;
 use crate::time::duration_text;
 
 /// Sends a JSON message to a URL.
+///
+/// ```toml
+/// [tasks.tell.webhook]
+/// connection = "pager"
+/// url = "alerts"
+/// json = { text = "{{ dag.dag_id }} is done", severity = "low" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
@@ -36,6 +43,11 @@ pub struct Webhook {
 }
 
 /// Sends a message to a Slack channel, by an incoming webhook.
+///
+/// ```toml
+/// [tasks.tell]
+/// slack = "{{ dag.dag_id }} is done for {{ ds }}"
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slack {
@@ -47,6 +59,13 @@ pub struct Slack {
 }
 
 /// Sends an e-mail over SMTP.
+///
+/// ```toml
+/// [tasks.tell.email]
+/// to = "ops@example.org"
+/// subject = "Report of {{ ds }}"
+/// text = "It holds {{ xcom.count }} rows."
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Email {

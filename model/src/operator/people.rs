@@ -14,6 +14,14 @@ use super::duration_schema;
 /// Asks people for a decision, and waits for it without holding a slot.
 ///
 /// A refusal skips the task, and with it what only runs after its success.
+///
+/// ```toml
+/// [tasks.release.approval]
+/// subject = "Release {{ params.version }}?"
+/// assignees = ["ada", "grace"]
+/// timeout = "1d"
+/// defaults = ["Reject"]
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
@@ -52,6 +60,12 @@ pub struct Approval {
 }
 
 /// Asks people to fill in a form, and waits for it without holding a slot. The answers are the task's output.
+///
+/// ```toml
+/// [tasks.plan.form]
+/// subject = "How is it rolled out?"
+/// params = { share = { type = "number", maximum = 1.0, default = 0.1 } }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Form {

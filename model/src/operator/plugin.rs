@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Runs an executable that speaks Flow's plugin protocol: JSON lines on its standard input and output.
+///
+/// ```toml
+/// [tasks.statistics.plugin]
+/// name = "statistics"
+/// with = { numbers = "{{ params.numbers }}" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {

@@ -25,6 +25,13 @@ named_enum!(
 
 /// Runs SQL on PostgreSQL, SQLite, MySQL or MariaDB. Values never become a part of the SQL: `:name` in the query stands for
 /// one of the `parameters`, which is bound.
+///
+/// ```toml
+/// [tasks.orders.sql]
+/// connection = "warehouse"
+/// query = "select id, amount from orders where day = :day"
+/// parameters = { day = "{{ ds }}" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sql {

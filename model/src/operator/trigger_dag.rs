@@ -11,6 +11,13 @@ use crate::time::duration_text;
 
 /// Starts a run of another DAG, and waits for its end if asked to, without holding a slot. The run's id becomes the
 /// XCom `return_value`. A try that is run again after its worker was lost finds the run that it has started.
+///
+/// ```toml
+/// [tasks.report.trigger_dag]
+/// trigger_dag_id = "report"
+/// conf = { day = "{{ ds }}" }
+/// wait_for_completion = true
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerDag {

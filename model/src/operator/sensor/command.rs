@@ -4,6 +4,11 @@ use super::sensor;
 
 sensor!(
     /// Runs a shell script on a worker until it ends with exit code 0; between two looks it holds no slot.
+    ///
+    /// ```toml
+    /// [tasks.mounted]
+    /// command_sensor = { command = "mountpoint -q /srv/sales", poke_interval = "30s" }
+    /// ```
     CommandSensor {
         /// The script, run by `bash` (a template, with the same rules as `bash`).
         command: String,

@@ -7,6 +7,11 @@ use crate::state::TaskState;
 
 sensor!(
     /// Waits for a run of another DAG with the same logical date, or for tasks of it.
+    ///
+    /// ```toml
+    /// [tasks.upstream]
+    /// external_task_sensor = { external_dag_id = "ingest", external_task_id = "load", execution_delta = "1h" }
+    /// ```
     ExternalTaskSensor {
         /// The other DAG (a template).
         external_dag_id: String,

@@ -6,6 +6,11 @@ use super::sensor;
 
 sensor!(
     /// Waits for a file on the machine of the triggerer. The paths found become the XCom.
+    ///
+    /// ```toml
+    /// [tasks.arrived]
+    /// file_sensor = { filepath = "/data/in/{{ ds }}/*.csv", min_age = "30s", timeout = "6h" }
+    /// ```
     FileSensor {
         /// A path, or a pattern with `*`, `?`, `[abc]` and `**` (a template).
         filepath: String,

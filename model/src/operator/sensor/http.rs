@@ -11,6 +11,11 @@ use super::sensor;
 
 sensor!(
     /// Asks a URL until the answer is as wanted. The answer becomes the XCom.
+    ///
+    /// ```toml
+    /// [tasks.ready]
+    /// http_sensor = { url = "https://example.org/jobs/{{ ds }}", response_check = { path = "state", equals = "done" } }
+    /// ```
     HttpSensor {
         /// Where to (a template); with a `connection` the path there. It is kept while the sensor waits, so it must not hold secrets.
         url: String,

@@ -5,6 +5,11 @@ use super::sensor;
 sensor!(
     /// Waits until a key exists (as Airflow's `RedisKeySensor`). The XCom has the key, its type, and the value if that is a
     /// text.
+    ///
+    /// ```toml
+    /// [tasks.flag]
+    /// redis_key_sensor = { connection = "redis_default", key = "ready:{{ ds }}" }
+    /// ```
     RedisKeySensor {
         /// The name of a connection of type `redis`.
         connection: String,
@@ -15,6 +20,11 @@ sensor!(
 
 sensor!(
     /// Waits until a stream has entries after a point in it. The entries become the XCom; they stay in the stream.
+    ///
+    /// ```toml
+    /// [tasks.orders]
+    /// redis_stream_sensor = { connection = "redis_default", stream = "orders", count = 10 }
+    /// ```
     RedisStreamSensor {
         /// The name of a connection of type `redis`.
         connection: String,

@@ -9,6 +9,13 @@ use super::sensor;
 sensor!(
     /// Asks a database until the first value of the first row is neither empty, zero, nor false (as Airflow's `SqlSensor`).
     /// The row becomes the XCom.
+    ///
+    /// ```toml
+    /// [tasks.loaded.sql_sensor]
+    /// connection = "warehouse"
+    /// query = "select count(*) from loads where day = :day and done"
+    /// parameters = { day = "{{ ds }}" }
+    /// ```
     SqlSensor {
         /// The connection's name.
         connection: String,
