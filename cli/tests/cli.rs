@@ -72,6 +72,16 @@ fn check_tells_every_mistake() {
 }
 
 #[test]
+fn reference_explains_what_can_stand_in_a_file() {
+    let here = folder();
+    insta::assert_snapshot!(told(here.path(), &["dags", "reference", "sleep"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["dags", "reference", "latest_only", "-o", "json"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["dags", "reference", "sleeep"], &[]));
+    let list = told(here.path(), &["dags", "reference"], &[]);
+    assert!(list.contains("\nkubernetes_pod ") && list.contains("\nnotifier "), "{list}");
+}
+
+#[test]
 fn configuration_mistakes_name_their_place() {
     let here = folder();
     std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurency = 4\n").unwrap();
