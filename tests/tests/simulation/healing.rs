@@ -7,9 +7,10 @@ use anyhow::{bail, ensure};
 use flow_model::dag::Catchup;
 use flow_model::{RunState, RunType, TaskState};
 use flow_store::{Mark, MarkRequest, Selection};
+use rand::prelude::*;
 
+use crate::attempt::Ending;
 use crate::dags::{POOL_SLOTS_MAX, POOLS, SCHEDULES_END, logical_dates};
-use crate::worker::Ending;
 use crate::world::{PRINCIPAL, World};
 
 /// Rounds in which everything must have come to its end.
@@ -27,6 +28,8 @@ impl World {
         self.tell("nobody", "does anything wrong any more");
         self.network.heal();
         self.ghosts.clear();
+        self.late_firings.clear();
+        self.late_callbacks.clear();
         for dag in self.dags.clone() {
             self.set_paused(&dag.dag_id, false).await?;
         }
@@ -37,6 +40,10 @@ impl World {
             self.workers[which].paused_until = self.now();
             self.retire(which).await?;
             self.register(which).await?;
+        }
+        for which in 0..self.triggerers.len() {
+            self.triggerers[which].paused_until = self.now();
+            self.register_triggerer(which).await?;
         }
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
@@ -63,6 +70,8 @@ impl World {
         let mut has_moved = false;
         let (rounds, now) = (&self.schedulers[0], self.now());
         rounds.time_out_runs(now).await?;
+        rounds.expire_triggers(now).await?;
+        rounds.expire_questions(now).await?;
         rounds.rescue(now, Duration::from_secs(5)).await?;
         rounds.sweep_outbox(now, Duration::ZERO).await?;
         rounds.audit_queue(now, Duration::from_secs(5)).await?;
@@ -89,13 +98,14 @@ impl World {
                 }
                 self.claim_hinted(which).await?;
                 self.claim_polled(which).await?;
-                for attempt in &mut self.workers[which].attempts {
-                    attempt.ends_at = now;
-                    attempt.ending = Ending::Success;
-                }
+                self.end_attempts(which);
                 moves += self.workers[which].attempts.len();
                 self.report_ended(which).await?;
+                moves += self.take_callbacks(which).await?;
+                self.deliver(which).await?;
+                moves += self.workers[which].callbacks.len();
             }
+            moves += self.fire_everything().await? + self.answer_everything().await?;
             if moves == 0 {
                 return Ok(has_moved);
             }
@@ -106,16 +116,35 @@ impl World {
         bail!("it never comes to rest: {}", self.open_tasks().await?)
     }
 
+    /// What runs ends now: at first by chance, as always, later with success, so that there is an end.
+    fn end_attempts(&mut self, which: usize) {
+        let (now, rng) = (self.now(), &mut self.rng);
+        let share = if now < self.started + SCHEDULES_END { 0.2 } else { 0.6 };
+        for attempt in &mut self.workers[which].attempts {
+            attempt.ends_at = now;
+            if rng.random_bool(share) {
+                attempt.ending = Ending::Success;
+            }
+        }
+    }
+
     /// Only a past that has failed, or that cannot start, may hold up runs for ever: somebody marks it.
     async fn unblock(&mut self) -> anyhow::Result<()> {
         let now = self.now();
         let mut has_marked = false;
         let stuck: BTreeSet<String> = self.open_runs().await?.into_iter().map(|run| run.dag_id).collect();
+        let mut is_time_to_wait = false;
         for dag_id in &stuck {
-            let mut waits_for_past = false;
+            let (mut waits_for_past, mut waits_for_time) = (false, false);
             for run in self.runs(Some(dag_id), &[RunState::Running]).await? {
                 let tasks = self.tasks(run.id).await?;
                 waits_for_past |= tasks.iter().any(|task| task.waits_for_past && task.state == TaskState::None);
+                // Delays that double can become long.
+                waits_for_time |= tasks.iter().any(|task| task.not_before.is_some_and(|at| at > now));
+            }
+            is_time_to_wait |= waits_for_time;
+            if waits_for_time {
+                continue;
             }
             ensure!(waits_for_past, "nothing moves, and no past is to blame: {}", self.open_tasks().await?);
             for run in self.runs(Some(dag_id), &[]).await? {
@@ -138,7 +167,7 @@ impl World {
                 }
             }
         }
-        ensure!(has_marked, "nothing moves: {}", self.open_tasks().await?);
+        ensure!(has_marked || is_time_to_wait, "nothing moves: {}", self.open_tasks().await?);
         Ok(())
     }
 
@@ -148,7 +177,8 @@ impl World {
             told.push(format!("{} {} {} since {:?}", run.dag_id, run.run_id, run.state, run.started_at));
             for task in self.tasks(run.id).await? {
                 let past = if task.waits_for_past { " waits for the past" } else { "" };
-                told.push(format!("  {} {} {:?}{past} {:?}", task.task_id, task.state, task.reason, task.upstream()));
+                let (id, index, state, reason) = (&task.task_id, task.map_index, task.state, &task.reason);
+                told.push(format!("  {id}[{index}] {state} {reason:?}{past} {:?}", task.upstream()));
             }
         }
         Ok(told.join("\n"))

@@ -6,15 +6,19 @@ use flow_model::{Dag, RunState, RunType, TriggeredBy};
 use flow_store::read::RunRecord;
 use flow_store::{ClearRequest, Mark, MarkRequest, NewRun, Selection, StoreError};
 use rand::prelude::*;
+use serde_json::{Map, Value};
 
+use crate::attempt::random_value;
 use crate::dags::{POOLS, new_version, reshape};
+use crate::shape::ITEMS;
 use crate::world::{PRINCIPAL, World};
 
 impl World {
     pub async fn person_acts(&mut self) -> anyhow::Result<()> {
         let told = match self.rng.random_range(0..100) {
-            0..=34 => self.trigger().await?,
-            35..=51 => self.clear().await?,
+            0..=24 => self.trigger().await?,
+            25..=39 => self.clear().await?,
+            40..=51 => self.answer().await?,
             52..=63 => self.mark().await?,
             64..=71 => self.end_run().await?,
             72..=85 => self.pause_or_unpause().await?,
@@ -36,11 +40,21 @@ impl World {
             principal: PRINCIPAL.to_owned(),
             logical_date: self.rng.random_bool(0.5).then_some(now),
             run_after: now + Duration::from_secs(self.rng.random_range(0..4)),
-            conf: Default::default(),
+            conf: self.some_conf(),
             note: None,
         };
         let created = self.store.create_run(now, &new).await?;
         Ok(format!("triggers {} {}", new.dag_id, created.run_id))
+    }
+
+    /// Now and then somebody says over what to map.
+    fn some_conf(&mut self) -> Map<String, Value> {
+        let mut conf = Map::new();
+        if self.rng.random_bool(0.3) {
+            let items = random_value(&mut self.rng).filter(Value::is_array);
+            conf.extend(items.map(|items| (ITEMS.to_owned(), items)));
+        }
+        conf
     }
 
     async fn some_run(&mut self) -> anyhow::Result<Option<RunRecord>> {
@@ -51,20 +65,21 @@ impl World {
     fn some_tasks(&mut self, dag_id: &str) -> Selection {
         let dag: &Dag = self.dags.iter().find(|dag| dag.dag_id == dag_id).expect("only these DAGs are there");
         let task = dag.tasks.choose(&mut self.rng).map(|task| task.task_id.clone());
-        let task_ids = if self.rng.random_bool(0.2) { Vec::new() } else { task.into_iter().collect() };
-        Selection {
-            task_ids,
-            upstream: self.rng.random_bool(0.2),
-            downstream: self.rng.random_bool(0.5),
-            ..Selection::default()
+        let mut task_ids = if self.rng.random_bool(0.2) { Vec::new() } else { task.into_iter().collect() };
+        // Of a mapped task sometimes one instance only.
+        let mut instances = Vec::new();
+        if self.rng.random_bool(0.3) {
+            let index = self.rng.random_range(0..3);
+            instances.extend(task_ids.pop().map(|task: String| (task, index)));
         }
+        Selection { task_ids, instances, upstream: self.rng.random_bool(0.2), downstream: self.rng.random_bool(0.5) }
     }
 
     async fn clear(&mut self) -> anyhow::Result<String> {
         let Some(run) = self.some_run().await? else { return Ok("has nothing to clear".to_owned()) };
         let tasks = self.some_tasks(&run.dag_id);
         let only_failed = self.rng.random_bool(0.3);
-        let told = format!("clears {} {} {:?}", run.dag_id, run.run_id, tasks.task_ids);
+        let told = format!("clears {} {} {:?} {:?}", run.dag_id, run.run_id, tasks.task_ids, tasks.instances);
         let request = ClearRequest { run: run.id, tasks, only_failed, principal: PRINCIPAL.to_owned() };
         let result = self.store.clear_tasks(self.now(), &request, self.rng.random_bool(0.1)).await;
         Ok(format!("{told}: {}", said(result.map(|affected| affected.tasks.len()))?))
@@ -74,7 +89,7 @@ impl World {
         let Some(run) = self.some_run().await? else { return Ok("has nothing to mark".to_owned()) };
         let tasks = self.some_tasks(&run.dag_id);
         let to = *[Mark::Success, Mark::Failed, Mark::Skipped].choose(&mut self.rng).expect("there are some");
-        let told = format!("marks {} {} {:?} {to:?}", run.dag_id, run.run_id, tasks.task_ids);
+        let told = format!("marks {} {} {:?} {:?} {to:?}", run.dag_id, run.run_id, tasks.task_ids, tasks.instances);
         let request = MarkRequest { run: run.id, tasks, to, principal: PRINCIPAL.to_owned() };
         let result = self.store.mark_tasks(self.now(), &request, self.rng.random_bool(0.1)).await;
         Ok(format!("{told}: {}", said(result.map(|affected| affected.tasks.len()))?))
@@ -118,10 +133,10 @@ impl World {
 
     async fn edit_file(&mut self) -> anyhow::Result<String> {
         let which = self.rng.random_range(0..self.dags.len());
-        reshape(&mut self.rng, &mut self.dags[which]);
+        let text = reshape(&mut self.rng, &mut self.dags[which]);
         let dag = &self.dags[which];
         self.store.publish_dags(self.now(), &[new_version(dag)], false).await?;
-        Ok(format!("edits {}: {} tasks", dag.dag_id, dag.tasks.len()))
+        Ok(format!("edits {}: {} tasks\n{text}", dag.dag_id, dag.tasks.len()))
     }
 }
 

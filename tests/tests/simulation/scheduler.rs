@@ -47,12 +47,14 @@ impl World {
     /// One of the schedulers does what is done on timers.
     pub async fn upkeep(&mut self) -> anyhow::Result<()> {
         let which = self.rng.random_range(0..self.schedulers.len());
-        let what = self.rng.random_range(0..4);
+        let what = self.rng.random_range(0..6);
         let (rounds, now) = (&self.schedulers[which], self.now());
         let told = match what {
             0 => format!("{} runs timed out", rounds.time_out_runs(now).await?),
             1 => format!("{} rescued", rounds.rescue(now, LEASE_GRACE).await?),
-            2 => format!("{} published from the outbox", rounds.sweep_outbox(now, PATIENCE).await?),
+            2 => format!("{} waited too long for their trigger", rounds.expire_triggers(now).await?),
+            3 => format!("{} waited too long for an answer", rounds.expire_questions(now).await?),
+            4 => format!("{} published from the outbox", rounds.sweep_outbox(now, PATIENCE).await?),
             _ => format!("{} published again", rounds.audit_queue(now, PATIENCE).await?),
         };
         self.tell(&format!("scheduler {which}"), &told);
@@ -142,11 +144,12 @@ impl World {
                 let runs = self.runs(Some(&run.dag_id), &[]).await?;
                 let earlier = runs.iter().filter(|run| run.logical_date.is_some_and(|earlier| earlier < date));
                 let Some(past) = earlier.max_by_key(|run| run.logical_date) else { continue };
-                let states = self.tasks(past.id).await?;
-                let state = states.iter().find(|past| past.task_id == task.task_id).map(|past| past.state);
-                let is_clear = matches!(state, None | Some(TaskState::Success | TaskState::Skipped));
+                use TaskState as S;
+                let of_task = self.tasks(past.id).await?.into_iter().filter(|past| past.task_id == task.task_id);
+                let states: Vec<S> = of_task.map(|past| past.state).collect();
+                let is_clear = states.iter().all(|state| matches!(state, S::Success | S::Skipped | S::Removed));
                 let (dag, run) = (&run.dag_id, &run.run_id);
-                ensure!(is_clear, "{} of {dag} {run} was scheduled, in {} it is {state:?}", task.task_id, past.run_id);
+                ensure!(is_clear, "{} of {dag} {run} was scheduled, in {} it is {states:?}", task.task_id, past.run_id);
             }
         }
         Ok(())

@@ -27,12 +27,16 @@ pub fn simulate(seed: u64, kind: StoreKind) -> Account {
     let trace = Trace::default();
     let (url, _folder) = database(kind);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block_on(play(&url, seed, trace.clone()))));
+    let lines = trace.lines();
+    if let Some(folder) = std::env::var_os("FLOW_SIM_TRACES") {
+        let file = Path::new(&folder).join(format!("{seed}-{kind:?}.txt"));
+        std::fs::write(&file, lines.join("\n")).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
     let why = match outcome {
-        Ok(Ok(history)) => return Account { trace: trace.lines(), history },
+        Ok(Ok(history)) => return Account { trace: lines, history },
         Ok(Err(error)) => format!("{error:?}"),
         Err(_) => "it panicked, see above".to_owned(),
     };
-    let lines = trace.lines();
     let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
     panic!(
         "seed {seed} on {kind:?} fails: {why}\n\nThe last of {} things that happened:\n{shown}\n\n\

@@ -4,38 +4,17 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use flow_model::deferral::OnTimeout;
 use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, TaskState, Timestamp};
-use flow_store::{
-    ClaimRequest, Heartbeat, NewProcess, NewXCom, Outcome, OutcomeKind, ProcessKind, Recorded, WorkOrder,
-};
+use flow_store::{ClaimRequest, Heartbeat, NewProcess, Outcome, OutcomeKind, ProcessKind, Recorded, WorkOrder};
 use rand::prelude::*;
 
+use crate::attempt::{Attempt, name};
+use crate::callback::Delivering;
 use crate::network::QUEUE;
 use crate::world::World;
 
-const LEASE: Duration = Duration::from_secs(30);
-
-/// How an attempt will end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Success,
-    Skipped,
-    Failed,
-    FailedForGood,
-    Released,
-}
-
-/// An attempt that a worker has started.
-#[derive(Clone)]
-pub struct Attempt {
-    pub order: WorkOrder,
-    /// The process that claimed it.
-    pub process: ProcessId,
-    pub ends_at: Timestamp,
-    pub ending: Ending,
-    /// Its end was recorded.
-    pub is_recorded: bool,
-}
+pub const LEASE: Duration = Duration::from_secs(30);
 
 pub struct Worker {
     pub slot: String,
@@ -44,6 +23,7 @@ pub struct Worker {
     pub attempts: Vec<Attempt>,
     /// Claims whose answer has not arrived.
     pub unanswered: Vec<ClaimRequest>,
+    pub callbacks: Vec<Delivering>,
     pub paused_until: Timestamp,
     pub is_draining: bool,
     concurrency: usize,
@@ -57,6 +37,7 @@ impl Worker {
             process: None,
             attempts: Vec::new(),
             unanswered: Vec::new(),
+            callbacks: Vec::new(),
             paused_until: Timestamp::UNIX_EPOCH,
             is_draining: false,
             concurrency: rng.random_range(1..=5),
@@ -67,12 +48,6 @@ impl Worker {
     fn room(&self) -> usize {
         self.concurrency.saturating_sub(self.attempts.len() + self.unanswered.len())
     }
-}
-
-/// `dag run task #try` for people.
-pub fn name(order: &WorkOrder) -> String {
-    let dag = &order.graph.dag;
-    format!("{} {} {} #{}", dag.dag_id, order.run_id, dag.tasks[order.task_index as usize].task_id, order.try_number)
 }
 
 impl World {
@@ -89,10 +64,12 @@ impl World {
             self.heartbeat(which).await?;
         }
         match self.rng.random_range(0..100) {
-            0..=29 => self.claim_hinted(which).await,
-            30..=41 => self.claim_polled(which).await,
-            42..=74 => self.report_ended(which).await,
-            75..=80 => self.heartbeat(which).await,
+            0..=26 => self.claim_hinted(which).await,
+            27..=37 => self.claim_polled(which).await,
+            38..=68 => self.report_ended(which).await,
+            69..=72 => self.take_callbacks(which).await.map(drop),
+            73..=76 => self.deliver(which).await,
+            77..=80 => self.heartbeat(which).await,
             81..=84 => self.crash(which),
             85..=88 => {
                 let pause = Duration::from_secs(self.rng.random_range(5..80));
@@ -171,6 +148,8 @@ impl World {
         for order in &orders {
             let was_asked = asked.iter().any(|request| request.claim == order.claim);
             ensure!(was_asked, "{} was given to {process}, live: {is_live}", name(order));
+            self.check_continuation(order)?;
+            self.claimed.insert(order.task_instance, order.claim);
         }
         if self.rng.random_bool(0.06) {
             self.tell(&self.workers[which].slot, &format!("does not hear that {} claims were granted", orders.len()));
@@ -180,23 +159,25 @@ impl World {
         let mut names = Vec::new();
         for order in orders {
             names.push(name(&order));
-            let attempt = self.begin(order, process);
+            let attempt = Attempt::random(&mut self.rng, order, process, now);
             self.workers[which].attempts.push(attempt);
         }
         self.tell(&self.workers[which].slot, &format!("asks for {}, gets [{}]", requests.len(), names.join(", ")));
         Ok(())
     }
 
-    fn begin(&mut self, order: WorkOrder, process: ProcessId) -> Attempt {
-        let ending = match self.rng.random_range(0..20) {
-            0..=11 => Ending::Success,
-            12..=13 => Ending::Skipped,
-            14..=17 => Ending::Failed,
-            18 => Ending::FailedForGood,
-            _ => Ending::Released,
-        };
-        let ends_at = self.now() + Duration::from_millis(self.rng.random_range(0..20_000));
-        Attempt { order, process, ends_at, ending, is_recorded: false }
+    /// A part of a try that goes on is told what the part before, or its trigger, has left for it.
+    fn check_continuation(&self, order: &WorkOrder) -> anyhow::Result<()> {
+        if !order.is_continued {
+            ensure!(order.resume.is_none(), "{} begins, and is told {:?}", name(order), order.resume);
+            return Ok(());
+        }
+        let told = self.told.get(&order.task_instance);
+        let by_timeout = self.deferrals.get(&order.task_instance).filter(|one| one.on_timeout == OnTimeout::Resume);
+        let is_fitting = order.resume.as_ref() == told
+            || by_timeout.is_some_and(|deferral| order.resume == Some(deferral.resumed_by_timeout()));
+        ensure!(is_fitting, "{} goes on with {:?}, it was told {told:?}", name(order), order.resume);
+        Ok(())
     }
 
     /// The attempts that have ended are reported, and perhaps reported again.
@@ -229,23 +210,52 @@ impl World {
                 (false, false) => Recorded::Fenced,
             });
         }
-        let outcomes: Vec<Outcome> = ended.iter().map(|attempt| outcome(attempt, self.now())).collect();
+        let now = self.now();
+        let outcomes: Vec<Outcome> = ended.iter_mut().map(|attempt| attempt.outcome(&mut self.rng, now)).collect();
         let recorded = self.store.record_outcomes(self.now(), process, &outcomes).await?;
-        for ((attempt, recorded), expected) in ended.iter_mut().zip(recorded).zip(expected) {
+        for (position, (attempt, recorded)) in ended.iter_mut().zip(recorded).enumerate() {
+            let (outcome, expected) = (&outcomes[position], expected[position]);
             self.tell(who, &format!("reports {} {:?}: {recorded:?}", name(&attempt.order), attempt.ending));
-            ensure!(recorded == expected, "the end of {} was {recorded:?}, not {expected:?}", name(&attempt.order));
+            // Of a part of a try nothing may be left once the try has gone on.
+            let is_forgotten =
+                outcome.kind.suspends() && (recorded, expected) == (Recorded::Fenced, Recorded::AlreadyApplied);
+            ensure!(
+                recorded == expected || is_forgotten,
+                "the end of {} was {recorded:?}, not {expected:?}",
+                name(&attempt.order)
+            );
             attempt.is_recorded |= recorded == Recorded::Applied;
+            if recorded == Recorded::Applied {
+                self.remember_suspension(outcome);
+            }
         }
         Ok(())
     }
 
-    /// Whether the store counts this very attempt as running: no try has the number of another.
+    /// What the next part of the try has to be told, or its trigger to wait for.
+    fn remember_suspension(&mut self, outcome: &Outcome) {
+        let key = outcome.task_instance;
+        match &outcome.kind {
+            OutcomeKind::Deferred(deferral) => {
+                self.told.remove(&key);
+                self.deferrals.insert(key, (**deferral).clone());
+            }
+            OutcomeKind::Rescheduled { resume, .. } => {
+                self.deferrals.remove(&key);
+                self.told.remove(&key);
+                self.told.extend(resume.iter().map(|resume| (key, resume.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the store counts this very attempt as running.
     async fn is_current(&self, order: &WorkOrder) -> anyhow::Result<bool> {
         let tasks = self.tasks(order.run).await?;
         let Some(task) = tasks.iter().find(|task| task.id == order.task_instance) else {
             bail!("{} has no row", name(order));
         };
-        Ok(task.state == TaskState::Running && task.try_number == i64::from(order.try_number))
+        Ok(task.state == TaskState::Running && self.claimed.get(&order.task_instance) == Some(&order.claim))
     }
 
     /// Its lease is renewed; it kills what is no longer its own, and everything if it was declared dead.
@@ -279,6 +289,10 @@ impl World {
         let worker = &mut self.workers[which];
         worker.process = None;
         worker.unanswered.clear();
+        // Some callbacks are carried out to their end all the same.
+        let callbacks = std::mem::take(&mut worker.callbacks);
+        self.late_callbacks.extend(callbacks);
+        let worker = &mut self.workers[which];
         let lost = std::mem::take(&mut worker.attempts);
         self.tell(&self.workers[which].slot, &format!("is gone with {} attempts", lost.len()));
         self.keep_ghosts(lost);
@@ -292,8 +306,9 @@ impl World {
         self.crash(which)
     }
 
-    /// A process that its worker has forgotten ends after all.
+    /// What a worker has forgotten ends after all.
     async fn ghost_reports(&mut self) -> anyhow::Result<()> {
+        self.late_delivery().await?;
         if self.ghosts.is_empty() {
             return Ok(());
         }
@@ -312,23 +327,5 @@ impl World {
         self.ghosts.extend(attempts);
         let surplus = self.ghosts.len().saturating_sub(20);
         self.ghosts.drain(..surplus);
-    }
-}
-
-fn outcome(attempt: &Attempt, now: Timestamp) -> Outcome {
-    let order = &attempt.order;
-    let ended_at = attempt.ends_at.min(now);
-    let retry = &order.graph.dag.tasks[order.task_index as usize].retry;
-    let kind = match attempt.ending {
-        Ending::Success => OutcomeKind::Success,
-        Ending::Skipped => OutcomeKind::Skipped,
-        Ending::Failed => OutcomeKind::Failed { retry_at: ended_at + retry.delay_after(order.try_number, 0.0) },
-        Ending::FailedForGood => OutcomeKind::FailedForGood,
-        Ending::Released => OutcomeKind::Released,
-    };
-    Outcome {
-        exit_code: Some(0),
-        xcoms: vec![NewXCom { key: "return_value".to_owned(), value: order.try_number.to_string() }],
-        ..Outcome::new(order, kind, ended_at)
     }
 }

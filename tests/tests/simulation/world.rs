@@ -1,19 +1,23 @@
-//! The installation that is simulated: one database, two schedulers, a few workers, some people, and a clock.
+//! The installation that is simulated: one database, two schedulers, a few workers and triggerers, some people, and a clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flow_model::{Dag, DagRunKey, RunState, Timestamp};
+use flow_model::{ClaimId, Dag, DagRunKey, Deferral, ProcessId, RunState, TaskInstanceKey, Timestamp};
 use flow_queue::Queue;
 use flow_scheduler::Rounds;
 use flow_store::read::{Page, RunFilter, RunOrder, RunRecord, TaskInstanceRecord};
-use flow_store::{ManualClock, OpenOptions, Store};
+use flow_store::{HeldTrigger, ManualClock, OpenOptions, Store};
 use rand::prelude::*;
+use serde_json::Value;
 
+use crate::attempt::Attempt;
+use crate::callback::{Delivering, Journal};
 use crate::dags::{POOLS, new_version, random_dag};
 use crate::network::Network;
-use crate::worker::{Attempt, Worker};
+use crate::triggerer::Triggerer;
+use crate::worker::Worker;
 
 pub const PRINCIPAL: &str = "someone";
 
@@ -42,12 +46,24 @@ pub struct World {
     /// Schedulers that have ever been started.
     pub schedulers_started: u32,
     pub workers: Vec<Worker>,
+    pub triggerers: Vec<Triggerer>,
     /// Attempts that their worker has given up or forgotten: their processes may still be there, and report.
     pub ghosts: Vec<Attempt>,
     pub dags: Vec<Dag>,
     pub paused: BTreeSet<String>,
     /// The last claim id that was minted.
     pub claims: i64,
+    /// The last claim of each task instance.
+    pub claimed: HashMap<TaskInstanceKey, ClaimId>,
+    /// What suspended tries wait for, and what the part that goes on is to be told.
+    pub deferrals: HashMap<TaskInstanceKey, Deferral>,
+    pub told: HashMap<TaskInstanceKey, Value>,
+    /// Triggers that triggerers were about to fire when they went, and callbacks that workers were carrying out.
+    pub late_firings: Vec<(ProcessId, HeldTrigger)>,
+    pub late_callbacks: Vec<Delivering>,
+    pub journal: Journal,
+    /// The runs that events from outside have started, by DAG and event.
+    pub events: BTreeMap<(String, u32), String>,
     pub steps: u64,
     trace: Trace,
 }
@@ -61,7 +77,9 @@ impl World {
         let store = Store::open(url, options).await?;
         let queue = Queue::in_process();
         let faults = rng.random_range(0.0..0.6);
-        let dags: Vec<Dag> = (0..rng.random_range(1..=4)).map(|number| random_dag(&mut rng, number, started)).collect();
+        let drawn: Vec<(Dag, String)> =
+            (0..rng.random_range(1..=4)).map(|number| random_dag(&mut rng, number, started)).collect();
+        let (dags, texts): (Vec<Dag>, Vec<String>) = drawn.into_iter().unzip();
         let mut world = World {
             network: Network::new(&queue, faults),
             workers: (1..=rng.random_range(2..=3)).map(|number| Worker::new(number, &mut rng)).collect(),
@@ -72,10 +90,18 @@ impl World {
             queue,
             schedulers: Vec::new(),
             schedulers_started: 0,
+            triggerers: (1..=2).map(Triggerer::new).collect(),
             ghosts: Vec::new(),
             dags,
             paused: BTreeSet::new(),
             claims: 0,
+            claimed: HashMap::new(),
+            deferrals: HashMap::new(),
+            told: HashMap::new(),
+            late_firings: Vec::new(),
+            late_callbacks: Vec::new(),
+            journal: Journal::new(),
+            events: BTreeMap::new(),
             steps: 0,
             trace,
         };
@@ -85,8 +111,8 @@ impl World {
         }
         let versions: Vec<_> = world.dags.iter().map(new_version).collect();
         world.store.publish_dags(started, &versions, false).await?;
-        for dag in &world.dags {
-            world.trace.push(format!("{}: {} tasks, {}", dag.dag_id, dag.tasks.len(), dag.schedule_summary()));
+        for (dag, text) in world.dags.iter().zip(texts) {
+            world.trace.push(format!("{}: {} tasks, {}\n{text}", dag.dag_id, dag.tasks.len(), dag.schedule_summary()));
             if dag.is_paused_upon_creation == Some(true) {
                 world.paused.insert(dag.dag_id.clone());
             }
@@ -97,6 +123,9 @@ impl World {
         }
         for which in 0..world.workers.len() {
             world.register(which).await?;
+        }
+        for which in 0..world.triggerers.len() {
+            world.register_triggerer(which).await?;
         }
         Ok(world)
     }
@@ -119,14 +148,20 @@ impl World {
     pub async fn step(&mut self) -> anyhow::Result<()> {
         self.steps += 1;
         match self.rng.random_range(0..100) {
-            0..=19 => self.tick().await,
-            20..=25 => self.upkeep().await,
+            0..=18 => self.tick().await,
+            19..=25 => self.upkeep().await,
             26..=28 => self.replace_scheduler().await,
-            29..=75 => {
+            29..=66 => {
                 let which = self.rng.random_range(0..self.workers.len());
                 self.worker_acts(which).await
             }
-            76..=90 => {
+            67..=73 => {
+                let which = self.rng.random_range(0..self.triggerers.len());
+                self.triggerer_acts(which).await
+            }
+            74 => self.late_firing().await,
+            75..=76 => self.events_arrive().await,
+            77..=90 => {
                 let time = match self.rng.random_range(0..20) {
                     0..=13 => self.rng.random_range(100..5_000),
                     14..=18 => self.rng.random_range(5_000..20_000),
@@ -148,6 +183,22 @@ impl World {
 
     pub async fn open_runs(&self) -> anyhow::Result<Vec<RunRecord>> {
         self.runs(None, &[RunState::Queued, RunState::Running]).await
+    }
+
+    /// What the store says of a process: `live`, `draining` or `dead`.
+    async fn process_state(&self, process: ProcessId) -> anyhow::Result<String> {
+        let processes = self.store.list_processes().await?;
+        let known = processes.into_iter().find(|known| known.id == process);
+        // The dead are not kept for ever.
+        Ok(known.map_or_else(|| "dead".to_owned(), |known| known.state))
+    }
+
+    pub async fn is_live(&self, process: ProcessId) -> anyhow::Result<bool> {
+        Ok(self.process_state(process).await? == "live")
+    }
+
+    pub async fn is_dead(&self, process: ProcessId) -> anyhow::Result<bool> {
+        Ok(self.process_state(process).await? == "dead")
     }
 
     pub async fn tasks(&self, run: DagRunKey) -> anyhow::Result<Vec<TaskInstanceRecord>> {
@@ -176,7 +227,12 @@ impl World {
             .into_iter()
             .map(|event| {
                 let (task, number, to, at) = (event.task_id, event.event_no, event.to_state, event.at);
-                format!("{task} {number:>3} {to} try {} at {at} {}", event.try_number, event.reason.unwrap_or_default())
+                let index = if event.map_index < 0 { String::new() } else { format!("[{}]", event.map_index) };
+                format!(
+                    "{task}{index} {number:>3} {to} try {} at {at} {}",
+                    event.try_number,
+                    event.reason.unwrap_or_default()
+                )
             })
             .collect();
         lines.sort();
