@@ -135,12 +135,58 @@ pub struct TouchedTask {
     pub upstream: UpstreamCounts,
     /// How the setups that it needs stand.
     pub setups: UpstreamCounts,
-    /// A branch or short circuit before it left it out.
-    pub is_left_out: bool,
+    /// What the branches and short circuits before it say.
+    pub choice: Choice,
     /// For `depends_on_past`: whether the previous run allows it.
     pub past: Past,
     /// Its pool, slots and priority, should it become ready.
     pub ready: ReadyTask,
+}
+
+/// What the branches and short circuits before a task instance say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// Nothing: its trigger rule decides.
+    #[default]
+    Open,
+    /// Of the instances of a mapped one, all that have decided left it out, and others have still to decide.
+    Pending,
+    /// One of them left it out, with all its instances.
+    LeftOut,
+}
+
+/// How the instances of a branch or short circuit stand to one task after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Votes {
+    /// They have decided, and left the task out.
+    pub left_out: i64,
+    /// They are not finished.
+    pub pending: i64,
+    /// They follow the task, or ended without a decision (they failed, or were skipped).
+    pub others: i64,
+}
+
+impl Votes {
+    /// A task is left out where all instances say so. One that says otherwise is enough to leave it to its trigger rule, so
+    /// the answer does not depend on the order in which they end.
+    pub const fn choice(self) -> Choice {
+        match self {
+            Votes { left_out: 0, .. } | Votes { others: 1.., .. } => Choice::Open,
+            Votes { pending: 1.., .. } => Choice::Pending,
+            Votes { .. } => Choice::LeftOut,
+        }
+    }
+}
+
+impl Choice {
+    /// What several branches before a task come to: one that leaves it out is enough.
+    pub const fn and(self, other: Choice) -> Choice {
+        match (self, other) {
+            (Choice::LeftOut, _) | (_, Choice::LeftOut) => Choice::LeftOut,
+            (Choice::Pending, _) | (_, Choice::Pending) => Choice::Pending,
+            (Choice::Open, Choice::Open) => Choice::Open,
+        }
+    }
 }
 
 /// What `depends_on_past` and `wait_for_downstream` say about a task instance.

@@ -113,8 +113,6 @@ impl Store {
             if !run_rows.is_empty() {
                 warm_versions!(self, tx, run_rows.iter().map(|row| row.version_id));
                 let run_ids = json(&run_rows.iter().map(|row| row.id).collect::<Vec<_>>());
-                let mut changes: Vec<ChangeRow> =
-                    sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
                 let mut runs = HashMap::with_capacity(run_rows.len());
                 for row in &run_rows {
                     let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
@@ -122,19 +120,28 @@ impl Store {
                     snapshot.dags.insert(row.dag_id.clone(), limits);
                     runs.insert(row.id, row.snapshot(graph)?);
                 }
-                // Before the failure is counted anywhere, so that nothing after the group hears of it.
-                if may_restart_groups(&runs, &changes) {
+                let mut changes: Vec<ChangeRow> = Vec::new();
+                loop {
+                    let taken = changes.len();
+                    let more: Vec<ChangeRow> =
+                        sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
+                    changes.extend(more);
+                    // Before the failure is counted anywhere, so that nothing after the group hears of it.
+                    if !may_restart_groups(&runs, &changes[taken..]) {
+                        break;
+                    }
                     let tries: Vec<GroupTries> =
                         sqlx::query_as(statement!(tx, "group_tries")).bind(&run_ids).fetch_all(&mut *tx).await?;
                     let restarts = group_restarts(&runs, &changes, &tries, now);
+                    if restarts.is_empty() {
+                        break;
+                    }
                     for (_, restart) in &restarts {
                         advanced.restarted += start_over!(tx, restart, at, actor_id);
                     }
                     let counted: Vec<_> = restarts.iter().map(|(group_try, _)| group_try).collect();
                     sqlx::query(statement!(tx, "count_group_tries")).bind(json(&counted)).execute(&mut *tx).await?;
-                    let made: Vec<ChangeRow> =
-                        sqlx::query_as(statement!(tx, "take_changes")).bind(&run_ids).fetch_all(&mut *tx).await?;
-                    changes.extend(made);
+                    // The changes that this made are taken next, and with them failures that were recorded meanwhile.
                 }
                 advanced.changes = changes.len();
                 let deltas = take_in(&mut runs, &changes)?;

@@ -107,7 +107,7 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>,
     for event in task.events.iter().filter(|event| is_decision(event)) {
         if event.reason.as_deref() == Some(BRANCH) {
             if !may_be_left_out(run, task, instances, event.seq) {
-                found.add("I8", format!("it was left out before any branch had decided (event {})", event.event_no));
+                found.add("I8", format!("it was left out before a branch had decided (event {})", event.event_no));
             }
             continue;
         }
@@ -167,9 +167,14 @@ fn counts(run: &RunHistory, task: &TaskHistory, others: &[u32], instances: &Inst
     counts
 }
 
+/// Whether a branch or short circuit before it had decided, with all its instances.
 fn may_be_left_out(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>, seq: i64) -> bool {
     run.graph.deciders[task.task_index as usize].iter().any(|&decider| {
-        looked_at(run, task, decider, instances, seq).any(|instance| state_before(instance, seq) == TaskState::Success)
+        let mut states = looked_at(run, task, decider, instances, seq)
+            .map(|instance| state_before(instance, seq))
+            .filter(|state| *state != TaskState::Removed)
+            .peekable();
+        states.peek().is_some() && states.all(|state| state == TaskState::Success)
     })
 }
 

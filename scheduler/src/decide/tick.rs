@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use flow_model::plan::{Expansion, Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
+use flow_model::plan::{Choice, Expansion, Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
 use flow_model::trigger_rule::Verdict;
 use flow_model::{DagRunKey, RunState};
 
@@ -31,9 +31,13 @@ pub fn decide_tick(snapshot: &TickSnapshot) -> TickPlan {
 fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a ReadyTask>) {
     let mut expansions: BTreeMap<u32, Expansion> = BTreeMap::new();
     for task in &run.touched {
-        if task.is_left_out {
-            plan.leave_out.push(task.task_instance);
-            continue;
+        match task.choice {
+            Choice::Open => {}
+            Choice::Pending => continue,
+            Choice::LeftOut => {
+                plan.leave_out.push(task.task_instance);
+                continue;
+            }
         }
         let rule = run.graph.dag.tasks[task.task_index as usize].trigger_rule;
         match (rule.with_setups(task.upstream, task.setups), task.past) {

@@ -1,4 +1,6 @@
--- Setups, branches and short circuits that touched tasks look at.
-select t.dag_run_id, t.task_index, t.map_index, t.state, t.skips
-from json_to_recordset($1::json) as x(run bigint, "index" bigint)
+-- Setups, branches and short circuits that touched tasks look at: all instances of a task, or the one with a map index.
+select t.dag_run_id, t.task_index, x.map as map_index, t.state, t.skips, count(*) as instances
+from json_to_recordset($1::json) as x(run bigint, "index" bigint, map bigint)
 join task_instance t on t.dag_run_id = x.run and t.task_index = x.index
+  and t.map_index between coalesce(x.map, -1) and coalesce(x.map, 9223372036854775807)
+group by t.dag_run_id, t.task_index, x.map, t.state, t.skips

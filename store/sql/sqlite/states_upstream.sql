@@ -1,4 +1,6 @@
--- Setups, branches and short circuits that touched tasks look at.
-select t.dag_run_id, t.task_index, t.map_index, t.state, t.skips
+-- Setups, branches and short circuits that touched tasks look at: all instances of a task, or the one with a map index.
+select t.dag_run_id, t.task_index, x.value ->> 'map' as map_index, t.state, t.skips, count(*) as instances
 from json_each($1) x
 join task_instance t on t.dag_run_id = x.value ->> 'run' and t.task_index = x.value ->> 'index'
+  and t.map_index between coalesce(x.value ->> 'map', -1) and coalesce(x.value ->> 'map', 9223372036854775807)
+group by t.dag_run_id, t.task_index, x.value ->> 'map', t.state, t.skips

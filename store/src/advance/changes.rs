@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flow_model::plan::{RunSnapshot, TouchedTask};
+use flow_model::plan::{RunSnapshot, TouchedTask, Votes};
 use flow_model::trigger_rule::UpstreamCounts;
 use flow_model::{DagGraph, TaskState};
 use serde::Serialize;
@@ -110,20 +110,29 @@ const fn is_failure(state: TaskState) -> bool {
     matches!(state, TaskState::Failed | TaskState::UpstreamFailed)
 }
 
-/// A task whose state touched tasks look at, besides the counts that they carry.
+/// A task whose state touched tasks look at, besides the counts that they carry: all its instances, or the one with a map
+/// index.
 #[derive(Serialize, PartialEq, Eq, Hash)]
 pub(super) struct UpstreamQuestion {
     run: i64,
     index: u32,
+    map: Option<i64>,
 }
 
+/// So many instances are in this state, and have left out these tasks.
 #[derive(sqlx::FromRow)]
 pub(super) struct UpstreamState {
     dag_run_id: i64,
     task_index: i64,
-    map_index: i64,
+    map_index: Option<i64>,
     state: String,
     skips: Option<String>,
+    instances: i64,
+}
+
+fn question(run: &RunSnapshot, touched: &TouchedTask, other: u32) -> UpstreamQuestion {
+    let together = run.graph.go_together(touched.task_index, other);
+    UpstreamQuestion { run: run.run.0, index: other, map: together.then_some(touched.map_index) }
 }
 
 /// The setups and deciders that the touched tasks look at.
@@ -133,7 +142,7 @@ pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
         for touched in &run.touched {
             let task = touched.task_index as usize;
             let asked = run.graph.setups[task].iter().chain(&run.graph.deciders[task]);
-            questions.extend(asked.map(|&index| UpstreamQuestion { run: run.run.0, index }));
+            questions.extend(asked.map(|&other| question(run, touched, other)));
         }
     }
     questions
@@ -141,40 +150,48 @@ pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
 
 /// Takes the answers in.
 pub(super) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) -> Result<()> {
-    let mut by_task: HashMap<(i64, u32), Vec<&UpstreamState>> = HashMap::new();
+    let mut answers: HashMap<UpstreamQuestion, Vec<&UpstreamState>> = HashMap::new();
     for state in states {
-        by_task.entry((state.dag_run_id, index(state.task_index))).or_default().push(state);
+        let place = UpstreamQuestion { run: state.dag_run_id, index: index(state.task_index), map: state.map_index };
+        answers.entry(place).or_default().push(state);
     }
+    let answer = |question| answers.get(&question).map(Vec::as_slice).unwrap_or_default();
     for run in runs {
         let graph = std::sync::Arc::clone(&run.graph);
-        for touched in &mut run.touched {
-            let task = touched.task_index;
-            let seen = |other: u32, touched: &TouchedTask| -> Vec<&UpstreamState> {
-                let all = by_task.get(&(run.run.0, other)).map(Vec::as_slice).unwrap_or_default();
-                let together = graph.go_together(task, other);
-                all.iter().copied().filter(|state| !together || state.map_index == touched.map_index).collect()
-            };
-            for &setup in &graph.setups[task as usize] {
-                for state in seen(setup, touched) {
-                    touched.setups.total += 1;
-                    touched.setups.add(task_state(&state.state)?, 1);
+        let mut all_touched = std::mem::take(&mut run.touched);
+        for touched in &mut all_touched {
+            let task = touched.task_index as usize;
+            for &setup in &graph.setups[task] {
+                for state in answer(question(run, touched, setup)) {
+                    touched.setups.total += state.instances;
+                    touched.setups.add(task_state(&state.state)?, state.instances);
                 }
             }
-            for &decider in &graph.deciders[task as usize] {
-                let decided: Vec<bool> =
-                    seen(decider, touched).iter().filter_map(|state| leaves_out(state, task)).collect();
-                touched.is_left_out |= !decided.is_empty() && decided.iter().all(|&leaves_out| leaves_out);
+            for &decider in &graph.deciders[task] {
+                let votes = votes(answer(question(run, touched, decider)), touched.task_index)?;
+                touched.choice = touched.choice.and(votes.choice());
             }
         }
+        run.touched = all_touched;
     }
     Ok(())
 }
 
-/// Whether a branch that has decided left the task out.
-fn leaves_out(decider: &UpstreamState, task: u32) -> Option<bool> {
-    if decider.state != "success" {
-        return None;
+/// How the instances of a branch or short circuit stand to a task after it.
+fn votes(decider: &[&UpstreamState], task: u32) -> Result<Votes> {
+    let mut votes = Votes::default();
+    for row in decider {
+        match task_state(&row.state)? {
+            TaskState::Removed => {}
+            TaskState::Success if leaves_out(row, task) => votes.left_out += row.instances,
+            state if state.is_finished() => votes.others += row.instances,
+            _ => votes.pending += row.instances,
+        }
     }
-    let skips: Vec<u32> = decider.skips.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    Some(skips.contains(&task))
+    Ok(votes)
+}
+
+fn leaves_out(decider: &UpstreamState, task: u32) -> bool {
+    let skips: Option<Vec<u32>> = decider.skips.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    skips.is_some_and(|skips| skips.contains(&task))
 }

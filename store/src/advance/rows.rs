@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flow_model::plan::{Past, ReadyTask, RunSnapshot, TaskLimits, TouchedTask};
+use flow_model::plan::{Choice, Past, ReadyTask, RunSnapshot, TaskLimits, TouchedTask};
 use flow_model::trigger_rule::UpstreamCounts;
 use flow_model::{DagGraph, DagRunKey, TaskInstanceKey, Timestamp};
 
@@ -78,7 +78,7 @@ impl TaskRow {
                 removed: self.upstream_removed,
             },
             setups: UpstreamCounts::default(),
-            is_left_out: false,
+            choice: Choice::Open,
             past: Past::Clear,
             ready: ReadyTask {
                 task_instance: TaskInstanceKey(self.id),

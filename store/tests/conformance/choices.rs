@@ -10,10 +10,14 @@ use serde_json::json;
 
 use crate::bench::{Bench, outcome, task_id};
 use crate::dags::shaped;
+use crate::mapping::{numbers, over};
 
 cases!(
     what_a_branch_leaves_out_is_skipped,
     a_cleared_task_is_left_out_again,
+    a_mapped_branch_leaves_out_what_all_its_instances_leave_out,
+    a_task_waits_for_the_rest_of_a_mapped_branch,
+    a_short_circuit_in_a_mapped_group_stays_in_its_index,
     a_short_circuit_skips_everything_after_it,
     a_soft_short_circuit_leaves_the_rest_to_the_rules,
     a_teardown_runs_although_the_work_failed,
@@ -82,14 +86,79 @@ async fn a_cleared_task_is_left_out_again(bench: Bench) {
     bench.assert_sound().await;
 }
 
-fn circuit(ignore_downstream_trigger_rules: bool) -> Dag {
-    let dag = shaped("d", &["check", "a < check", "b < a", "c < b"]);
-    let operator = Operator::ShortCircuit(ShortCircuit {
+/// `pick`, mapped over three values, before `left` and `right`.
+fn mapped_fork() -> Dag {
+    let dag = with(shaped("d", &["pick", "left < pick", "right < pick"]), "right", |task| {
+        task.trigger_rule = TriggerRule::OneSuccess;
+    });
+    with(dag, "pick", |task| {
+        task.operator = branch();
+        task.expand = over(numbers(3));
+    })
+}
+
+async fn a_mapped_branch_leaves_out_what_all_its_instances_leave_out(bench: Bench) {
+    bench.publish(mapped_fork()).await;
+    bench.trigger("d", "r").await;
+    bench.settle().await;
+    let orders = bench.claim_all().await;
+    leave_out(&bench, &orders[0], &["right"]).await;
+    assert_eq!((bench.state_of("left").await, bench.state_of("right").await), ("none".into(), "none".into()));
+    leave_out(&bench, &orders[2], &["left"]).await;
+    assert_eq!(bench.state_of("right").await, "queued", "one instance follows it");
+    leave_out(&bench, &orders[1], &["right"]).await;
+    assert_eq!(bench.state_of("left").await, "queued");
+    bench.assert_sound().await;
+}
+
+async fn a_task_waits_for_the_rest_of_a_mapped_branch(bench: Bench) {
+    bench.publish(mapped_fork()).await;
+    bench.trigger("d", "r").await;
+    bench.settle().await;
+    let orders = bench.claim_all().await;
+    for order in &orders {
+        assert_eq!(bench.state_of("right").await, "none", "its rule holds, but another instance may still follow it");
+        leave_out(&bench, order, &["right"]).await;
+    }
+    assert_eq!((bench.state_of("left").await, bench.state_of("right").await), ("queued".into(), "skipped".into()));
+    bench.assert_sound().await;
+}
+
+/// `g.check` and `g.work`, mapped over two values, before `done`.
+async fn a_short_circuit_in_a_mapped_group_stays_in_its_index(bench: Bench) {
+    let mut dag = shaped("d", &["g.check", "g.work < g.check", "done < g.work"]);
+    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), expand: over(numbers(2)), ..TaskGroup::default() }];
+    for task in dag.tasks.iter_mut().filter(|task| task.task_id.starts_with("g.")) {
+        task.group = Some("g".to_owned());
+    }
+    dag.tasks[0].operator = short_circuit(true);
+    let dag = with(dag, "done", |task| task.trigger_rule = TriggerRule::AllDone);
+    bench.publish(dag).await;
+    bench.trigger("d", "r").await;
+    bench.settle().await;
+    let orders = bench.claim_all().await;
+    leave_out(&bench, &orders[0], &["g.work", "done"]).await;
+    assert_eq!(
+        bench.states().await,
+        ["r g.check success", "r g.check running", "r g.work skipped", "r g.work none", "r done none"]
+    );
+    bench.report(&orders[1], OutcomeKind::Success).await;
+    bench.run_to_end(&[]).await;
+    assert_eq!((bench.field("g.work", "max(try_number)").await, bench.state_of("done").await), (1, "success".into()));
+    bench.assert_sound().await;
+}
+
+fn short_circuit(ignore_downstream_trigger_rules: bool) -> Operator {
+    Operator::ShortCircuit(ShortCircuit {
         condition: Some("no".to_owned()),
         bash: None,
         ignore_downstream_trigger_rules,
-    });
-    let dag = with(dag, "check", |task| task.operator = operator.clone());
+    })
+}
+
+fn circuit(ignore_downstream_trigger_rules: bool) -> Dag {
+    let dag = shaped("d", &["check", "a < check", "b < a", "c < b"]);
+    let dag = with(dag, "check", |task| task.operator = short_circuit(ignore_downstream_trigger_rules));
     with(dag, "c", |task| task.trigger_rule = TriggerRule::AllDone)
 }
 

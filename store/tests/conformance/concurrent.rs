@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flow_model::dag::TaskGroup;
 use flow_store::{
     ClaimRequest, ClearRequest, Mark, MarkRequest, OpenOptions, OutcomeKind, Recorded, Selection, Store, StoreError,
 };
 
 use crate::bench::{Bench, LEASE, limits, new_run, new_worker, outcome};
+use crate::mapping::{numbers, over};
 use crate::world::{DAGS, Random, world_dag};
 
-cases!(many_hands_keep_the_protocol, a_task_is_claimed_by_one);
+cases!(
+    many_hands_keep_the_protocol,
+    a_task_is_claimed_by_one,
+    failures_at_the_same_time_start_each_group_again,
+);
 
 /// Conflicts are tried again inside the store; what comes out is an error that a caller would see.
 fn fine<T>(result: Result<T, StoreError>) -> Option<T> {
@@ -177,5 +183,36 @@ async fn a_task_is_claimed_by_one(bench: Bench) {
         assert_eq!(bench.report(order, OutcomeKind::Success).await, Recorded::Applied);
     }
     bench.settle().await;
+    bench.assert_sound().await;
+}
+
+/// A mapped group of which every instance fails while a scheduler is at work: each starts again, also those whose failure is
+/// recorded in the middle of a tick that lets others start again.
+async fn failures_at_the_same_time_start_each_group_again(bench: Bench) {
+    const INSTANCES: i64 = 60;
+    let mut dag = crate::dags::shaped("d", &["g.work"]);
+    dag.groups = vec![TaskGroup {
+        group_id: "g".to_owned(),
+        retries: 1,
+        retry_delay: Some(Duration::from_secs(3_600)),
+        expand: over(numbers(INSTANCES)),
+        ..TaskGroup::default()
+    }];
+    (dag.tasks[0].group, dag.max_active_tasks) = (Some("g".to_owned()), 1_000);
+    bench.publish(dag).await;
+    bench.trigger("d", "r").await;
+    bench.settle().await;
+    let orders = bench.claim_all().await;
+    assert_eq!(orders.len() as i64, INSTANCES);
+    let stop = Arc::new(AtomicBool::new(false));
+    let scheduler = tokio::spawn(scheduler(bench.store.clone(), Arc::clone(&stop)));
+    for order in &orders {
+        assert_eq!(bench.report(order, OutcomeKind::FailedForGood).await, Recorded::Applied);
+    }
+    stop.store(true, Ordering::SeqCst);
+    scheduler.await.unwrap();
+    bench.settle().await;
+    assert_eq!(bench.raw.number("select count(*) from task_instance where state = 'failed'").await, 0);
+    assert_eq!(bench.raw.number("select count(*) from group_try where tries = 1").await, INSTANCES);
     bench.assert_sound().await;
 }
