@@ -13,11 +13,7 @@ use crate::bench::{Bench, LEASE, limits, new_run, new_worker, outcome};
 use crate::mapping::{numbers, over};
 use crate::world::{DAGS, Random, world_dag};
 
-cases!(
-    many_hands_keep_the_protocol,
-    a_task_is_claimed_by_one,
-    failures_at_the_same_time_start_each_group_again,
-);
+cases!(many_hands_keep_the_protocol, a_task_is_claimed_by_one, failures_at_the_same_time_start_each_group_again,);
 
 /// Conflicts are tried again inside the store; what comes out is an error that a caller would see.
 fn fine<T>(result: Result<T, StoreError>) -> Option<T> {
