@@ -489,6 +489,7 @@ pub enum ApprovalsCommand {
         /// The task that asks
         task: String,
         /// What is chosen, e.g. `Approve`
+        #[arg(value_name = "CHOICE")]
         options: Vec<String>,
         /// What is filled in
         #[arg(short, long = "param", value_name = "KEY=VALUE")]

@@ -40,6 +40,13 @@ impl Cluster {
         Ok(Cluster { program, folder, web_address })
     }
 
+    /// Changes how the program is run from now on.
+    #[must_use]
+    pub fn configured(mut self, change: impl FnOnce(Program) -> Program) -> Cluster {
+        self.program = change(self.program);
+        self
+    }
+
     /// The program, as it is run for this installation.
     pub fn program(&self) -> &Program {
         &self.program

@@ -5,6 +5,7 @@
 mod api;
 pub mod chaos;
 mod cluster;
+mod outside;
 mod processes;
 mod program;
 mod random;
@@ -14,6 +15,7 @@ mod waiting;
 
 pub use api::Api;
 pub use cluster::Cluster;
+pub use outside::Outside;
 pub use processes::{alive, descendants_with, send_signal};
 pub use program::{Done, Program};
 pub use random::Random;

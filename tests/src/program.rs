@@ -52,6 +52,14 @@ impl Program {
         Ok(Program { path, folder: folder.to_owned(), env: vec![("PATH".to_owned(), search)] })
     }
 
+    /// The same with a folder in which programs are looked for first.
+    #[must_use]
+    pub fn programs_in(self, folder: &Path) -> Program {
+        let search = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let search = format!("{}:{}", folder.display(), search.unwrap_or_default());
+        self.env("PATH", search)
+    }
+
     /// The same with one more environment variable; a later one wins.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Program {

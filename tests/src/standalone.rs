@@ -43,6 +43,13 @@ impl Standalone {
         self
     }
 
+    /// The same with a program that is run in another way.
+    #[must_use]
+    pub fn configured(mut self, change: impl FnOnce(Program) -> Program) -> Standalone {
+        self.program = change(self.program);
+        self
+    }
+
     /// A new installation with these DAGs (name and text), started.
     ///
     /// # Panics

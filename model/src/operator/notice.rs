@@ -64,7 +64,7 @@ pub struct Slack {
 /// [tasks.tell.email]
 /// to = "ops@example.org"
 /// subject = "Report of {{ ds }}"
-/// text = "It holds {{ xcom.count }} rows."
+/// text = "It holds {{ params.rows }} rows."
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

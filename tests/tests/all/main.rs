@@ -4,5 +4,6 @@
 mod architecture;
 mod chaos;
 mod cluster;
+mod examples;
 mod standalone;
 mod streams;

@@ -13,7 +13,6 @@ mod redis;
 mod refusals;
 mod secrets;
 mod sensors;
-mod shipped;
 mod sql;
 mod tasks;
 mod trigger_dag;

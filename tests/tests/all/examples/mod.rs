@@ -1,0 +1,131 @@
+//! Every example that is shipped or printed in the documentation, run to its end in both homes: alone on SQLite, and on
+//! PostgreSQL and Redis with a process for each role.
+
+mod documented;
+mod shipped;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flow_testbed::{Redis, shared_postgres};
+use flow_tests::{Api, Cluster, Done, Program, Role, Standalone, eventually, eventually_within};
+
+/// An installation of either kind.
+enum Home {
+    Alone(Box<Standalone>),
+    OnServers { cluster: Cluster, api: Api, roles: Vec<Role>, _redis: Redis },
+}
+
+impl Home {
+    /// `flowctl standalone`. `prepare` writes the DAGs into the folder that it is given.
+    async fn alone(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
+        let mut standalone = Standalone::new().configured(configure);
+        prepare(standalone.folder());
+        standalone.start().await;
+        Home::Alone(Box::new(standalone))
+    }
+
+    /// A process for each role.
+    async fn on_servers(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
+        let redis = Redis::start().expect("Redis starts");
+        let database = shared_postgres().create_database().expect("a database");
+        let cluster = Cluster::new(&database, &redis.url()).expect("an installation").configured(configure);
+        prepare(cluster.folder());
+        let roles = ["scheduler", "web", "worker", "triggerer"];
+        let roles = roles.map(|role| cluster.start(role, &[role]).expect("a role starts")).into();
+        let api = cluster.api().expect("a token");
+        let home = Home::OnServers { cluster, api, roles, _redis: redis };
+        for dag in home.dags() {
+            let path = format!("/api/v2/dags/{dag}");
+            let what = format!("`{dag}` is published");
+            eventually(&what, async || (!home.api().get(&path).await.is_null()).then_some(())).await;
+        }
+        home
+    }
+
+    fn api(&self) -> &Api {
+        match self {
+            Home::Alone(standalone) => standalone.api(),
+            Home::OnServers { api, .. } => api,
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Home::Alone(standalone) => standalone.folder(),
+            Home::OnServers { cluster, .. } => cluster.folder(),
+        }
+    }
+
+    /// Runs a command beside it.
+    fn flowctl(&self, args: &[&str]) -> Done {
+        match self {
+            Home::Alone(standalone) => standalone.flowctl(args),
+            Home::OnServers { cluster, api, .. } => {
+                let program = cluster.program().clone().env("FLOW__CLIENT__URL", api.url());
+                program.env("FLOW__CLIENT__TOKEN", api.token()).run(args)
+            }
+        }
+    }
+
+    /// The DAGs in its folder.
+    fn dags(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.folder().join("dags")).expect("the folder can be read").flatten();
+        let mut dags: Vec<String> =
+            names.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned)).collect();
+        dags.sort();
+        dags
+    }
+
+    /// Waits for the end of a run.
+    #[track_caller]
+    fn ends<'a>(&'a self, dag: &'a str, run: &'a str) -> impl Future<Output = String> + 'a {
+        let what = format!("run `{run}` of `{dag}` ends");
+        async move {
+            eventually_within(Duration::from_secs(90), &what, async || {
+                let state = self.api().run_state(dag, run).await;
+                (state == "success" || state == "failed").then_some(state)
+            })
+            .await
+        }
+    }
+
+    /// What `flowctl` shows of a run and of the logs of its failed tasks, for the message of a test that fails.
+    fn shown(&self, dag: &str, run: &str) -> String {
+        let tasks = self.flowctl(&["runs", "show", dag, run]).stdout;
+        let failed = tasks.lines().filter(|line| line.contains("failed")).filter_map(|line| line.split(' ').next());
+        let logs = failed.map(|task| self.flowctl(&["tasks", "logs", dag, task, "--run", run]).stdout);
+        format!("{tasks}\n{}", logs.collect::<String>())
+    }
+
+    /// Stops everything, and checks the history.
+    async fn stop_and_audit(self) {
+        match self {
+            Home::Alone(mut standalone) => standalone.stop_and_audit().await,
+            Home::OnServers { cluster, roles, .. } => {
+                for mut role in roles {
+                    role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
+                }
+                let audit = cluster.program().run(&["audit", "verify"]).expect(0);
+                assert!(audit.stdout.contains(" 0 violations"), "{}", audit.stdout);
+            }
+        }
+    }
+}
+
+/// A file or folder of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The DAGs in `dags/`: each runs to success on a fresh machine.
+
+use flow_tests::Program;
+
+use super::{Home, copy, repository};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shipped_dag_succeeds_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().display().to_string();
+    succeed(Home::alone(prepare, |program| configured(program, &folder)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shipped_dag_succeeds_on_servers() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().display().to_string();
+    succeed(Home::on_servers(prepare, |program| configured(program, &folder)).await).await;
+}
+
+fn prepare(folder: &std::path::Path) {
+    copy(&repository("dags"), &folder.join("dags"));
+}
+
+/// What they leave in `$TMPDIR` goes away with the test.
+fn configured(program: Program, temporary: &str) -> Program {
+    program.env("TMPDIR", temporary)
+}
+
+async fn succeed(home: Home) {
+    let mut runs = Vec::new();
+    for dag in home.dags() {
+        let base_url = format!("base_url={}", home.api().url());
+        let mut args = vec!["trigger", &dag];
+        if dag == "check_flow" {
+            args.extend(["-p", &base_url]);
+        }
+        let run = home.flowctl(&args).expect(0).stdout.trim().to_owned();
+        runs.push((dag, run));
+    }
+    assert!(runs.len() >= 20, "{runs:?}");
+    for (dag, run) in &runs {
+        let state = home.ends(dag, run).await;
+        assert_eq!(state, "success", "{dag}\n{}", home.shown(dag, run));
+    }
+    let run_of = |dag: &str| runs.iter().find(|(name, _)| name == dag).map(|(_, run)| run.clone()).unwrap();
+    let log = home.api().log("hello", &run_of("hello"), "greet", 1).await.unwrap();
+    assert!(log.iter().any(|line| line.starts_with("Hello from hello, it is 20")), "{log:?}");
+    let log = home.api().log("word_count", &run_of("word_count"), "show", 1).await.unwrap();
+    assert!(log.iter().any(|line| line == "from fox: 9 words, longest quick"), "{log:?}");
+    assert_eq!(home.api().tries("flaky", &run_of("flaky"), "unreliable").await.len(), 2);
+    for (dag, task, said) in [
+        ("sales_report", "report", "south: 30"),
+        ("mapped_files", "summary", "lines of each file: 3 1"),
+        ("mapped_group", "report", "3 customers done"),
+    ] {
+        let text = home.flowctl(&["tasks", "logs", dag, task, "--run", &run_of(dag)]).expect(0);
+        assert!(text.stdout.contains(said), "{}", text.stdout);
+    }
+    home.stop_and_audit().await;
+}
