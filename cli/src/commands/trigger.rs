@@ -146,7 +146,11 @@ async fn follow(client: &Client, form: Form, dag: &str, run_id: &str, prints: bo
 fn print_move(line: &Value) {
     let at = line["at"].as_str().unwrap_or_default();
     let time = at.get(11..23).unwrap_or(at).trim_end_matches('+');
-    let mut text = format!("{time:<12} {:<24} {}", cell(&line["task_id"]), cell(&line["state"]));
+    let mut task = cell(&line["task_id"]);
+    if let Some(index) = line["map_index"].as_i64().filter(|index| *index >= 0) {
+        task.push_str(&format!(" [{index}]"));
+    }
+    let mut text = format!("{time:<12} {task:<24} {}", cell(&line["state"]));
     if line["try_number"].as_i64().is_some_and(|number| number > 1) {
         text.push_str(&format!(" (try {})", line["try_number"]));
     }

@@ -25,7 +25,7 @@ impl From<TaskState> for Mark {
             TaskState::Failed => "✕",
             TaskState::UpstreamFailed => "!",
             TaskState::Skipped => "–",
-            TaskState::Deferred => "⏸",
+            TaskState::Deferred => "‖",
             TaskState::AwaitingInput => "?",
             TaskState::Removed => "□",
         };

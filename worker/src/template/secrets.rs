@@ -98,7 +98,9 @@ impl Object for Named {
         let (name, default, kwargs): (String, Option<Value>, Kwargs) = minijinja::value::from_args(args)?;
         let default = match default {
             Some(default) => Some(default),
-            None => kwargs.get("default")?,
+            // `none` is a default, too.
+            None if kwargs.has("default") => Some(kwargs.get("default")?),
+            None => args.get(1).filter(|default| default.is_none()).cloned(),
         };
         kwargs.assert_all_used()?;
         self.find(&name)?.or(default).ok_or_else(|| self.missing(&name))

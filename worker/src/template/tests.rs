@@ -255,6 +255,10 @@ fn variables_and_connections_are_looked_up_by_name() {
             .unwrap(),
         "ada:s@fe@db.example:5432/sales"
     );
+    assert_eq!(
+        text("{{ conn.get('gone', none) is none }} {{ var.value.get('gone', default=none) is none }}").unwrap(),
+        "true true"
+    );
     assert_eq!(text("{{ conn.db.extra_dejson.sslmode }} {{ conn.get('db') }}").unwrap(), "require db");
     assert_eq!(
         text("{{ conn.db.get_uri() }}").unwrap(),

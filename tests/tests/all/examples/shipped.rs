@@ -32,7 +32,7 @@ async fn succeed(home: Home) {
     for dag in home.dags() {
         let base_url = format!("base_url={}", home.api().url());
         let mut args = vec!["trigger", &dag];
-        if dag == "check_flow" {
+        if ["check_flow", "wait_for_services"].contains(&dag.as_str()) {
             args.extend(["-p", &base_url]);
         }
         let run = home.flowctl(&args).expect(0).stdout.trim().to_owned();
@@ -53,6 +53,7 @@ async fn succeed(home: Home) {
         ("sales_report", "report", "south: 30"),
         ("mapped_files", "summary", "lines of each file: 3 1"),
         ("mapped_group", "report", "3 customers done"),
+        ("mapping", "report", "9 in all: north has 4, south has 5"),
     ] {
         let text = home.flowctl(&["tasks", "logs", dag, task, "--run", &run_of(dag)]).expect(0);
         assert!(text.stdout.contains(said), "{}", text.stdout);
