@@ -106,7 +106,8 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>,
     let is_mapped = run.graph.scope_of(task.task_index).is_some();
     for event in task.events.iter().filter(|event| is_decision(event)) {
         if event.reason.as_deref() == Some(BRANCH) {
-            if !may_be_left_out(run, task, instances, event.seq) {
+            let may_be = |belonging| may_be_left_out(run, task, instances, View { seq: event.seq, belonging });
+            if !Belonging::ALL.into_iter().any(may_be) {
                 found.add("I8", format!("it was left out before a branch had decided (event {})", event.event_no));
             }
             continue;
@@ -120,10 +121,16 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>,
             TaskState::UpstreamFailed => Verdict::UpstreamFailed,
             _ => Verdict::Run,
         };
-        let upstream = counts(run, task, &run.graph.upstream[task.task_index as usize], instances, event.seq);
-        let setups = counts(run, task, &run.graph.setups[task.task_index as usize], instances, event.seq);
-        if !may_have_said(definition.trigger_rule, upstream, setups, verdict) {
-            let rule = definition.trigger_rule;
+        let rule = definition.trigger_rule;
+        let seen = |view: View| {
+            let count = |others: &[Vec<u32>]| counts(run, task, &others[task.task_index as usize], instances, view);
+            (count(&run.graph.upstream), count(&run.graph.setups))
+        };
+        let views = Belonging::ALL.map(|belonging| View { seq: event.seq, belonging });
+        let has_followed =
+            views.into_iter().map(seen).any(|(upstream, setups)| may_have_said(rule, upstream, setups, verdict));
+        if !has_followed {
+            let (upstream, _) = seen(views[0]);
             found.add(
                 "I8",
                 format!("{rule} does not lead to {} with {upstream:?} (event {})", event.to, event.event_no),
@@ -135,43 +142,80 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>,
 /// The instances of each task.
 type Instances<'a> = HashMap<u32, Vec<&'a TaskHistory>>;
 
-/// The instances of `other` that an instance of a task looks at, as far as they were there at `seq`.
-fn looked_at<'a>(
-    run: &'a RunHistory,
-    task: &'a TaskHistory,
-    other: u32,
-    instances: &'a Instances<'a>,
-    seq: i64,
-) -> impl Iterator<Item = &'a TaskHistory> {
-    let together = run.graph.go_together(task.task_index, other);
-    instances
-        .get(&other)
-        .into_iter()
-        .flatten()
-        .copied()
-        .filter(move |instance| !together || instance.map_index == task.map_index)
-        // Instances beyond the first of a mapped task come when it is expanded, all others when the run starts.
-        .filter(move |instance| {
-            instance.map_index <= 0 || instance.events.first().is_some_and(|created| created.seq < seq)
-        })
+/// Which instances of two tasks of one mapped group belong together. Those with the same map index; but one that was decided about
+/// before the group was expanded had no index then, and belonged to all. The history does not tell when an instance got its
+/// index, so that each way is tried.
+#[derive(Debug, Clone, Copy)]
+enum Belonging {
+    /// By their indexes of today.
+    Same,
+    /// The upstream was not expanded: its one instance belonged to all.
+    UpstreamWhole,
+    /// The task itself was not expanded: all instances belonged to it.
+    Whole,
 }
 
-fn counts(run: &RunHistory, task: &TaskHistory, others: &[u32], instances: &Instances<'_>, seq: i64) -> UpstreamCounts {
+impl Belonging {
+    const ALL: [Belonging; 3] = [Belonging::Same, Belonging::UpstreamWhole, Belonging::Whole];
+}
+
+/// How an earlier moment is looked at.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    /// What was appended before this event.
+    seq: i64,
+    belonging: Belonging,
+}
+
+/// The instances of `other` that an instance of a task looks at, as far as they were there.
+fn looked_at<'a>(
+    run: &RunHistory,
+    task: &TaskHistory,
+    other: u32,
+    instances: &Instances<'a>,
+    view: View,
+) -> Vec<&'a TaskHistory> {
+    // Instances beyond the first of a mapped task come when it is expanded, all others when the run starts.
+    let was_there = |instance: &&TaskHistory| {
+        instance.map_index <= 0 || instance.events.first().is_some_and(|created| created.seq < view.seq)
+    };
+    let there: Vec<&TaskHistory> = instances.get(&other).into_iter().flatten().copied().filter(was_there).collect();
+    if !run.graph.go_together(task.task_index, other) || task.map_index < 0 {
+        return there;
+    }
+    match view.belonging {
+        Belonging::UpstreamWhole if there.len() == 1 => there,
+        Belonging::Whole if task.map_index == 0 => there,
+        _ => there
+            .into_iter()
+            .filter(|instance| instance.map_index == task.map_index || instance.map_index < 0)
+            .collect(),
+    }
+}
+
+fn counts(
+    run: &RunHistory,
+    task: &TaskHistory,
+    others: &[u32],
+    instances: &Instances<'_>,
+    view: View,
+) -> UpstreamCounts {
     let mut counts = UpstreamCounts::default();
     for &other in others {
-        for instance in looked_at(run, task, other, instances, seq) {
+        for instance in looked_at(run, task, other, instances, view) {
             counts.total += 1;
-            counts.add(state_before(instance, seq), 1);
+            counts.add(state_before(instance, view.seq), 1);
         }
     }
     counts
 }
 
 /// Whether a branch or short circuit before it had decided, with all its instances.
-fn may_be_left_out(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>, seq: i64) -> bool {
+fn may_be_left_out(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>, view: View) -> bool {
     run.graph.deciders[task.task_index as usize].iter().any(|&decider| {
-        let mut states = looked_at(run, task, decider, instances, seq)
-            .map(|instance| state_before(instance, seq))
+        let mut states = looked_at(run, task, decider, instances, view)
+            .into_iter()
+            .map(|instance| state_before(instance, view.seq))
             .filter(|state| *state != TaskState::Removed)
             .peekable();
         states.peek().is_some() && states.all(|state| state == TaskState::Success)
@@ -192,12 +236,16 @@ fn state_before(task: &TaskHistory, seq: i64) -> TaskState {
 }
 
 /// Whether the rule leads to the verdict with these counts, or without some that the decision may not have seen yet:
-/// of events that were appended just before it, not all need have been committed.
+/// of events that were appended just before it, not all need have been committed, and a tick decides about several tasks at once.
 fn may_have_said(rule: TriggerRule, seen: UpstreamCounts, setups: UpstreamCounts, verdict: Verdict) -> bool {
-    let without_failures = UpstreamCounts { failed: 0, upstream_failed: 0, ..seen };
-    let without_skips = UpstreamCounts { skipped: 0, ..seen };
-    let without_successes = UpstreamCounts { success: 0, ..seen };
-    [seen, without_failures, without_skips, without_successes]
-        .into_iter()
-        .any(|counts| rule.with_setups(counts, setups) == verdict)
+    let mut ways = some_unseen(seen).into_iter().flat_map(|seen| some_unseen(setups).map(|setups| (seen, setups)));
+    ways.any(|(seen, setups)| rule.with_setups(seen, setups) == verdict)
+}
+
+/// The counts, and the counts without one kind.
+fn some_unseen(counts: UpstreamCounts) -> [UpstreamCounts; 4] {
+    let without_failures = UpstreamCounts { failed: 0, upstream_failed: 0, ..counts };
+    let without_skips = UpstreamCounts { skipped: 0, ..counts };
+    let without_successes = UpstreamCounts { success: 0, ..counts };
+    [counts, without_failures, without_skips, without_successes]
 }

@@ -10,5 +10,5 @@ cross join lateral (
     order by q.logical_date desc, q.id desc limit 1) q
 left join lateral (
     select p.id from task_instance p
-    where p.dag_run_id = q.id and p.task_id = x.task and p.state not in ('success', 'skipped') limit 1) p on true
+    where p.dag_run_id = q.id and p.task_id = x.task and p.state not in ('success', 'skipped', 'removed') limit 1) p on true
 where p.id is not null or (q.state = 'queued' and q.started_at is null)

@@ -11,4 +11,4 @@ join dag_run q on q.id = (
 where (q.state = 'queued' and q.started_at is null)
    or exists (
     select 1 from task_instance p
-    where p.dag_run_id = q.id and p.task_id = x.value ->> 'task' and p.state not in ('success', 'skipped'))
+    where p.dag_run_id = q.id and p.task_id = x.value ->> 'task' and p.state not in ('success', 'skipped', 'removed'))

@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::rows::{index, task_state};
 
+/// The map index of an instance that is not mapped, or not expanded yet.
+const UNEXPANDED: i64 = -1;
+
 /// A move into or out of a finished state, or back to `none`.
 #[derive(sqlx::FromRow)]
 pub(super) struct ChangeRow {
@@ -66,21 +69,33 @@ pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow
         if run.graph.is_leaf(task) {
             run.failed_leaves += i64::from(is_failure(to)) - i64::from(is_failure(from));
         }
-        let place =
-            |child: u32| (change.dag_run_id, child, run.graph.go_together(task, child).then_some(change.map_index));
         for &child in children {
-            let counts = counts.entry(place(child)).or_default();
-            counts.add(from, -1);
-            counts.add(to, 1);
+            for place in places(&run.graph, change, child) {
+                let counts = counts.entry(place).or_default();
+                counts.add(from, -1);
+                counts.add(to, 1);
+            }
         }
         for &other in looks_at(&run.graph, task, to) {
-            counts.entry(place(other)).or_default();
+            for place in places(&run.graph, change, other) {
+                counts.entry(place).or_default();
+            }
         }
         if to == TaskState::None {
             counts.entry((change.dag_run_id, task, Some(change.map_index))).or_default();
         }
     }
     Ok(deltas(counts))
+}
+
+/// Which instances of another task count an instance that has moved. In a mapped group those with its map index; and one that
+/// was decided about before the group was expanded has none: it counts them all, and they all count it.
+fn places(graph: &DagGraph, change: &ChangeRow, other: u32) -> Vec<Place> {
+    let run = change.dag_run_id;
+    if change.map_index < 0 || !graph.go_together(index(change.task_index), other) {
+        return vec![(run, other, None)];
+    }
+    vec![(run, other, Some(change.map_index)), (run, other, Some(UNEXPANDED))]
 }
 
 /// Tasks, not all directly after it, that look at the state of this one.
@@ -130,9 +145,13 @@ pub(super) struct UpstreamState {
     instances: i64,
 }
 
-fn question(run: &RunSnapshot, touched: &TouchedTask, other: u32) -> UpstreamQuestion {
-    let together = run.graph.go_together(touched.task_index, other);
-    UpstreamQuestion { run: run.run.0, index: other, map: together.then_some(touched.map_index) }
+/// About the instances of another task that belong to a touched one: see [`places`].
+fn questions(run: &RunSnapshot, touched: &TouchedTask, other: u32) -> Vec<UpstreamQuestion> {
+    let question = |map| UpstreamQuestion { run: run.run.0, index: other, map };
+    if touched.map_index < 0 || !run.graph.go_together(touched.task_index, other) {
+        return vec![question(None)];
+    }
+    vec![question(Some(touched.map_index)), question(Some(UNEXPANDED))]
 }
 
 /// The setups and deciders that the touched tasks look at.
@@ -142,7 +161,7 @@ pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
         for touched in &run.touched {
             let task = touched.task_index as usize;
             let asked = run.graph.setups[task].iter().chain(&run.graph.deciders[task]);
-            questions.extend(asked.map(|&other| question(run, touched, other)));
+            questions.extend(asked.flat_map(|&other| self::questions(run, touched, other)));
         }
     }
     questions
@@ -155,20 +174,26 @@ pub(super) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) 
         let place = UpstreamQuestion { run: state.dag_run_id, index: index(state.task_index), map: state.map_index };
         answers.entry(place).or_default().push(state);
     }
-    let answer = |question| answers.get(&question).map(Vec::as_slice).unwrap_or_default();
+    let answer = |questions: Vec<UpstreamQuestion>| -> Vec<&UpstreamState> {
+        questions
+            .iter()
+            .flat_map(|question| answers.get(question).map(Vec::as_slice).unwrap_or_default())
+            .copied()
+            .collect()
+    };
     for run in runs {
         let graph = std::sync::Arc::clone(&run.graph);
         let mut all_touched = std::mem::take(&mut run.touched);
         for touched in &mut all_touched {
             let task = touched.task_index as usize;
             for &setup in &graph.setups[task] {
-                for state in answer(question(run, touched, setup)) {
+                for state in answer(questions(run, touched, setup)) {
                     touched.setups.total += state.instances;
                     touched.setups.add(task_state(&state.state)?, state.instances);
                 }
             }
             for &decider in &graph.deciders[task] {
-                let votes = votes(answer(question(run, touched, decider)), touched.task_index)?;
+                let votes = votes(&answer(questions(run, touched, decider)), touched.task_index)?;
                 touched.choice = touched.choice.and(votes.choice());
             }
         }

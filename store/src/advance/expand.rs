@@ -121,6 +121,8 @@ pub(super) struct ScopePlan {
     pub copy: Vec<CopyOf>,
     /// Undecided rows beyond the end.
     pub remove: Vec<i64>,
+    /// Rows that were beyond the end of an earlier mapping.
+    pub restore: Vec<GiveValues>,
     /// Rows whose task may run now.
     pub schedule: Vec<i64>,
 }
@@ -153,6 +155,11 @@ pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, 
             if let Some(taken) = is_there.get_mut(position) {
                 *taken = true;
             }
+            if row.state == "removed"
+                && let Some(text) = texts.get(position)
+            {
+                plan.restore.push(GiveValues { id: row.id, map_index: row.map_index, map_value: text.clone() });
+            }
             if !row.is_undecided() || !row.must_expand {
                 continue;
             }
@@ -177,6 +184,29 @@ pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, 
 /// The undecided rows of a scope that wait for it to be expanded.
 pub(super) fn undecided(rows: &[ScopeInstance]) -> Vec<i64> {
     rows.iter().filter(|row| row.is_undecided() && row.must_expand).map(|row| row.id).collect()
+}
+
+/// Whether all rows of a scope stand as they did when the run began, so that those that are added stand like the ones that they
+/// are copies of.
+pub(super) fn is_untouched(rows: &[ScopeInstance]) -> bool {
+    rows.iter().all(|row| row.is_undecided() && row.must_expand && row.map_index < 0)
+}
+
+/// A task, one of those before it, and whether their instances belong together.
+#[derive(Serialize)]
+pub(super) struct Edge {
+    index: u32,
+    upstream: u32,
+    together: bool,
+}
+
+/// The edges to the tasks of a scope.
+pub(super) fn edges(graph: &DagGraph, tasks: &[u32]) -> Vec<Edge> {
+    let edge = |index: u32, upstream: u32| Edge { index, upstream, together: graph.go_together(index, upstream) };
+    tasks
+        .iter()
+        .flat_map(|&index| graph.upstream[index as usize].iter().map(move |&upstream| edge(index, upstream)))
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -252,6 +282,27 @@ macro_rules! expand_mappings {
                             sqlx::query(statement!($tx, "raise_totals"))
                                 .bind(run.run.0)
                                 .bind(json(&raises))
+                                .execute(&mut *$tx)
+                                .await?;
+                        }
+                        if !plan.restore.is_empty() {
+                            moved += plan.restore.len();
+                            sqlx::query(statement!($tx, "restore_instances"))
+                                .bind(json(&plan.restore))
+                                .bind($at)
+                                .bind($actor_id)
+                                .execute(&mut *$tx)
+                                .await?;
+                        }
+                        if scope.group_id.is_some() && !$crate::advance::expand::is_untouched(&rows) {
+                            sqlx::query(statement!($tx, "recount_upstream"))
+                                .bind(run.run.0)
+                                .bind(json(&$crate::advance::expand::edges(&graph, &scope.tasks)))
+                                .execute(&mut *$tx)
+                                .await?;
+                            sqlx::query(statement!($tx, "look_at_tasks"))
+                                .bind(run.run.0)
+                                .bind(json(&scope.tasks))
                                 .execute(&mut *$tx)
                                 .await?;
                         }

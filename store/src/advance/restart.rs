@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use flow_model::plan::RunSnapshot;
-use flow_model::{DagGraph, Timestamp};
+use flow_model::{DagGraph, RunState, Timestamp};
 use serde::Serialize;
 
 use super::changes::ChangeRow;
@@ -51,7 +51,8 @@ pub(super) struct GroupTry {
 pub(super) fn may_restart_groups(runs: &HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> bool {
     changes.iter().filter(|change| change.is_failure()).any(|change| {
         runs.get(&change.dag_run_id).is_some_and(|run| {
-            run.graph.dag.tasks.len() > index(change.task_index) as usize
+            run.state == RunState::Running
+                && run.graph.dag.tasks.len() > index(change.task_index) as usize
                 && run.graph.groups_of(index(change.task_index)).any(|group| group.retries > 0)
         })
     })
@@ -78,7 +79,8 @@ pub(super) fn group_restarts(
         if last.get(&change.task_instance_id) != Some(&change.id) {
             continue;
         }
-        let Some(run) = runs.get(&change.dag_run_id) else { continue };
+        // In a run that somebody has ended, or whose time is over, nothing starts again.
+        let Some(run) = runs.get(&change.dag_run_id).filter(|run| run.state == RunState::Running) else { continue };
         let graph = &run.graph;
         let task = index(change.task_index);
         if task as usize >= graph.dag.tasks.len() {

@@ -26,6 +26,7 @@ cases!(
     clearing_a_task_clears_its_setup,
     a_group_starts_again_before_anybody_hears_of_its_failure,
     a_group_fails_once_its_retries_are_used_up,
+    nothing_starts_again_in_a_run_that_was_cancelled,
     a_run_starts_again_at_what_failed,
 );
 
@@ -280,6 +281,19 @@ async fn a_group_starts_again_before_anybody_hears_of_its_failure(bench: Bench) 
     bench.run_to_end(&[]).await;
     assert_eq!(bench.states().await, ["r g.a success", "r g.b success", "r done success"]);
     assert_eq!((bench.field("g.a", "try_number").await, bench.run_state(run).await), (2, "success".into()));
+    bench.assert_sound().await;
+}
+
+async fn nothing_starts_again_in_a_run_that_was_cancelled(bench: Bench) {
+    bench.publish(grouped(1)).await;
+    let run = bench.trigger("d", "r").await;
+    bench.claim_one().await;
+    bench.store.cancel_run(bench.now(), run, "someone").await.unwrap();
+    bench.settle().await;
+    bench.pass(1_000);
+    bench.settle().await;
+    assert_eq!(bench.raw.number("select count(*) from task_instance where state = 'none'").await, 0);
+    assert_eq!(bench.run_state(run).await, "failed");
     bench.assert_sound().await;
 }
 

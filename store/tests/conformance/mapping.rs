@@ -2,7 +2,7 @@
 
 use flow_model::dag::TaskGroup;
 use flow_model::expand::{Mapping, Source};
-use flow_model::{Dag, Task};
+use flow_model::{Dag, Task, TriggerRule};
 use flow_store::{ClearRequest, NewXCom, OutcomeKind, Selection, WorkOrder};
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ cases!(
     a_mapping_over_a_mapped_task_has_its_length,
     a_mapped_group_goes_on_index_by_index,
     a_mapped_group_over_nothing_is_skipped,
+    what_is_decided_before_a_group_is_expanded_counts_for_all_its_instances,
     clearing_evaluates_the_mapping_again,
     ten_thousand_instances,
     limits_of_a_task_hold_for_its_instances,
@@ -32,7 +33,7 @@ pub fn numbers(count: i64) -> Source {
     Source::List((0..count).map(Value::from).collect())
 }
 
-fn left_by(task_id: &str) -> Source {
+pub fn left_by(task_id: &str) -> Source {
     Source::XCom { task_id: task_id.to_owned(), key: "return_value".to_owned(), path: Vec::new() }
 }
 
@@ -48,7 +49,7 @@ fn listed() -> Dag {
     }
 }
 
-async fn succeed_with(bench: &Bench, order: &WorkOrder, value: Value) {
+pub async fn succeed_with(bench: &Bench, order: &WorkOrder, value: Value) {
     let mut outcome = outcome(order, OutcomeKind::Success, bench.now());
     outcome.xcoms.push(NewXCom { key: "return_value".to_owned(), value: value.to_string() });
     bench.record(outcome).await;
@@ -192,12 +193,35 @@ async fn a_mapped_group_over_nothing_is_skipped(bench: Bench) {
     bench.assert_sound().await;
 }
 
+/// `g.a` is skipped in the tick that expands the group: it never gets an index.
+async fn what_is_decided_before_a_group_is_expanded_counts_for_all_its_instances(bench: Bench) {
+    let mut dag = shaped("d", &["list", "other", "g.a < other list", "g.b < list g.a", "g.c < list", "done < g.b g.c"]);
+    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), expand: over(left_by("list")), ..TaskGroup::default() }];
+    for task in dag.tasks.iter_mut().filter(|task| task.task_id.starts_with("g.")) {
+        task.group = Some("g".to_owned());
+    }
+    dag.tasks[2].trigger_rule = TriggerRule::AllFailed;
+    dag.tasks[3].trigger_rule = TriggerRule::AllDone;
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    bench.settle().await;
+    for order in bench.claim_all().await {
+        succeed_with(&bench, &order, json!(["x", "y"])).await;
+    }
+    bench.run_to_end(&[]).await;
+    let ended = ["g.a[-1] skipped", "g.b[0] success", "g.b[1] success", "g.c[0] success", "g.c[1] success"];
+    assert_eq!(instances(&bench).await[2..7], ended);
+    assert_eq!(bench.run_state(run).await, "success");
+    bench.assert_sound().await;
+}
+
 async fn clearing_evaluates_the_mapping_again(bench: Bench) {
     listing(&bench, json!([1, 2])).await;
     bench.run_to_end(&[]).await;
     for (list, after) in [
         (json!([7, 8, 9]), vec!["load[0] success", "load[1] success", "load[2] success"]),
         (json!([7]), vec!["load[0] success", "load[1] removed", "load[2] removed"]),
+        (json!([7, 8]), vec!["load[0] success", "load[1] success", "load[2] removed"]),
     ] {
         let run = flow_model::DagRunKey(bench.raw.number("select id from dag_run").await);
         let tasks = Selection::default();

@@ -1,10 +1,12 @@
 //! `depends_on_past` and `wait_for_downstream`.
 
-use flow_model::{Dag, DagRunKey, Timestamp};
+use flow_model::{Dag, DagRunKey, Task, Timestamp};
 use flow_store::{ClearRequest, Mark, MarkRequest, NewRun, OutcomeKind, Selection};
+use serde_json::json;
 
 use crate::bench::{Bench, new_run, task_id};
 use crate::dags::{dag, task};
+use crate::mapping::{left_by, over, succeed_with};
 
 cases!(
     a_task_waits_for_its_own_past,
@@ -13,6 +15,7 @@ cases!(
     waiting_for_what_comes_after_in_the_past,
     a_run_without_a_logical_date_has_no_past,
     the_first_run_starts_at_once,
+    what_was_removed_does_not_block,
 );
 
 fn looking_back(wait_for_downstream: bool) -> Dag {
@@ -112,4 +115,29 @@ async fn the_first_run_starts_at_once(bench: Bench) {
     let limits = flow_store::AdvanceLimits { look_at_past: false, ..crate::bench::limits() };
     let advanced = bench.store.advance(bench.now(), &limits, crate::decide_tick::decide_tick).await.unwrap();
     assert_eq!(advanced.queued.len(), 1);
+}
+
+async fn what_was_removed_does_not_block(bench: Bench) {
+    let load = Task { depends_on_past: true, expand: over(left_by("list")), ..task("load", &["list"]) };
+    bench.publish(Dag { tasks: vec![task("list", &[]), load], ..dag("d") }).await;
+    let first = dated(&bench, "r1", 1).await;
+    for list in [json!([1, 2]), json!([1])] {
+        let clear = ClearRequest {
+            run: first,
+            tasks: Selection::default(),
+            only_failed: false,
+            principal: "someone".to_owned(),
+        };
+        bench.store.clear_tasks(bench.now(), &clear, false).await.unwrap();
+        let order = bench.claim_one().await;
+        succeed_with(&bench, &order, list).await;
+        bench.run_to_end(&[]).await;
+    }
+    assert_eq!(bench.raw.number("select count(*) from task_instance where state = 'removed'").await, 1);
+    let second = dated(&bench, "r2", 2).await;
+    let order = bench.claim_one().await;
+    succeed_with(&bench, &order, json!([1])).await;
+    bench.run_to_end(&[]).await;
+    assert_eq!(bench.run_state(second).await, "success");
+    bench.assert_sound().await;
 }

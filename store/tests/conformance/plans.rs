@@ -169,7 +169,7 @@ async fn sqlite_searches_too() {
 #[tokio::test]
 async fn sqlite_reads_each_list_once() {
     // These go through the tasks of one run only.
-    const OF_ONE_RUN: [&str; 2] = ["raise_totals", "start_over"];
+    const OF_ONE_RUN: [&str; 3] = ["raise_totals", "recount_upstream", "start_over"];
     let bench = Bench::new(StoreKind::Sqlite).await;
     let crate::bench::Raw::Sqlite(pool) = &bench.raw else { unreachable!() };
     let folder = format!("{}/sql/sqlite", env!("CARGO_MANIFEST_DIR"));

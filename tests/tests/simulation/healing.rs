@@ -45,6 +45,11 @@ impl World {
             self.triggerers[which].paused_until = self.now();
             self.register_triggerer(which).await?;
         }
+        self.come_to_the_end().await
+    }
+
+    /// Everybody works, until everything is over.
+    pub async fn come_to_the_end(&mut self) -> anyhow::Result<()> {
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
             if self.play().await? {

@@ -8,6 +8,7 @@ mod answer;
 mod attempt;
 mod callback;
 mod dags;
+mod encore;
 mod healing;
 mod network;
 mod outside;

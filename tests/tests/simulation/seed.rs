@@ -56,6 +56,10 @@ async fn play(url: &str, seed: u64, trace: Trace) -> anyhow::Result<Vec<String>>
     }
     world.heal().await?;
     world.check_end().await?;
+    let encore = world.call_for_encore().await?;
+    world.come_to_the_end().await?;
+    world.check_end().await?;
+    world.check_encore(&encore).await?;
     let history = world.history().await?;
     world.store.close().await;
     Ok(history)
