@@ -1,12 +1,14 @@
 //! The checker of the protocol's invariants: given what is remembered of a run, says what cannot have happened.
 //!
-//! The codes I1 to I20 are those of `docs/protocol.md`. Events carry the number under which the database appended them
+//! The codes I1 to I27 are those of `docs/protocol.md`. Events carry the number under which the database appended them
 //! (`seq`); whatever a decision rested on was committed before the decision, and so has a lower number.
 
+mod answers;
 mod callbacks;
 mod limits;
 mod run;
 mod schedule;
+mod scopes;
 mod task;
 
 use std::collections::HashMap;
@@ -97,6 +99,19 @@ pub struct XCom {
     pub epoch: Epoch,
 }
 
+/// A question that a task instance has asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The epoch while it waits for the answer.
+    pub epoch: Epoch,
+    /// Who may answer; empty: everybody.
+    pub assignees: Vec<String>,
+    /// Who has.
+    pub answered_by: Option<String>,
+    /// It still waits.
+    pub is_open: bool,
+}
+
 /// A task instance as it is now, and its past.
 #[derive(Debug, Clone)]
 pub struct TaskHistory {
@@ -126,6 +141,8 @@ pub struct TaskHistory {
     pub xcoms: Vec<XCom>,
     /// The epochs of the triggers that wait for it.
     pub triggers: Vec<Epoch>,
+    /// What it has asked people.
+    pub questions: Vec<Question>,
 }
 
 /// A run as it is now, and its past.
@@ -173,14 +190,16 @@ pub struct OutboxFacts {
     pub created_at: Timestamp,
 }
 
-/// Checks a run by itself: I1 to I6, I8, I10, I11, I13 to I15 and what rows tell of I7 and I18.
+/// Checks a run by itself: I1 to I6, I8, I10, I11, I13 to I15, I25, I26 and what rows tell of I7 and I18.
 pub fn check_run(run: &RunHistory, processes: &HashMap<ProcessId, ProcessFacts>) -> Vec<Violation> {
     let mut found = Findings { subject: format!("{} {}", run.graph.dag.dag_id, run.run_id), violations: Vec::new() };
     run::check(run, &mut found);
     callbacks::check(run, &mut found);
+    scopes::check(run, &mut found);
     for task in &run.tasks {
         found.subject = subject(run, task);
         task::check(task, &run.graph, processes, &mut found);
+        answers::check(task, &mut found);
     }
     found.violations
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_model::audit::{
-    Attempt, DagLimits, Occupancy, OutboxFacts, ProcessFacts, RunEvent, RunHistory, ScheduledRun, Schedules, TaskEvent,
-    TaskHistory, XCom, check_outbox, check_run,
+    Attempt, DagLimits, Occupancy, OutboxFacts, ProcessFacts, Question, RunEvent, RunHistory, ScheduledRun, Schedules,
+    TaskEvent, TaskHistory, XCom, check_outbox, check_run,
 };
 use flow_model::dag::{Catchup, Dag};
 use flow_model::moves::Actor;
@@ -61,6 +61,7 @@ impl Writer {
             attempts: Vec::new(),
             xcoms: Vec::new(),
             triggers: Vec::new(),
+            questions: Vec::new(),
         };
         self.event(&mut task, None, TaskState::None, Actor::Scheduler, "s");
         task
@@ -531,6 +532,103 @@ fn a_deferral_ends_once() {
         let resumed = task.events.iter().rposition(|event| event.to == TaskState::Running).unwrap();
         task.events[resumed..].iter_mut().for_each(|event| event.try_number += 1);
     });
+}
+
+/// `b` asks, and somebody answers.
+fn asking() -> RunHistory {
+    let mut run = clean();
+    let mut writer = Writer { seq: 1_000, now: 1_000 };
+    let task = &mut run.tasks[1];
+    task.epoch.0 += 1;
+    writer.moved(task, TaskState::None, Actor::User, "someone");
+    writer.queued(task);
+    writer.claimed(task);
+    task.epoch.0 += 1;
+    writer.moved(task, TaskState::AwaitingInput, Actor::Worker, "1");
+    let assignees = vec!["ada".to_owned(), "bob".to_owned()];
+    let answered_by = Some("ada".to_owned());
+    task.questions.push(Question { epoch: task.epoch, assignees, answered_by, is_open: false });
+    task.epoch.0 += 1;
+    writer.moved(task, TaskState::Success, Actor::User, "ada");
+    task.events.last_mut().unwrap().reason = Some(flow_model::moves::ANSWERED.to_owned());
+    let (try_number, ended_at) = (task.try_number, seconds(writer.now));
+    let claim = task.events.last().unwrap().claim.unwrap();
+    task.attempts.push(Attempt { try_number, claim, state: TaskState::Success, ended_at });
+    run
+}
+
+#[test]
+fn i26_a_question_is_answered_once_by_somebody_who_may() {
+    assert_eq!(check_run(&asking(), &processes(true)), []);
+    let caught = |doctor: fn(&mut TaskHistory)| {
+        let mut run = asking();
+        doctor(&mut run.tasks[1]);
+        assert!(found(&run).contains(&"I26"), "{:?}", found(&run));
+    };
+    caught(|task| task.questions[0].answered_by = Some("bob".to_owned()));
+    caught(|task| task.questions[0].assignees = vec!["bob".to_owned()]);
+    caught(|task| task.questions[0].answered_by = None);
+    caught(|task| task.questions[0].is_open = true);
+    caught(|task| task.questions.clear());
+    caught(|task| task.questions.push(task.questions[0].clone()));
+    caught(|task| task.questions[0].epoch.0 += 1);
+    caught(|task| task.events.last_mut().unwrap().reason = Some("marked".to_owned()));
+}
+
+#[test]
+fn i7_mapped_tasks_have_their_instances() {
+    use flow_model::expand::{Mapping, Source};
+    let mapped = |indexes: &[i64]| {
+        let mut run = clean();
+        let mut dag = dag();
+        dag.tasks[1].expand = Some(Mapping::Product([("x".to_owned(), Source::List(vec![json!(1)]))].into()));
+        run.graph = Arc::new(DagGraph::new(DagVersionKey(1), dag));
+        let b = run.tasks.pop().unwrap();
+        run.tasks.extend(indexes.iter().map(|&map_index| TaskHistory { map_index, ..b.clone() }));
+        found(&run)
+    };
+    assert_eq!(mapped(&[-1]), [""; 0]);
+    assert_eq!(mapped(&[0, 1]), [""; 0]);
+    for wrong in [&[0, 0][..], &[0, 2], &[1], &[-1, 0]] {
+        assert!(mapped(wrong).contains(&"I7"), "{wrong:?}");
+    }
+    let mut unmapped = clean();
+    unmapped.tasks[1].map_index = 0;
+    assert_eq!(found(&unmapped), ["I7"]);
+}
+
+#[test]
+fn i11_groups_and_runs_start_again_as_often_as_they_may() {
+    let restarted = |reason: &str, allowed: u32, by_person: bool| {
+        let mut run = clean();
+        let mut dag = dag();
+        dag.run_retries = allowed;
+        run.graph = Arc::new(DagGraph::new(DagVersionKey(1), dag));
+        let mut writer = Writer { seq: 1_000, now: 1_000 };
+        let task = &mut run.tasks[1];
+        for round in 0..2 {
+            task.epoch.0 += 1;
+            task.xcoms.clear();
+            task.max_tries += 2;
+            writer.moved(task, TaskState::None, Actor::Scheduler, "s");
+            task.events.last_mut().unwrap().reason = Some(reason.to_owned());
+            writer.queued(task);
+            writer.claimed(task);
+            writer.ended(task, TaskState::Success);
+            if by_person && round == 0 {
+                task.epoch.0 += 1;
+                writer.moved(task, TaskState::None, Actor::User, "someone");
+                writer.queued(task);
+                writer.claimed(task);
+                writer.ended(task, TaskState::Success);
+            }
+        }
+        found(&run)
+    };
+    assert_eq!(restarted("run_retry", 2, false), [""; 0]);
+    assert_eq!(restarted("run_retry", 1, false), ["I11"]);
+    assert_eq!(restarted("run_retry", 1, true), [""; 0]);
+    assert_eq!(restarted("group_retry", 2, false), ["I11"]);
 }
 
 #[test]

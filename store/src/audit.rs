@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use flow_model::audit::{
-    Attempt, DagLimits, Occupancy, OutboxFacts, ProcessFacts, RunEvent, RunHistory, ScheduledRun, Schedules, TaskEvent,
-    TaskHistory, Violation, XCom, check_outbox, check_run,
+    Attempt, DagLimits, Occupancy, OutboxFacts, ProcessFacts, Question, RunEvent, RunHistory, ScheduledRun, Schedules,
+    TaskEvent, TaskHistory, Violation, XCom, check_outbox, check_run,
 };
 use flow_model::{ClaimId, DagRunKey, DagVersionKey, Epoch, ProcessId, TaskInstanceKey, Timestamp};
 use futures_util::TryStreamExt;
@@ -114,6 +114,15 @@ struct CallbackRow {
 }
 
 #[derive(sqlx::FromRow)]
+struct QuestionRow {
+    task_instance_id: i64,
+    epoch: i64,
+    question: String,
+    responded_by: Option<String>,
+    is_open: bool,
+}
+
+#[derive(sqlx::FromRow)]
 struct OccupancyRow {
     dag_id: String,
     pool: String,
@@ -207,6 +216,9 @@ impl Store {
                 let callbacks: Vec<CallbackRow> =
                     sqlx::query_as(statement!(tx, "audit_callbacks")).bind(&ids).fetch_all(&mut *tx).await?;
                 page.add_callbacks(callbacks)?;
+                let questions: Vec<QuestionRow> =
+                    sqlx::query_as(statement!(tx, "audit_questions")).bind(&ids).fetch_all(&mut *tx).await?;
+                page.add_questions(questions)?;
                 page.check(&processes, &mut report);
             }
 
@@ -222,6 +234,35 @@ impl Store {
                 invariant: "I4",
                 subject: format!("claim {claim}"),
                 detail: format!("the claim id was used {times} times"),
+            }));
+
+            // I25: a delivery is tried so often, and has an owner exactly while it is tried.
+            let astray: Vec<(i64, String, i64)> = sqlx::query_as(
+                "select id, state, tries from callback
+                 where tries > $1 or (state = 'running') <> (owner is not null) order by id limit 100",
+            )
+            .bind(i64::from(flow_model::callback::TRIES_MAX))
+            .fetch_all(&mut *tx)
+            .await?;
+            report.violations.extend(astray.into_iter().map(|(id, state, tries)| Violation {
+                invariant: "I25",
+                subject: format!("callback {id}"),
+                detail: format!("it is {state} after {tries} tries"),
+            }));
+
+            // I27.
+            let shared: Vec<(i64, i64)> = sqlx::query_as(
+                "select e.dag_run_id, count(*) from start_event e
+                 left join dag_run r on r.id = e.dag_run_id and r.dag_id = e.dag_id and r.run_type = 'asset_triggered'
+                 where e.dag_run_id is not null group by e.dag_run_id having count(*) <> 1 or count(r.id) <> 1
+                 order by e.dag_run_id limit 100",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            report.violations.extend(shared.into_iter().map(|(run, events)| Violation {
+                invariant: "I27",
+                subject: format!("dag run {run}"),
+                detail: format!("{events} events are said to have started it, which has to be one of its DAG's"),
             }));
 
             // I9.
@@ -337,6 +378,19 @@ impl Page {
         Ok(())
     }
 
+    fn add_questions(&mut self, rows: Vec<QuestionRow>) -> Result<()> {
+        for row in rows {
+            let Some(task) = self.task(row.task_instance_id) else { continue };
+            task.questions.push(Question {
+                epoch: Epoch(row.epoch),
+                assignees: crate::question::parse(&row.question)?.assignees,
+                answered_by: row.responded_by,
+                is_open: row.is_open,
+            });
+        }
+        Ok(())
+    }
+
     fn add_run_events(&mut self, rows: Vec<RunEventRow>) -> Result<()> {
         for row in rows {
             let Some(&at) = self.run_at.get(&row.dag_run_id) else { continue };
@@ -370,6 +424,7 @@ impl Page {
                 attempts: Vec::new(),
                 xcoms: Vec::new(),
                 triggers: Vec::new(),
+                questions: Vec::new(),
             });
         }
         Ok(())

@@ -6,9 +6,10 @@ mod crew;
 mod dags;
 mod faults;
 mod load;
+mod people;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -55,6 +56,14 @@ pub struct Report {
     pub rescues: u64,
     /// Task instances that were given up after too many losses.
     pub poisoned: u64,
+    /// Tries that went on waiting in the triggerer.
+    pub deferrals: u64,
+    /// Callbacks that were delivered.
+    pub callbacks: u64,
+    /// Runs that events from outside started.
+    pub events: u64,
+    /// Answers of people that counted, as far as they heard of it.
+    pub answers: u64,
     /// How long it took until everything had come right.
     pub healed_after: Duration,
     /// Violations that the audit found.
@@ -68,7 +77,8 @@ impl std::fmt::Display for Report {
         let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
         write!(
             out,
-            "faults={} ({}) runs={} failed={} tasks={} rescues={} poisoned={} healed_after={:.1}s violations={} problems={}",
+            "faults={} ({}) runs={} failed={} tasks={} rescues={} poisoned={} deferrals={} callbacks={} events={} \
+             answers={} healed_after={:.1}s violations={} problems={}",
             self.faults.values().sum::<u64>(),
             faults.join(" "),
             self.runs,
@@ -76,11 +86,24 @@ impl std::fmt::Display for Report {
             self.tasks,
             self.rescues,
             self.poisoned,
+            self.deferrals,
+            self.callbacks,
+            self.events,
+            self.answers,
             self.healed_after.as_secs_f64(),
             self.violations,
             self.problems.len()
         )
     }
+}
+
+/// What the web role has promised to those outside.
+#[derive(Debug, Default)]
+pub(crate) struct Promised {
+    /// Runs that were triggered.
+    runs: BTreeSet<String>,
+    /// The runs that each event was said to have started.
+    events: BTreeMap<u64, Vec<String>>,
 }
 
 /// Breaks things, lets them heal, and says what came of it.
@@ -89,14 +112,20 @@ impl std::fmt::Display for Report {
 /// The servers or the roles cannot be started at all. What goes wrong later is told in the report.
 pub async fn run(options: &Options) -> Result<Report> {
     let (postgres, redis) = (Postgres::start()?, Redis::start()?);
-    let mut cluster = Cluster::new(&postgres.url("postgres"), &redis.url())?;
+    let (secret, value) = people::SECRET;
+    let mut cluster =
+        Cluster::new(&postgres.url("postgres"), &redis.url())?.configured(|program| program.env(secret, value));
     dags::write(&cluster)?;
     let mut random = Random::new(options.seed);
     let mut crew = Crew::muster(&cluster)?;
     let api = cluster.api()?;
     crew.wait_until_ready(&api, dags::NAMES).await?;
+    crew.wait_until_ready(&api, &[dags::HOOKED]).await?;
     let stop_load = CancellationToken::new();
     let load = tokio::spawn(load::run(api.clone(), Random::new(!options.seed), stop_load.clone()));
+    let events = tokio::spawn(people::send_events(api.clone(), stop_load.clone()));
+    let stop_answers = CancellationToken::new();
+    let answers = tokio::spawn(people::answer(api.clone(), stop_answers.clone()));
 
     let begin = Instant::now();
     let mut faults = Faults::new(&postgres, &redis, &cluster);
@@ -111,7 +140,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         tokio::time::sleep(TICK).await;
     }
     stop_load.cancel();
-    let acknowledged = load.await?;
+    let promised = Promised { runs: load.await?, events: events.await? };
     faults.heal(&mut crew)?;
     if options.is_verbose {
         eprintln!("{:>4} s  healing", begin.elapsed().as_secs());
@@ -129,8 +158,11 @@ pub async fn run(options: &Options) -> Result<Report> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let healed_after = healing.elapsed();
+    stop_answers.cancel();
+    let answers = answers.await?;
     problems.extend(crew.dismiss().await);
-    let mut report = verdict::reach(&cluster, &postgres, &acknowledged, problems);
+    let mut report = verdict::reach(&cluster, &postgres, &promised, problems);
+    report.answers = answers;
     report.faults = faults.counts(&crew);
     report.healed_after = healed_after;
     if !report.problems.is_empty() {

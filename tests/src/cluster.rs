@@ -52,6 +52,11 @@ impl Cluster {
         &self.program
     }
 
+    /// Host and port of its web role.
+    pub fn web_address(&self) -> &str {
+        &self.web_address
+    }
+
     /// A path in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -18,6 +18,7 @@ const SIGABRT: i32 = 6;
 pub enum Kind {
     Scheduler,
     Worker,
+    Triggerer,
     Web,
 }
 
@@ -26,6 +27,7 @@ impl Kind {
         match self {
             Kind::Scheduler => "scheduler",
             Kind::Worker => "worker",
+            Kind::Triggerer => "triggerer",
             Kind::Web => "web",
         }
     }
@@ -45,7 +47,7 @@ struct Seat {
     is_paused: bool,
 }
 
-/// Two schedulers, three workers, one web role.
+/// Two schedulers, three workers, two triggerers, one web role.
 pub struct Crew<'a> {
     cluster: &'a Cluster,
     seats: Vec<Seat>,
@@ -69,6 +71,7 @@ impl<'a> Crew<'a> {
         };
         let mut seats: Vec<Seat> = (1..=2).map(|number| seat(Kind::Scheduler, number)).collect();
         seats.extend((1..=3).map(|number| seat(Kind::Worker, number)));
+        seats.extend((1..=2).map(|number| seat(Kind::Triggerer, number)));
         seats.push(seat(Kind::Web, 1));
         let mut crew = Crew { cluster, seats, crashes: 0, unexpected: Vec::new() };
         crew.start_due()?;

@@ -1,11 +1,17 @@
 //! The DAGs of the load. Every task writes its claim into a journal before it does anything else.
 
+mod waiting;
+
 use anyhow::Result;
 
 use crate::cluster::Cluster;
 
 /// The DAGs that are triggered.
-pub const NAMES: &[&str] = &["fan_out", "chain", "flaky", "mixed"];
+pub const NAMES: &[&str] =
+    &["fan_out", "chain", "flaky", "mixed", "mapped", "waiting", "repeating", "asking", "calling"];
+
+/// The DAG that events start.
+pub const HOOKED: &str = "hooked";
 
 const DEFAULTS: &str = r#"
 max_active_runs = 50
@@ -77,6 +83,12 @@ pub fn write(cluster: &Cluster) -> Result<()> {
     cluster.write_dag("chain", &chain(5))?;
     cluster.write_dag("flaky", &flaky())?;
     cluster.write_dag("mixed", &mixed())?;
+    cluster.write_dag("mapped", &waiting::mapped())?;
+    cluster.write_dag("waiting", &waiting::waiting(cluster.web_address()))?;
+    cluster.write_dag("repeating", &waiting::repeating())?;
+    cluster.write_dag("asking", &waiting::asking())?;
+    cluster.write_dag("calling", &waiting::calling())?;
+    cluster.write_dag(HOOKED, &waiting::hooked())?;
     cluster.write_dag("ticking", &ticking("schedule = { every = '2s' }\ncatchup = 'all'\n"))
 }
 

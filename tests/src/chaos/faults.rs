@@ -29,6 +29,8 @@ enum Fault {
     KillScheduler,
     KillWorker,
     KillWeb,
+    KillTriggerer,
+    PauseTriggerer,
     ArmScheduler,
     ArmWorker,
     DrainWorker,
@@ -51,6 +53,11 @@ const FAULTS: &[(Fault, &str)] = &[
     (Fault::KillWorker, "kill_worker"),
     (Fault::KillWorker, "kill_worker"),
     (Fault::KillWeb, "kill_web"),
+    (Fault::KillWeb, "kill_web"),
+    (Fault::KillTriggerer, "kill_triggerer"),
+    (Fault::KillTriggerer, "kill_triggerer"),
+    (Fault::PauseTriggerer, "pause_triggerer"),
+    (Fault::PauseTriggerer, "pause_triggerer"),
     (Fault::ArmScheduler, "arm_scheduler"),
     (Fault::ArmWorker, "arm_worker"),
     (Fault::ArmWorker, "arm_worker"),
@@ -151,11 +158,14 @@ impl<'a> Faults<'a> {
         let kind = match fault {
             Fault::KillScheduler | Fault::ArmScheduler | Fault::PauseScheduler => Kind::Scheduler,
             Fault::KillWeb => Kind::Web,
+            Fault::KillTriggerer | Fault::PauseTriggerer => Kind::Triggerer,
             _ => Kind::Worker,
         };
         let seat = crew.pick(random, kind);
         match (fault, seat) {
-            (Fault::KillScheduler | Fault::KillWorker | Fault::KillWeb, Some(seat)) => crew.kill(seat, random, None),
+            (Fault::KillScheduler | Fault::KillWorker | Fault::KillTriggerer | Fault::KillWeb, Some(seat)) => {
+                crew.kill(seat, random, None);
+            }
             (Fault::ArmScheduler, Some(seat)) => {
                 let point = crash_point(SCHEDULER_CRASH_POINTS, random);
                 crew.kill(seat, random, Some(point));
@@ -165,7 +175,7 @@ impl<'a> Faults<'a> {
                 crew.kill(seat, random, Some(point));
             }
             (Fault::DrainWorker, Some(seat)) => crew.ask_to_stop(seat),
-            (Fault::PauseWorker | Fault::PauseScheduler, Some(seat)) => {
+            (Fault::PauseWorker | Fault::PauseScheduler | Fault::PauseTriggerer, Some(seat)) => {
                 crew.pause(seat);
                 let until = Instant::now() + LEASE + random.millis(500, 3_000);
                 self.repairs.push((until, Repair::Resume(seat)));

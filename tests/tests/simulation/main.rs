@@ -26,7 +26,7 @@ use flow_store::StoreKind;
 use seed::simulate;
 
 /// Seeds that run where nothing else is asked for.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 24;
 const SEEDS_ON_POSTGRES: u64 = 2;
 
 fn number(variable: &str) -> Option<u64> {
