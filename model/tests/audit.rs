@@ -599,10 +599,11 @@ fn i7_mapped_tasks_have_their_instances() {
 
 #[test]
 fn i11_groups_and_runs_start_again_as_often_as_they_may() {
-    let restarted = |reason: &str, allowed: u32, by_person: bool| {
+    let restarted = |reason: &str, allowed: u32, by_person: bool, delay: u64| {
         let mut run = clean();
         let mut dag = dag();
         dag.run_retries = allowed;
+        dag.run_retry_delay = Some(Duration::from_secs(delay));
         run.graph = Arc::new(DagGraph::new(DagVersionKey(1), dag));
         let mut writer = Writer { seq: 1_000, now: 1_000 };
         let task = &mut run.tasks[1];
@@ -625,10 +626,12 @@ fn i11_groups_and_runs_start_again_as_often_as_they_may() {
         }
         found(&run)
     };
-    assert_eq!(restarted("run_retry", 2, false), [""; 0]);
-    assert_eq!(restarted("run_retry", 1, false), ["I11"]);
-    assert_eq!(restarted("run_retry", 1, true), [""; 0]);
-    assert_eq!(restarted("group_retry", 2, false), ["I11"]);
+    assert_eq!(restarted("run_retry", 2, false, 2), [""; 0]);
+    assert_eq!(restarted("run_retry", 1, false, 2), ["I11"]);
+    assert_eq!(restarted("run_retry", 1, true, 2), [""; 0]);
+    assert_eq!(restarted("group_retry", 2, false, 2), ["I11"]);
+    // Queued two seconds after the move.
+    assert_eq!(restarted("run_retry", 2, false, 3), ["I13", "I13"]);
 }
 
 #[test]

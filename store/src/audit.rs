@@ -236,10 +236,25 @@ impl Store {
                 detail: format!("the claim id was used {times} times"),
             }));
 
-            // I25: a delivery is tried so often, and has an owner exactly while it is tried.
+            // I14: nothing is carried by the dead.
+            let forgotten: Vec<(i64, i64)> = sqlx::query_as(
+                "select g.task_instance_id, g.owner from trigger g join process p on p.id = g.owner
+                 where p.state = 'dead' order by g.task_instance_id limit 100",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            report.violations.extend(forgotten.into_iter().map(|(task_instance, owner)| Violation {
+                invariant: "I14",
+                subject: format!("trigger of task instance {task_instance}"),
+                detail: format!("process {owner} carries it, and is dead"),
+            }));
+
+            // I25: a delivery is tried so often, and has an owner exactly while it is tried, who is not dead.
             let astray: Vec<(i64, String, i64)> = sqlx::query_as(
                 "select id, state, tries from callback
-                 where tries > $1 or (state = 'running') <> (owner is not null) order by id limit 100",
+                 where tries > $1 or (state = 'running') <> (owner is not null)
+                    or (state = 'running' and owner in (select p.id from process p where p.state = 'dead'))
+                 order by id limit 100",
             )
             .bind(i64::from(flow_model::callback::TRIES_MAX))
             .fetch_all(&mut *tx)

@@ -6,8 +6,8 @@ use super::{Findings, RunHistory, TaskHistory, subject};
 use crate::moves::{ANSWERED, Actor};
 
 /// The reasons of moves that start a group, or a run, again.
-const GROUP_RETRY: &str = "group_retry";
-const RUN_RETRY: &str = "run_retry";
+pub(super) const GROUP_RETRY: &str = "group_retry";
+pub(super) const RUN_RETRY: &str = "run_retry";
 
 pub(super) fn check(run: &RunHistory, found: &mut Findings) {
     let of_run = found.subject.clone();

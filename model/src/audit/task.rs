@@ -4,12 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::run::TIMEOUT;
+use super::scopes::{GROUP_RETRY, RUN_RETRY};
 use super::{Findings, ProcessFacts, TaskEvent, TaskHistory};
 use crate::moves::{ANSWERED, Actor, legal_moves};
 use crate::{ClaimId, DagGraph, Epoch, ProcessId, TaskState, Timestamp};
 
 /// Losses after which a task instance fails for good: one more than are forgiven.
 const LOST_MAX: i64 = 3 + 1;
+
+/// Before a group or run starts again that names no delay.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(300);
 
 pub(super) fn check(
     task: &TaskHistory,
@@ -27,6 +31,7 @@ pub(super) fn check(
             holders(event, &past, processes, found);
             completions(event, &mut past, found);
             delays(event, task, graph, &mut past, found);
+            scope_delays(event, task, graph, &mut past, found);
         }
         past.epoch = event.epoch;
         past.try_number = event.try_number;
@@ -55,6 +60,8 @@ struct Past<'a> {
     losses: u32,
     /// It must not be scheduled (after a failure) or queued (after a loss) before this instant.
     not_before: Option<Timestamp>,
+    /// Its group or run starts again: it must not be queued before this instant.
+    not_queued_before: Option<Timestamp>,
 }
 
 impl<'a> Past<'a> {
@@ -242,6 +249,28 @@ fn delays<'a>(event: &'a TaskEvent, task: &TaskHistory, graph: &DagGraph, past: 
             Some(event.at + Duration::from_secs(seconds))
         }
         (_, S::Scheduled, Actor::Scheduler) if event.from != Some(S::UpForRetry) => past.not_before,
+        _ => None,
+    };
+}
+
+/// I13 for groups and runs that start again: nothing of them is queued before their delay.
+fn scope_delays(event: &TaskEvent, task: &TaskHistory, graph: &DagGraph, past: &mut Past<'_>, found: &mut Findings) {
+    if event.to == TaskState::Queued && past.not_queued_before.is_some_and(|not_before| event.at < not_before) {
+        found.add("I13", format!("event {} came before the delay of its group or run was over", event.event_no));
+    }
+    past.not_queued_before = match event.to {
+        TaskState::None if is_scope_retried(event) => {
+            let delay = match event.reason.as_deref() {
+                Some(GROUP_RETRY) if (task.task_index as usize) < graph.dag.tasks.len() => {
+                    let groups = graph.groups_of(task.task_index).filter(|group| group.retries > 0);
+                    groups.map(|group| group.retry_delay.unwrap_or(DEFAULT_RETRY_DELAY)).min()
+                }
+                Some(RUN_RETRY) => Some(graph.dag.run_retry_delay.unwrap_or(DEFAULT_RETRY_DELAY)),
+                _ => None,
+            };
+            delay.map(|delay| event.at + delay)
+        }
+        TaskState::Scheduled if event.from == Some(TaskState::None) => past.not_queued_before,
         _ => None,
     };
 }

@@ -64,6 +64,10 @@ impl World {
         for asked in &open {
             let chosen_options = asked.question.options.first().cloned().into_iter().collect();
             let answer = Answer { chosen_options, ..Answer::default() };
+            if !asked.question.may_answer("eve") {
+                let denied = self.store.answer_question(self.now(), asked.task_instance_id, &answer, "eve").await;
+                ensure!(matches!(denied, Err(StoreError::Denied(_))), "eve answers {asked:?}: {denied:?}");
+            }
             self.store.answer_question(self.now(), asked.task_instance_id, &answer, ASSIGNEE).await?;
         }
         Ok(open.len())

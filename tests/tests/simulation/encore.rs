@@ -56,14 +56,35 @@ impl World {
     pub async fn check_encore(&self, runs: &[RunRecord]) -> anyhow::Result<()> {
         for run in runs {
             let graph = self.store.dag_graph(run.version_id).await?;
+            let tasks = self.tasks(run.id).await?;
+            self.check_branches(&graph, &tasks)?;
             if graph.scopes.is_empty() {
                 continue;
             }
-            let tasks = self.tasks(run.id).await?;
             let left = self.left(run, &graph).await?;
             for scope in &graph.scopes {
                 check_scope(&graph, scope, &left, &tasks)
                     .map_err(|error| error.context(format!("{} {}", run.dag_id, run.run_id)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a branch left out has not run, unless its rule did not wait for the branch.
+    fn check_branches(&self, graph: &DagGraph, tasks: &[TaskInstanceRecord]) -> anyhow::Result<()> {
+        let by_branch = tasks.iter().filter(|task| task.map_index < 0 && task.state == TaskState::Success);
+        for branch in by_branch.filter(|task| task.reason.as_deref() != Some("marked")) {
+            let index = u32::try_from(branch.task_index)?;
+            for &child in self.left_out.get(&branch.id).into_iter().flatten() {
+                let is_alone =
+                    graph.deciders[child as usize] == [index] && graph.upstream[child as usize].contains(&index);
+                if !is_alone || is_early(graph.dag.tasks[child as usize].trigger_rule) {
+                    continue;
+                }
+                let of_child = tasks.iter().filter(|task| task.task_index == i64::from(child));
+                let has_run = of_child.filter(|task| task.started_at >= branch.ended_at).count();
+                let (branch, child) = (&branch.task_id, &graph.dag.tasks[child as usize].task_id);
+                ensure!(has_run == 0, "{child} has run, although {branch} left it out");
             }
         }
         Ok(())

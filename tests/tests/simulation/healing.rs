@@ -19,6 +19,10 @@ const ROUNDS_MAX: u32 = 1_000;
 /// Rounds in which nothing moves before somebody looks why: longer than any delay.
 const QUIET_ROUNDS_MAX: u32 = 10;
 
+/// Rounds without a move after which nothing comes any more, once all runs are over: callbacks are tried again after half a
+/// minute at most.
+const LAST_ROUNDS: u32 = 3;
+
 /// Between two rounds: a little less than a lease.
 const PAUSE: Duration = Duration::from_secs(25);
 
@@ -28,8 +32,12 @@ impl World {
         self.tell("nobody", "does anything wrong any more");
         self.network.heal();
         self.ghosts.clear();
-        self.late_firings.clear();
-        self.late_callbacks.clear();
+        // What is late arrives at last.
+        while !(self.late_firings.is_empty() && self.late_callbacks.is_empty()) {
+            self.late_firing().await?;
+            self.late_delivery().await?;
+            self.late_firings.truncate(20);
+        }
         for dag in self.dags.clone() {
             self.set_paused(&dag.dag_id, false).await?;
         }
@@ -58,7 +66,7 @@ impl World {
                 quiet += 1;
             }
             let is_scheduling_over = self.now() > self.started + SCHEDULES_END;
-            if is_scheduling_over && self.open_runs().await?.is_empty() {
+            if is_scheduling_over && quiet >= LAST_ROUNDS && self.open_runs().await?.is_empty() {
                 return Ok(());
             }
             if is_scheduling_over && quiet > QUIET_ROUNDS_MAX {
@@ -209,6 +217,13 @@ impl World {
         ensure!(live.task_instances.is_empty() && live.runs.iter().all(|(_, count)| *count == 0), "{live:?} are live");
         for pool in self.store.pools_in_use().await? {
             ensure!(pool.running_slots + pool.queued_slots == 0, "{pool:?} is in use");
+        }
+        ensure!(self.store.count_open_questions().await? == 0, "somebody is still asked");
+        for run in self.runs(None, &[]).await? {
+            for callback in self.store.list_callbacks(run.id, None, 1_000).await? {
+                let is_over = matches!(callback.state.as_str(), "delivered" | "failed");
+                ensure!(is_over, "{} {} is never done with {callback:?}", run.dag_id, run.run_id);
+            }
         }
         let outbox = self.store.stale_outbox(self.now() + Duration::from_secs(1), 10).await?;
         ensure!(outbox.is_empty(), "{outbox:?} were not published");

@@ -187,6 +187,10 @@ impl World {
             let what = format!("{} {}[{}] {:?}", held.dag_id, held.task_id, held.map_index, firing.fired);
             self.tell(who, &format!("fires {what}: {counted}"));
             ensure!(*counted == expected, "{who} fired {what}: it counted {counted}, not {expected}");
+            // Some fire once more, when the task may wait for something else already.
+            if self.rng.random_bool(0.3) {
+                self.late_firings.push((process, held.clone()));
+            }
             if let (true, Fired::Resume(told)) = (*counted, &firing.fired) {
                 self.told.insert(held.task_instance, told.clone());
             }
@@ -246,6 +250,7 @@ impl World {
             self.compare_triggers(which, process).await?;
             let taken = self.store.take_triggers(process, ROOM).await?;
             self.carry(which, taken)?;
+            self.late_firing().await?;
             let now = self.now();
             let is_due = |held: &HeldTrigger| held.deferral.trigger.fires_at().is_none_or(|at| at <= now);
             let carried = std::mem::take(&mut self.triggerers[which].carried);

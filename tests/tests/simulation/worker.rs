@@ -245,6 +245,7 @@ impl World {
                 self.told.remove(&key);
                 self.told.extend(resume.iter().map(|resume| (key, resume.clone())));
             }
+            OutcomeKind::Success => drop(self.left_out.insert(key, outcome.skips.clone())),
             _ => {}
         }
     }

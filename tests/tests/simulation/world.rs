@@ -58,6 +58,8 @@ pub struct World {
     /// What suspended tries wait for, and what the part that goes on is to be told.
     pub deferrals: HashMap<TaskInstanceKey, Deferral>,
     pub told: HashMap<TaskInstanceKey, Value>,
+    /// What branches and short circuits that have succeeded left out, by their last success.
+    pub left_out: HashMap<TaskInstanceKey, Vec<u32>>,
     /// Triggers that triggerers were about to fire when they went, and callbacks that workers were carrying out.
     pub late_firings: Vec<(ProcessId, HeldTrigger)>,
     pub late_callbacks: Vec<Delivering>,
@@ -98,6 +100,7 @@ impl World {
             claimed: HashMap::new(),
             deferrals: HashMap::new(),
             told: HashMap::new(),
+            left_out: HashMap::new(),
             late_firings: Vec::new(),
             late_callbacks: Vec::new(),
             journal: Journal::new(),
@@ -159,9 +162,9 @@ impl World {
                 let which = self.rng.random_range(0..self.triggerers.len());
                 self.triggerer_acts(which).await
             }
-            74 => self.late_firing().await,
-            75..=76 => self.events_arrive().await,
-            77..=90 => {
+            74..=75 => self.late_firing().await,
+            76..=77 => self.events_arrive().await,
+            78..=90 => {
                 let time = match self.rng.random_range(0..20) {
                     0..=13 => self.rng.random_range(100..5_000),
                     14..=18 => self.rng.random_range(5_000..20_000),
