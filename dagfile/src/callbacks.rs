@@ -3,6 +3,7 @@
 use flow_model::callback::Notifier;
 
 use crate::diagnostic::Problems;
+use crate::semantic::{check_email, check_slack, check_webhook};
 use crate::suggest::listed;
 use crate::tree::Node;
 
@@ -38,7 +39,12 @@ fn check_one(key: &str, node: &Node, problems: &mut Problems) {
         problems.add(node.span.clone(), wrong).hint(format!("give each one of {}", listed(KINDS)));
     }
     if let Some(webhook) = &notifier.webhook {
-        let node = node.deepest(&["webhook"]);
-        crate::semantic::check_url(&webhook.url, webhook.connection.as_deref(), node, problems);
+        check_webhook(webhook, node.deepest(&["webhook"]), problems);
+    }
+    if let Some(slack) = &notifier.slack {
+        check_slack(slack, node.deepest(&["slack"]), problems);
+    }
+    if let Some(email) = &notifier.email {
+        check_email(email, node.deepest(&["email"]), problems);
     }
 }

@@ -8,6 +8,7 @@ use flow_model::Dag;
 
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::identity::Seen;
+use crate::named_dag::NamedDag;
 use crate::semantic::Files;
 use crate::{schema, semantic, tree, walk};
 
@@ -40,6 +41,8 @@ pub struct ParsedDag {
     pub files: Vec<(String, Vec<u8>)>,
     /// Things that work and are probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// Other DAGs that its tasks name.
+    pub named_dags: Vec<NamedDag>,
 }
 
 /// Checks text as if it were the file `name` (a path relative to the DAG folder). Scripts are looked for in `folder`;
@@ -63,7 +66,9 @@ pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFil
     }
     let (contents, seen) = files.finish();
     let result = match parsed {
-        Some(dag) if problems.is_empty() => Ok(ParsedDag { dag, files: contents, warnings: warnings.finish(source) }),
+        Some((dag, named_dags)) if problems.is_empty() => {
+            Ok(ParsedDag { dag, files: contents, warnings: warnings.finish(source), named_dags })
+        }
         _ => Err(problems.finish(source)),
     };
     CheckedFile { path: name.to_owned(), source: source.to_owned(), dag_id, result, dag_id_span, seen }

@@ -8,6 +8,7 @@ mod groups;
 mod kubernetes_pod;
 mod layout;
 mod mapping;
+mod notice;
 mod params;
 mod people;
 mod plugin;
@@ -18,15 +19,18 @@ mod starts;
 mod tasks;
 mod trigger_dag;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use flow_model::Dag;
 use flow_model::callback::Callbacks;
 use flow_model::dag::Catchup;
 use flow_model::expand::{MAX_MAP_LENGTH, MAX_MAP_LENGTH_LIMIT};
+use flow_model::operator::Operator;
 use flow_model::schedule::Schedule;
+use flow_model::{Dag, Task};
 
 use crate::diagnostic::Problems;
+use crate::named_dag::NamedDag;
 use crate::spec::DagSettings;
 use crate::suggest::listed;
 use crate::tree::{Kind, Node};
@@ -34,7 +38,7 @@ use crate::tree::{Kind, Node};
 use layout::Layout;
 
 pub(crate) use files::Files;
-pub(crate) use sensors::check_url;
+pub(crate) use notice::{check_email, check_slack, check_webhook};
 
 /// Reads the DAG from a tree. What the walk has complained about already is passed over.
 pub(crate) fn read(
@@ -43,7 +47,7 @@ pub(crate) fn read(
     files: &mut Files<'_>,
     problems: &mut Problems,
     warnings: &mut Problems,
-) -> Option<Dag> {
+) -> Option<(Dag, Vec<NamedDag>)> {
     let has_shape = problems.is_empty();
     check_dag_id(root.get("dag_id"), dag_id, problems);
     let zone = schedule::zone(root.get("timezone"), "UTC", problems);
@@ -86,7 +90,8 @@ pub(crate) fn read(
     let tasks = graph::order(tasks);
     let (schedule, starts) = schedule?;
     schedule::warn(root, &schedule, start_date, end_date, warnings);
-    Some(Dag {
+    let named_dags = named_dags(&layout, &tasks);
+    let dag = Dag {
         dag_id: dag_id.to_owned(),
         display_name: settings.display_name,
         description: settings.description,
@@ -114,7 +119,27 @@ pub(crate) fn read(
         },
         groups,
         tasks,
-    })
+    };
+    trigger_dag::warn_of_itself(&dag, &named_dags, warnings);
+    Some((dag, named_dags))
+}
+
+/// The other DAGs that tasks name.
+fn named_dags(layout: &Layout<'_>, tasks: &[Task]) -> Vec<NamedDag> {
+    let operators: HashMap<&str, &Operator> =
+        tasks.iter().map(|task| (task.task_id.as_str(), &task.operator)).collect();
+    let named = layout.tasks.iter().filter_map(|placed| {
+        let operator = *operators.get(placed.id.as_str())?;
+        let (dag_id, key) = match operator {
+            Operator::TriggerDag(trigger) => (&trigger.trigger_dag_id, "trigger_dag_id"),
+            Operator::ExternalTaskSensor(sensor) => (&sensor.external_dag_id, "external_dag_id"),
+            _ => return None,
+        };
+        let is_template = dag_id.contains("{{") || dag_id.contains("{%");
+        let span = placed.entry.node.deepest(&[operator.name(), key]).span.clone();
+        (!is_template).then(|| NamedDag { dag_id: dag_id.clone(), span })
+    });
+    named.collect()
 }
 
 /// Instances that one mapping may have.

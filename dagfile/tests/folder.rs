@@ -41,6 +41,57 @@ fn message(scan: &Scan, path: &str) -> String {
 }
 
 #[test]
+fn what_other_files_define_is_compared_in_a_whole_folder() {
+    let names = "[tasks.a]\ntrigger_dag = 'salse'\n[tasks.b]\ntrigger_dag = '{{ params.dag }}'\n[tasks.c]\ntrigger_dag = 'sales'\n[tasks.d]\nexternal_task_sensor = { external_dag_id = 'elsewhere' }\n[params]\ndag = 'x'\n";
+    let (_temp, mut folder) = folder_with(&[("names.toml", names), ("sales.toml", GOOD)]);
+    let mut files = folder.scan().unwrap().changed;
+    flow_dagfile::warn_of_unknown_dags(&mut files);
+    let told: Vec<_> = files
+        .iter()
+        .flat_map(|file| &file.result.as_ref().unwrap().warnings)
+        .map(|warning| (warning.line, warning.message.as_str(), warning.hint.as_deref().unwrap_or_default()))
+        .collect();
+    let later = "a task that names it fails, unless its file comes before the task runs";
+    assert_eq!(
+        told,
+        [
+            (2, "no file here defines the DAG `salse`", "did you mean `sales`?"),
+            (8, "no file here defines the DAG `elsewhere`", later),
+        ]
+    );
+}
+
+#[test]
+fn a_loop_that_something_can_end_is_no_mistake() {
+    for condition in
+        ["run_if = '{{ params.more }}'\ntrigger_dag = 'loops'", "depends_on = ['ask']\ntrigger_dag = 'loops'"]
+    {
+        let text = format!(
+            "[params]\nmore = false\n[tasks.ask]\nshort_circuit = '{{{{ params.more }}}}'\n[tasks.again]\n{condition}\n"
+        );
+        let file = flow_dagfile::check_text("loops.toml", &text, None);
+        assert_eq!(file.result.unwrap().warnings, [], "{text}");
+    }
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_is_told_when_the_file_is_saved() {
+    let dag = "[tasks.a]\nplugin = 'a'\n[tasks.b]\nplugin = 'b'\n[tasks.c]\nplugin = 'c'\n";
+    let (_temp, mut folder) = folder_with(&[
+        ("d.toml", dag),
+        ("plugins/a", "echo hello\n"),
+        ("plugins/b", "#!/bin/sh\r\necho hello\r\n"),
+        ("plugins/c", "#!/bin/sh\necho hello\n"),
+    ]);
+    let told = message(&folder.scan().unwrap(), "d.toml");
+    let expected = [
+        "`plugins/a` is neither a program nor a script: it does not begin with `#!`",
+        "`plugins/b` cannot be started: its lines end with carriage returns",
+    ];
+    assert_eq!(told, expected.join("\n"));
+}
+
+#[test]
 fn a_change_and_a_deletion_are_noticed_and_nothing_else() {
     let (temp, mut folder) =
         folder_with(&[("a.toml", GOOD), ("team/b.toml", GOOD), ("_draft.toml", "x"), (".c.toml", "x")]);

@@ -82,7 +82,36 @@ pub struct Connection {
 #[error("{0}")]
 pub struct ConnectionError(pub(crate) String);
 
+/// Types of connections that mean the same, by what speaks over them.
+const FAMILIES: [(&str, &[&str]); 7] = [
+    ("http", &["http", "https"]),
+    ("slack", &["slack", "slackwebhook", "slack_incoming_webhook"]),
+    ("smtp", &["smtp", "email"]),
+    ("postgres", &["postgres", "postgresql"]),
+    ("mysql", &["mysql", "mariadb"]),
+    ("sqlite", &["sqlite"]),
+    ("redis", &["redis"]),
+];
+
 impl Connection {
+    /// Refuses a connection that leads to something else than one of these types (as the first of [`FAMILIES`]' names
+    /// call them). Types that nobody here knows are believed: Airflow has many, and `generic`.
+    ///
+    /// # Errors
+    /// It leads to something else.
+    pub fn leads_to(&self, wanted: &[&str]) -> Result<(), ConnectionError> {
+        let family = FAMILIES.iter().find(|(_, types)| types.contains(&self.conn_type.as_str()));
+        match family {
+            Some((family, _)) if !wanted.contains(family) => Err(ConnectionError(format!(
+                "connection `{}` has the type `{}`, and one of type `{}` is needed\nhint: `flowctl connections list` shows the connections with their types",
+                self.conn_id,
+                self.conn_type,
+                wanted.first().copied().unwrap_or_default()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// A connection of a type with nothing else.
     pub fn new(conn_id: impl Into<String>, conn_type: impl Into<String>) -> Self {
         Connection {

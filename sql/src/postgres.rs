@@ -210,6 +210,14 @@ fn failed(script: &Script<'_>, index: usize, rewritten: &Rewritten, error: &sqlx
     refused(script, index, place, error, details.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
 }
 
+/// The pool tries again and again while nobody listens, and then says only that its time is over.
+async fn why_unreachable(options: &PgConnectOptions) -> sqlx::Error {
+    match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
+    }
+}
+
 /// A connection in use. Dropped before it is given back, it tells the server to stop, and is not used again.
 struct Running {
     connection: Option<PoolConnection<Postgres>>,
@@ -228,7 +236,11 @@ impl Running {
                 chain(&error)
             ))
         };
-        let mut connection = pool.acquire().await.map_err(unreachable)?;
+        let mut connection = match pool.acquire().await {
+            Ok(connection) => connection,
+            Err(sqlx::Error::PoolTimedOut) => return Err(unreachable(why_unreachable(&pool.connect_options()).await)),
+            Err(error) => return Err(unreachable(error)),
+        };
         let server_process = sqlx::query_scalar("select pg_backend_pid()");
         let server_process = server_process.fetch_one(&mut *connection).await.map_err(unreachable)?;
         Ok(Running { connection: Some(connection), server_process, options: pool.connect_options() })

@@ -41,7 +41,13 @@ pub(crate) async fn run(
     };
     let name = options.path.as_ref().map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string());
     let unreachable = |error: sqlx::Error| {
-        SqlError::Unreachable(format!("cannot open the SQLite database `{name}`: {}", chain(&error)))
+        let hint = match options.path.as_deref().and_then(std::path::Path::parent) {
+            Some(folder) if !folder.is_dir() => {
+                format!("\nhint: there is no folder `{}` on this worker", folder.display())
+            }
+            _ => String::new(),
+        };
+        SqlError::Unreachable(format!("cannot open the SQLite database `{name}`: {}{hint}", chain(&error)))
     };
     let mut connection = SqliteConnection::connect_with(&connect_options).await.map_err(unreachable)?;
     let interrupt = Interrupt::default();

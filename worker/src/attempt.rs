@@ -6,6 +6,8 @@ mod callback;
 mod choice;
 mod control;
 mod docker;
+mod drain;
+mod executable;
 mod folder;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
@@ -110,6 +112,8 @@ pub(crate) enum Ending {
     Failed(String),
     /// As `Failed`, with a delay of its own before the retry.
     FailedRetryAfter(Duration, String),
+    /// As `Failed`, but the retry comes no sooner than that.
+    FailedNotBefore(Duration, String),
     /// Trying again would not help.
     FailedForGood(String),
     Stopped(Stop),
@@ -376,7 +380,11 @@ async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLo
     }
     if !answer.is_expected {
         let reason = format!("answered with status {}, which is not expected", answer.status);
-        return Ended::new(control::meaning(watch.decide(Some(answer.status.into())), reason));
+        let meaning = control::meaning(watch.decide(Some(answer.status.into())), reason);
+        return Ended::new(match (meaning, answer.retry_after) {
+            (Ending::Failed(reason), Some(pause)) => Ending::FailedNotBefore(pause, reason),
+            (meaning, _) => meaning,
+        });
     }
     let value = match task.output {
         Output::None => None,
@@ -422,6 +430,10 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
         Ending::Failed(reason) => {
             let delay = order.task().retry.delay_after(order.try_number, rand::random());
             (OutcomeKind::Failed { retry_at: now + delay }, Some(reason))
+        }
+        Ending::FailedNotBefore(pause, reason) => {
+            let delay = order.task().retry.delay_after(order.try_number, rand::random());
+            (OutcomeKind::Failed { retry_at: now + delay.max(pause) }, Some(reason))
         }
         Ending::FailedRetryAfter(delay, reason) => (OutcomeKind::Failed { retry_at: now + delay }, Some(reason)),
         Ending::FailedForGood(reason) => (OutcomeKind::FailedForGood, Some(reason)),

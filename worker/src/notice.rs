@@ -2,6 +2,8 @@
 
 mod email;
 
+use std::time::Duration;
+
 use flow_model::connection::ConnectionError;
 use flow_model::{Connection, SecretText, Timestamp};
 use flow_secrets::{Masker, Secrets, SecretsError};
@@ -14,6 +16,8 @@ use crate::operators::{HttpClient, HttpWork, Notice};
 pub(crate) enum NoticeError {
     /// Another try may help.
     Failed(String),
+    /// Another try may help, but not before so long a time.
+    Wait(Duration, String),
     /// No other try will help.
     ForGood(String),
     /// The store does not answer.
@@ -61,10 +65,15 @@ impl Mailroom<'_> {
             }
             Notice::Slack { connection, text } => {
                 let connection = self.connection(&connection).await?;
+                connection.leads_to(&["slack", "http"])?;
                 let address = slack_address(&connection)?;
                 self.request(&HttpWork::json(address.expose().to_owned(), &json!({ "text": text })), None).await
             }
-            Notice::Email(email) => email::send(&self.connection(&email.connection).await?, &email).await,
+            Notice::Email(email) => {
+                let connection = self.connection(&email.connection).await?;
+                connection.leads_to(&["smtp"])?;
+                email::send(&connection, &email).await
+            }
         }
     }
 
@@ -76,15 +85,24 @@ impl Mailroom<'_> {
 
     async fn request(&self, work: &HttpWork, connection: Option<&Connection>) -> Result<String, NoticeError> {
         let answer = self.http.send(work, connection).await.map_err(NoticeError::Failed)?;
-        let said: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-        match (answer.is_expected, answer.status) {
-            (true, status) => Ok(format!("answered with status {status}")),
-            // What is asked is refused, and will be again.
-            (false, status @ (400..=407 | 409..=424)) => {
-                Err(NoticeError::ForGood(format!("answered with status {status}: {said}")))
-            }
-            (false, status) => Err(NoticeError::Failed(format!("answered with status {status}: {said}"))),
+        let status = answer.status;
+        if answer.is_expected {
+            return Ok(format!("answered with status {status}"));
         }
+        let said: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+        let why = match (said.trim(), status) {
+            (_, 300..=399) => format!(
+                "answered with status {status}, a redirect\nhint: write the address that it leads to; with a connection, no other host is followed"
+            ),
+            ("", _) => format!("answered with status {status}"),
+            (said, _) => format!("answered with status {status}: {said}"),
+        };
+        Err(match (status, answer.retry_after) {
+            // What is asked is refused, and will be again.
+            (400..=407 | 409..=424, _) => NoticeError::ForGood(why),
+            (_, Some(pause)) => NoticeError::Wait(pause, why),
+            (_, None) => NoticeError::Failed(why),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ const LIST: &[(&str, &str)] = &[
     ("OPTIONS", "options"),
     ("FOR", "assignees"),
     ("ASKED", "created_at"),
+    ("UNTIL", "deadline"),
     ("ANSWER", "answer"),
 ];
 
@@ -76,6 +77,6 @@ fn row(asked: &Value) -> Value {
     json!({
         "dag_id": of["dag_id"], "dag_run_id": of["dag_run_id"], "task_id": of["task_id"],
         "subject": asked["subject"], "options": asked["options"], "assignees": names,
-        "created_at": asked["created_at"], "answer": answer,
+        "created_at": asked["created_at"], "deadline": asked["deadline"], "answer": answer,
     })
 }

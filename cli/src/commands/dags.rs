@@ -171,6 +171,10 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     for path in if paths.is_empty() { &default } else { paths } {
         files.extend(checked(path)?);
     }
+    // Only whole folders know which DAGs there are.
+    if paths.iter().all(|path| path.is_dir()) {
+        flow_dagfile::warn_of_unknown_dags(&mut files);
+    }
     let broken = files.iter().filter(|file| file.result.is_err()).count();
     let color = std::io::stderr().is_terminal();
     let mut rows = Vec::new();

@@ -85,6 +85,10 @@ impl<'a> Files<'a> {
         let full = folder.join(self.place.parent()).join(path);
         if full.exists() {
             self.add(path, node, problems);
+            let content = self.hashes.get(path).and_then(|hash| self.contents.get(hash));
+            if let Some((what, hint)) = content.and_then(|content| not_executable(content)) {
+                problems.add(node.span.clone(), format!("`{path}` {what}")).hint(hint);
+            }
         } else {
             self.seen.push(Seen::now(&full));
             self.absent_plugins.push((path.to_owned(), node.span.clone()));
@@ -108,6 +112,22 @@ impl<'a> Files<'a> {
     /// The contents by hash, and what was looked at.
     pub fn finish(self) -> (Vec<(String, Vec<u8>)>, Vec<Seen>) {
         (self.contents.into_iter().collect(), self.seen)
+    }
+}
+
+/// What keeps a file from being started, and what to do.
+fn not_executable(content: &[u8]) -> Option<(&'static str, &'static str)> {
+    let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match first.strip_prefix(b"#!") {
+        None if content.starts_with(b"\x7fELF") => None,
+        None => Some((
+            "is neither a program nor a script: it does not begin with `#!`",
+            "begin it with its interpreter, for instance `#!/usr/bin/env python3`",
+        )),
+        Some(line) if line.ends_with(b"\r") => {
+            Some(("cannot be started: its lines end with carriage returns", "save it with Unix line ends"))
+        }
+        Some(_) => None,
     }
 }
 

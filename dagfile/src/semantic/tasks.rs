@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
-use super::{branch, mapping, people, sql, trigger_dag};
+use super::{branch, mapping, notice, people, sql, trigger_dag};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -301,6 +301,7 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
                 }
             }
             super::sensors::check_url(&http.url, http.connection.as_deref(), node, problems);
+            notice::check_headers(node, problems);
         }
         Operator::Plugin(plugin) => super::plugin::check(plugin, node, files, problems),
         Operator::Docker(docker) => super::docker::check(docker, node, problems),
@@ -308,12 +309,9 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
         Operator::Branch(_) | Operator::ShortCircuit(_) => branch::check(operator, node, problems),
         Operator::Approval(approval) => people::check_approval(approval, node, problems),
         Operator::Form(form) => people::check_form(form, node, problems),
-        Operator::Webhook(webhook) => {
-            super::sensors::check_url(&webhook.url, webhook.connection.as_deref(), node, problems);
-        }
-        Operator::Email(email) if email.text.is_none() && email.html.is_none() => {
-            problems.add(node.span.clone(), "`email` has no message").hint("give it a `text`, or `html`, or both");
-        }
+        Operator::Webhook(webhook) => notice::check_webhook(webhook, node, problems),
+        Operator::Slack(slack) => notice::check_slack(slack, node, problems),
+        Operator::Email(email) => notice::check_email(email, node, problems),
         Operator::Sql(operator) => sql::check(operator, node, problems),
         Operator::SqlSensor(sensor) => sql::check_sensor(sensor, node, problems),
         Operator::TriggerDag(trigger) => trigger_dag::check(trigger, node, problems),

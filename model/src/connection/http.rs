@@ -22,8 +22,10 @@ impl Connection {
     /// nowhere else.
     ///
     /// # Errors
-    /// The connection names no host, or `path` is an address of its own.
+    /// The connection leads to something else, names no host, or `path` is an address of its own.
     pub fn http_target(&self, path: &str) -> Result<HttpTarget, ConnectionError> {
+        // Airflow's Slack connections have the host of Slack's API.
+        self.leads_to(&["http", "slack"])?;
         let wrong =
             |why: &str| ConnectionError(format!("connection `{}` cannot be used for a request: {why}", self.conn_id));
         let host = self.host.as_deref().unwrap_or_default().trim_end_matches('/');
@@ -84,6 +86,8 @@ mod tests {
         }
         assert!(url("http://api.example", "https://evil.example").unwrap_err().contains("hint: write only the path"));
         assert!(url("http://", "x").unwrap_err().contains("it has no host"));
+        assert!(url("smtp://mail.example", "x").unwrap_err().starts_with("connection `api` has the type `smtp`, and"));
+        assert!(url("generic://api.example", "x").is_ok());
         assert!(url("http://h/ftp", "x").unwrap_err().contains("`ftp` is neither"));
     }
 }

@@ -35,6 +35,12 @@ pub struct TriggerDag {
     /// With a `trigger_run_id` that exists already: skips the task instead of failing it.
     #[serde(default)]
     pub skip_when_already_exists: bool,
+    /// With a `trigger_run_id` that exists already: clears that run, so that it runs again, instead of failing the task.
+    #[serde(default)]
+    pub reset_dag_run: bool,
+    /// Fails the task if the other DAG is paused; otherwise the run waits until somebody unpauses it.
+    #[serde(default)]
+    pub fail_when_dag_is_paused: bool,
     /// Waits until the run has ended.
     #[serde(default)]
     pub wait_for_completion: bool,

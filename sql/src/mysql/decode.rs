@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::error::BoxDynError;
 use sqlx::mysql::MySqlRow;
-use sqlx::{Column, Row, TypeInfo, ValueRef};
+use sqlx::{Column, MySql, Row, Type, TypeInfo, ValueRef};
 
 use crate::answer::{base64, real};
 use crate::calendar;
@@ -34,6 +34,12 @@ pub(super) fn value(row: &MySqlRow, index: usize, is_text: bool) -> Result<Value
         "DATETIME" => Value::String(date_time(&bytes()?).map(|(date, time)| format!("{date}T{time}"))?),
         "TIMESTAMP" => Value::String(date_time(&bytes()?).map(|(date, time)| format!("{date}T{time}+00:00"))?),
         "TIME" => Value::String(time(&bytes()?)?),
+        // Text that is compared byte by byte (`utf8mb4_bin`, and so MariaDB's JSON) has the names of bytes.
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB"
+            if <String as Type<MySql>>::compatible(row.column(index).type_info()) =>
+        {
+            Value::String(text()?)
+        }
         "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => base64(&bytes()?),
         // DECIMAL comes as text either way; CHAR, ENUM, SET and the rest are text.
         _ => Value::String(text()?),

@@ -103,6 +103,8 @@ pub(super) struct QuestionBlock {
     pub(super) may_answer: bool,
     pub(super) deadline: Option<Time>,
     pub(super) on_timeout: String,
+    /// What the options that refuse do, and which they are.
+    pub(super) on_refusal: String,
     /// How it was answered; empty while it is open.
     pub(super) answer: String,
     pub(super) is_open: bool,
@@ -152,6 +154,11 @@ impl QuestionBlock {
                 Some(default) => format!("“{}” counts as chosen", default.chosen_options.join(", ")),
                 None => "the task fails".to_owned(),
             },
+            on_refusal: match (question.rejects.join(", "), question.fail_on_reject) {
+                (rejects, _) if rejects.is_empty() => String::new(),
+                (rejects, true) => format!("“{rejects}” fails the task."),
+                (rejects, false) => format!("“{rejects}” skips the task, and with it what needs its success."),
+            },
             answer: if asked.responded_at.is_some() { answer_text(asked) } else { String::new() },
             is_open: asked.closed_at.is_none(),
             option_problem: problems.iter().find(of).map(|problem| problem.message.clone()).unwrap_or_default(),
@@ -169,7 +176,20 @@ struct AnswerPage {
     frame: Frame,
     task_id: String,
     path: String,
+    dag_id: String,
+    dag_path: String,
+    run_id: String,
+    run_path: String,
     question: Option<QuestionBlock>,
+}
+
+impl AnswerPage {
+    /// The page of a task: DAG, run and task.
+    fn new(frame: Frame, (dag_id, run_id, task_id): (String, String, String), question: Option<QuestionBlock>) -> Self {
+        let (dag_path, run_path) = (dag_path(&dag_id), run_path(&dag_id, &run_id));
+        let path = task_path(&dag_id, &run_id, &task_id);
+        AnswerPage { frame, task_id, path, dag_id, dag_path, run_id, run_path, question }
+    }
 }
 
 #[derive(Deserialize)]
@@ -187,7 +207,7 @@ pub(super) async fn one(
     let instance = find_instance(&app, &run, &task_id, query.map_index.unwrap_or(-1)).await?;
     let asked = app.store.find_question(instance.id).await?;
     let question = asked.map(|asked| QuestionBlock::new(&asked, &frame.principal, &Given::default(), None));
-    show(&AnswerPage { path: task_path(&dag_id, &run_id, &task_id), frame, task_id, question })
+    show(&AnswerPage::new(frame, (dag_id, run_id, task_id), question))
 }
 
 pub(super) async fn answer(
@@ -216,7 +236,7 @@ pub(super) async fn answer(
     // Somebody else may have been faster meanwhile: the page shows what holds now.
     let asked = app.store.find_question(instance.id).await?;
     let question = asked.as_ref().map(|asked| QuestionBlock::new(asked, &frame.principal, &given, Some(&error)));
-    show_with(error.status, &AnswerPage { frame, task_id, path, question })
+    show_with(error.status, &AnswerPage::new(frame, (dag_id, run_id, task_id), question))
 }
 
 fn read(asked: &QuestionRecord, given: &Given) -> WebResult<Answer> {

@@ -124,14 +124,21 @@ async fn one(
             let ended = script::run(workshop, order, process, log, stop.clone()).await;
             match ended.kind {
                 Ending::Success => Ok("exit code 0".to_owned()),
-                Ending::Skipped(why) | Ending::Failed(why) | Ending::FailedForGood(why) | Ending::Lost(why) => Err(why),
+                Ending::Skipped(why)
+                | Ending::FailedNotBefore(_, why)
+                | Ending::Failed(why)
+                | Ending::FailedForGood(why)
+                | Ending::Lost(why) => Err(why),
                 _ => Err("the worker stops".to_owned()),
             }
         }
         Work::Notice(notice) => {
             let room = Mailroom { http: &workshop.http, secrets: &workshop.secrets, masker };
             room.send(*notice, workshop.store.now()).await.map_err(|error| match error {
-                NoticeError::Failed(why) | NoticeError::ForGood(why) | NoticeError::Store(why) => why,
+                NoticeError::Failed(why)
+                | NoticeError::Wait(_, why)
+                | NoticeError::ForGood(why)
+                | NoticeError::Store(why) => why,
             })
         }
         _ => Ok("nothing to do".to_owned()),

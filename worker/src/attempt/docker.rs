@@ -8,13 +8,14 @@ use flow_model::operator::docker::{AutoRemove, PullPolicy};
 use flow_store::WorkOrder;
 use tokio::io::AsyncWriteExt;
 
+use super::drain::Heard;
 use super::folder::AttemptFolder;
 use super::process::{self, DRAIN_TIMEOUT, Listener};
 use super::script::Output;
 use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, timed_out, timeout_reason};
 use crate::docker::{
     ARTIFACTS, ContainerEnd, Engine, EngineError, FrameSplitter, Frames, Identity, PullProgress, Reference, XCOM_FILE,
-    body, folder_to_put, unpack, unpack_file,
+    advice, body, folder_to_put, unpack, unpack_file,
 };
 use crate::environment::names_of_attempt;
 use crate::log::{AttemptLog, LineSplitter};
@@ -127,7 +128,7 @@ impl Attempt<'_> {
 
     /// Removes what is in the way, and has the image there and the container created.
     async fn prepare(&self) -> Result<(), Ending> {
-        self.remove_leftovers().await.map_err(|error| self.refused("list containers", error))?;
+        self.remove_leftovers().await.map_err(|error| self.refused("remove what earlier attempts have left", error))?;
         if self.work.asked.pull == PullPolicy::Always {
             self.pull().await?;
         }
@@ -202,11 +203,12 @@ impl Attempt<'_> {
         let pulling = self.engine.pull(&reference, platform, registry.as_ref()).await;
         let failed = |why: &str| {
             let hint = if registry.is_some() {
-                "hint: is the name right, and may the connection's login read it?"
+                "is the name right, and may the connection's login read it?"
             } else {
-                "hint: is the name right? An image that is not public needs `docker_conn_id`, a connection with login and password"
+                "is the name right? An image that is not public needs `docker_conn_id`, a connection with login and password"
             };
-            Ending::Failed(format!("could not pull `{image}`: {why}\n{hint}"))
+            let hint = advice(why).unwrap_or(hint);
+            Ending::Failed(format!("could not pull `{image}`: {why}\nhint: {hint}"))
         };
         let mut answer = match pulling {
             Ok(answer) => answer,
@@ -237,11 +239,13 @@ impl Attempt<'_> {
     /// Keeps what the container writes until it has ended.
     async fn follow(&self, output: &Output<'_>) -> End {
         let name = &self.identity.name;
+        let heard = Heard::default();
         let reading = async {
             let mut answer = self.engine.logs(name).await?;
             let (mut frames, mut lines) = (FrameSplitter::default(), Lines::new(output));
             while let Some(bytes) = answer.chunk().await.map_err(|error| EngineError::Broken(chain(&error)))? {
                 frames.push(&bytes, &mut lines).map_err(EngineError::Broken)?;
+                heard.again();
             }
             lines.finish();
             if frames.is_between_frames() {
@@ -257,8 +261,11 @@ impl Attempt<'_> {
             read = &mut reading => (Some(read), waiting.await),
         };
         if read.is_none() && waited.is_ok() {
-            // The daemon hands out the rest, unless something holds the output open.
-            read = tokio::time::timeout(DRAIN_TIMEOUT, reading).await.ok();
+            // The daemon hands out the rest, which may be long.
+            read = heard.to_the_end(reading).await;
+            if read.is_none() {
+                self.say("the Docker daemon does not hand out the end of the container's output: it may be incomplete");
+            }
         }
         let end = match waited {
             Ok(()) => self.engine.end_of(name).await,
@@ -336,7 +343,11 @@ impl Attempt<'_> {
     fn refused(&self, what: &str, error: EngineError) -> Ending {
         match error {
             EngineError::Broken(_) => Ending::Lost(format!("could not {what}: {error}")),
-            EngineError::Away(_) | EngineError::Refused { .. } => Ending::Failed(format!("could not {what}: {error}")),
+            EngineError::Away(_) => Ending::Failed(format!("could not {what}: {error}")),
+            EngineError::Refused { ref message, .. } => {
+                let hint = advice(message).map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                Ending::Failed(format!("could not {what}: {error}{hint}"))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use flow_store::WorkOrder;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::drain::Heard;
 use super::folder::AttemptFolder;
 use super::process::{self, DRAIN_TIMEOUT, Listener};
 use super::script::Output;
@@ -158,7 +159,8 @@ impl Attempt<'_> {
     async fn follow(&self, output: &Output<'_>) -> End {
         let (runs, is_running) = watch::channel(false);
         let (over, is_over) = watch::channel(false);
-        let reading = self.read(output, is_running, is_over);
+        let heard = Heard::default();
+        let reading = self.read(output, is_running, is_over, &heard);
         let watching = async {
             let end = self.watch(&runs).await;
             // One that was never seen running has written something all the same.
@@ -177,7 +179,7 @@ impl Attempt<'_> {
             }
         };
         let has_log = *runs.borrow();
-        if has_log && !is_read && tokio::time::timeout(DRAIN_TIMEOUT, reading).await.is_err() {
+        if has_log && !is_read && heard.to_the_end(reading).await.is_none() {
             self.say("the end of the pod's log could not be read");
         }
         end
@@ -287,6 +289,7 @@ impl Attempt<'_> {
         output: &Output<'_>,
         mut is_running: watch::Receiver<bool>,
         mut is_over: watch::Receiver<bool>,
+        heard: &Heard,
     ) {
         if is_running.wait_for(|runs| *runs).await.is_err() {
             return;
@@ -294,7 +297,7 @@ impl Attempt<'_> {
         let (mut last, mut failures): (Option<Timestamp>, u32) = (None, 0);
         while failures < TRIES_MAX {
             let (was_over, before) = (*is_over.borrow(), last);
-            let done = self.read_on(output, &mut last).await;
+            let done = self.read_on(output, &mut last, heard).await;
             if was_over {
                 if let Err(error) = done {
                     self.say(&format!("the end of the pod's log could not be read: {error}"));
@@ -307,7 +310,12 @@ impl Attempt<'_> {
         }
     }
 
-    async fn read_on(&self, output: &Output<'_>, last: &mut Option<Timestamp>) -> Result<(), ClusterError> {
+    async fn read_on(
+        &self,
+        output: &Output<'_>,
+        last: &mut Option<Timestamp>,
+        heard: &Heard,
+    ) -> Result<(), ClusterError> {
         let since = last.map(|at| at.to_string());
         let mut answer = self.cluster.log(&self.identity.name, CONTAINER, since.as_deref()).await?;
         let known = *last;
@@ -328,6 +336,7 @@ impl Attempt<'_> {
         };
         while let Some(bytes) = answer.chunk().await.map_err(|error| ClusterError::Broken(chain(&error)))? {
             splitter.push(&bytes, &mut keep);
+            heard.again();
         }
         splitter.finish(&mut keep);
         Ok(())
@@ -369,7 +378,17 @@ fn refused(what: &str, error: &ClusterError) -> Ending {
         ClusterError::Broken(_) => {
             Ending::Failed(format!("could not {what}: {error}\nhint: can the worker reach the cluster?"))
         }
-        ClusterError::Refused { .. } => Ending::Failed(format!("could not {what}: {error}")),
+        ClusterError::Refused { status, .. } => {
+            let hint = match status {
+                401 => "\nhint: is the token or certificate of the kubeconfig still valid?",
+                403 => {
+                    "\nhint: the login needs rights on `pods` and `pods/log` in that namespace; docs/kubernetes.md lists them"
+                }
+                404 => "\nhint: is there that namespace? `kubectl get namespaces` lists them",
+                _ => "",
+            };
+            Ending::Failed(format!("could not {what}: {error}{hint}"))
+        }
     }
 }
 

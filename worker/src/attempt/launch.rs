@@ -9,6 +9,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
 use super::Workshop;
+use super::executable;
 use super::folder::AttemptFolder;
 use crate::environment::find_program;
 use crate::operators::{ProcessWork, Program, ScriptFile};
@@ -49,6 +50,7 @@ pub(super) async fn start(
     let stdin = work.stdin.map(|text| stdin_of(&text)).transpose().map_err(|e| infrastructure("pass stdin", &e))?;
     let receiver = |end: OwnedFd| Receiver::from_owned_fd(end).map_err(|error| infrastructure("read a pipe", &error));
     let (stdout, stderr) = (receiver(stdout)?, receiver(stderr)?);
+    let launched = program.clone();
     let launch = Launch {
         program,
         args,
@@ -62,7 +64,10 @@ pub(super) async fn start(
     };
     let warden = workshop.wardens.get().map_err(|error| infrastructure("start the warden process", &error))?;
     let child = warden.spawn(launch).await.map_err(|error| match error {
-        LaunchError::Refused { .. } => StartError::Task(error.to_string()),
+        LaunchError::Refused { .. } => StartError::Task(match executable::diagnosis(Path::new(&launched)) {
+            Some(why) => format!("cannot start `{launched}`: {why}"),
+            None => error.to_string(),
+        }),
         LaunchError::WardenGone => StartError::Infrastructure(error.to_string()),
     })?;
     Ok((child, stdout, stderr))

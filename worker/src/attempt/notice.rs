@@ -19,7 +19,11 @@ pub(super) async fn run(workshop: &Workshop, notice: Notice, log: &AttemptLog) -
             Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
         }
         Err(NoticeError::Failed(why)) => Ended::new(Ending::Failed(why)),
+        Err(NoticeError::Wait(pause, why)) => Ended::new(Ending::FailedNotBefore(pause, why)),
         Err(NoticeError::ForGood(why)) => Ended::new(Ending::FailedForGood(why)),
         Err(NoticeError::Store(why)) => Ended::new(Ending::Lost(format!("could not read a connection: {why}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

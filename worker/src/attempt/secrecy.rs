@@ -95,6 +95,7 @@ pub(super) fn conceal(mut ended: Ended, masker: &Masker) -> Ended {
     ended.kind = match ended.kind {
         Ending::Skipped(reason) => Ending::Skipped(masked(masker, reason)),
         Ending::Failed(reason) => Ending::Failed(masked(masker, reason)),
+        Ending::FailedNotBefore(pause, reason) => Ending::FailedNotBefore(pause, masked(masker, reason)),
         Ending::FailedRetryAfter(delay, reason) => Ending::FailedRetryAfter(delay, masked(masker, reason)),
         Ending::FailedForGood(reason) => Ending::FailedForGood(masked(masker, reason)),
         Ending::Lost(reason) => Ending::Lost(masked(masker, reason)),

@@ -89,11 +89,9 @@ fn told(progress: &Progress<'_>) -> String {
         }
         Progress::Ended { rows, rows_affected, elapsed } => {
             let millis = elapsed.as_millis();
-            if *rows > 0 {
-                format!("{rows} rows in {millis} ms")
-            } else {
-                format!("{rows_affected} rows affected in {millis} ms")
-            }
+            let (count, what) = if *rows > 0 { (*rows, "") } else { (*rows_affected, " affected") };
+            let rows = if count == 1 { "row" } else { "rows" };
+            format!("{count} {rows}{what} in {millis} ms")
         }
     }
 }

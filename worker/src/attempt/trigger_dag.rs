@@ -5,7 +5,7 @@ use flow_model::operator::TriggerDag;
 use flow_model::params::resolve_params;
 use flow_model::state::{RunType, TriggeredBy};
 use flow_model::{Deferral, Timestamp};
-use flow_store::{NewRun, StoreError, WorkOrder};
+use flow_store::{ClearRequest, NewRun, Selection, StoreError, WorkOrder};
 use serde_json::Value;
 
 use super::{Ended, Ending, Workshop};
@@ -16,11 +16,10 @@ use crate::template::RETURN_VALUE;
 
 pub(super) async fn run(workshop: &Workshop, order: &WorkOrder, work: TriggerDagWork, log: &AttemptLog) -> Ended {
     let asked = work.asked;
-    let run_id = match start(workshop, order, &asked).await {
+    let run_id = match start(workshop, order, &asked, log).await {
         Ok(run_id) => run_id,
         Err(ending) => return Ended::new(ending),
     };
-    log.system(workshop.store.now(), &format!("started the run `{run_id}` of dag `{}`", asked.trigger_dag_id));
     if asked.wait_for_completion {
         let trigger = Trigger::DagRun {
             dag_id: asked.trigger_dag_id,
@@ -35,13 +34,18 @@ pub(super) async fn run(workshop: &Workshop, order: &WorkOrder, work: TriggerDag
 }
 
 /// Starts the run; its id.
-async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag) -> Result<String, Ending> {
+async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag, log: &AttemptLog) -> Result<String, Ending> {
     let store = &workshop.store;
     let dag_id = &asked.trigger_dag_id;
     let dag = store.find_dag(dag_id).await.map_err(|error| not_found_or_lost(dag_id, error))?;
     let version = dag.version_id.filter(|_| dag.is_active).ok_or_else(|| {
         Ending::FailedForGood(format!("the file of dag `{dag_id}` is gone\nhint: put it back, or name another DAG"))
     })?;
+    if dag.is_paused && asked.fail_when_dag_is_paused {
+        return Err(Ending::FailedForGood(format!(
+            "dag `{dag_id}` is paused, and the task has `fail_when_dag_is_paused`\nhint: flowctl dags unpause {dag_id}"
+        )));
+    }
     let graph = store.dag_graph(version).await.map_err(lost)?;
     resolve_params(&graph.dag.params, &asked.conf).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -60,14 +64,41 @@ async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag) -> Re
         note: None,
     };
     check_run_id(new.run_id.as_deref().unwrap_or_default())?;
-    match store.create_run(now, &new).await {
-        Ok(created) => Ok(created.run_id),
+    let what = match store.create_run(now, &new).await {
+        Ok(_) => "started",
         // A part of this try that was lost has started it: that is the one.
-        Err(StoreError::Conflict(_)) if asked.trigger_run_id.is_none() => Ok(own_run_id(order)),
-        Err(StoreError::Conflict(why)) if asked.skip_when_already_exists => Err(Ending::Skipped(why)),
-        Err(StoreError::Conflict(why)) => Err(Ending::FailedForGood(why)),
-        Err(error) => Err(lost(error)),
+        Err(StoreError::Conflict(_)) if asked.trigger_run_id.is_none() => "has started",
+        Err(StoreError::Conflict(_)) => {
+            meet(workshop, asked, &new).await?;
+            "cleared"
+        }
+        Err(error) => return Err(lost(error)),
+    };
+    let run_id = new.run_id.unwrap_or_default();
+    log.system(store.now(), &format!("{what} the run `{run_id}` of dag `{dag_id}`"));
+    if dag.is_paused {
+        log.system(store.now(), &format!("dag `{dag_id}` is paused: the run waits until somebody unpauses it"));
     }
+    Ok(run_id)
+}
+
+/// What happens when the run that the task names is there already: it is cleared, or that is the end of the try.
+async fn meet(workshop: &Workshop, asked: &TriggerDag, new: &NewRun) -> Result<(), Ending> {
+    let run_id = new.run_id.as_deref().unwrap_or_default();
+    let there = format!("dag `{}` already has a run `{run_id}`", new.dag_id);
+    if asked.skip_when_already_exists {
+        return Err(Ending::Skipped(there));
+    }
+    if !asked.reset_dag_run {
+        return Err(Ending::FailedForGood(format!(
+            "{there}\nhint: give each run its own `trigger_run_id`, or say what happens then with `reset_dag_run` or `skip_when_already_exists`"
+        )));
+    }
+    let store = &workshop.store;
+    let run = store.find_run(&new.dag_id, run_id).await.map_err(lost)?;
+    let tasks = Selection::default();
+    let request = ClearRequest { run: run.id, tasks, only_failed: false, principal: new.principal.clone() };
+    store.clear_tasks(store.now(), &request, false).await.map(drop).map_err(lost)
 }
 
 /// A try that is run again because its worker was lost has the same, and so starts no second run; a retry and a cleared

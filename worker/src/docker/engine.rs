@@ -100,6 +100,12 @@ impl Engine {
         let answer = http.get(format!("{base}/_ping")).timeout(ANSWER_TIMEOUT).send().await.map_err(|error| {
             EngineError::Away(format!("no Docker daemon answers at `{place}`: {}\nhint: is it running?", chain(&error)))
         })?;
+        if !answer.status().is_success() {
+            return Err(EngineError::Away(format!(
+                "what answers at `{place}` is no Docker daemon: status {}\nhint: is `socket`, or the worker's DOCKER_HOST, the address of one?",
+                answer.status().as_u16()
+            )));
+        }
         let spoken = answer.headers().get("api-version").and_then(|version| version.to_str().ok()).and_then(version);
         let (major, minor) = spoken.unwrap_or(API_VERSION).min(API_VERSION);
         if (major, minor) < API_VERSION_MIN {
@@ -180,14 +186,24 @@ impl Engine {
         }
     }
 
-    /// Removes a container, killing it should it run, and its volumes without a name. One that is gone is fine.
+    /// Removes a container, killing it should it run, and its volumes without a name. One that is gone is fine, and so is one
+    /// that somebody else is removing: then this waits until it is gone.
     pub async fn remove(&self, name: &str) -> Result<(), EngineError> {
         let query = [("force", "true"), ("v", "true")];
         let request = self.request(Method::DELETE, &format!("/containers/{name}")).query(&query);
-        match answered(request.timeout(ANSWER_TIMEOUT)).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
+        let removed = match answered(request.timeout(ANSWER_TIMEOUT)).await {
+            Err(EngineError::Refused { status: 409, message }) if message.contains("already in progress") => {
+                let request = self.request(Method::POST, &format!("/containers/{name}/wait"));
+                answered(request.query(&[("condition", "removed")]).timeout(ANSWER_TIMEOUT)).await
+            }
+            removed => removed,
+        };
+        let read = match removed {
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(answer) => answer.bytes().await,
+        };
+        read.map(drop).map_err(|error| EngineError::Broken(chain(&error)))
     }
 
     /// Puts an archive into the root of a container.

@@ -10,21 +10,47 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::NoticeError;
+use crate::operators::chain;
 
-/// How long one step of the conversation may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the whole conversation may take: the library itself waits for an answer for ever.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) async fn send(connection: &Connection, email: &Email) -> Result<String, NoticeError> {
-    let message = message(connection, email).map_err(NoticeError::ForGood)?;
+    send_within(connection, email, TIMEOUT).await
+}
+
+async fn send_within(connection: &Connection, email: &Email, limit: Duration) -> Result<String, NoticeError> {
     let transport = transport(connection).map_err(NoticeError::ForGood)?;
-    match transport.send(message).await {
+    let message = message(connection, email).map_err(NoticeError::ForGood)?;
+    let conn_id = &connection.conn_id;
+    let Ok(sent) = tokio::time::timeout(limit, transport.send(message)).await else {
+        return Err(NoticeError::Failed(format!(
+            "the mail server of connection `{conn_id}` did not answer within {} s\nhint: is `tls` in the connection's extra right for its port? Port 465 needs `tls`, 587 `starttls`",
+            limit.as_secs()
+        )));
+    };
+    match sent {
         Ok(answer) => Ok(format!("the server took it: {}", answer.code())),
         Err(error) => {
-            let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
-            let why = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-            let text = format!("the mail server of connection `{}` did not take it: {why}", connection.conn_id);
+            let text =
+                format!("the mail server of connection `{conn_id}` did not take it: {}{}", chain(&error), hint(&error));
             Err(if error.is_permanent() { NoticeError::ForGood(text) } else { NoticeError::Failed(text) })
         }
+    }
+}
+
+/// What helps with an error that people meet.
+fn hint(error: &lettre::transport::smtp::Error) -> &'static str {
+    let code = error.status().map(|code| u16::from(code));
+    let says = |words: &str| chain(error).contains(words);
+    match code {
+        Some(530 | 534 | 535) => "\nhint: are `login` and `password` of the connection right?",
+        _ if says("STARTTLS is not supported") => {
+            "\nhint: set `tls` in the connection's extra to `tls` (port 465), or to `none` for a server that has no encryption"
+        }
+        _ => "",
     }
 }
 
@@ -47,6 +73,11 @@ fn message(connection: &Connection, email: &Email) -> Result<Message, String> {
                 _ => builder.bcc(mailbox),
             };
         }
+    }
+    if email.to.iter().chain(&email.cc).chain(&email.bcc).all(|text| text.trim_matches([' ', ',']).is_empty()) {
+        return Err(
+            "nobody is named as the recipient\nhint: does the template of `to` render to an address?".to_owned()
+        );
     }
     let built = match (&email.text, &email.html) {
         (Some(text), Some(html)) => builder.multipart(MultiPart::alternative_plain_html(text.clone(), html.clone())),
@@ -72,7 +103,10 @@ fn one_line(text: &str) -> String {
 
 fn transport(connection: &Connection) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
     let wrong = |why: String| format!("connection `{}` {why}", connection.conn_id);
-    let host = connection.host.clone().ok_or_else(|| wrong("has no host".to_owned()))?;
+    let host = connection
+        .host
+        .clone()
+        .ok_or_else(|| wrong("has no host\nhint: the host is the mail server's name".to_owned()))?;
     let parameters =
         || TlsParameters::new(host.clone()).map_err(|error| wrong(format!("cannot be used with TLS: {error}")));
     let (tls, port) = match connection.extra_text("tls").unwrap_or("starttls") {
@@ -87,7 +121,7 @@ fn transport(connection: &Connection) -> Result<AsyncSmtpTransport<Tokio1Executo
     let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
         .port(connection.port.unwrap_or(port))
         .tls(tls)
-        .timeout(Some(TIMEOUT));
+        .timeout(Some(CONNECT_TIMEOUT));
     if let (Some(login), Some(password)) = (&connection.login, &connection.password) {
         let password = SecretText::expose(password).to_owned();
         builder = builder.credentials(Credentials::new(login.clone(), password));

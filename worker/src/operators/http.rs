@@ -6,6 +6,7 @@ use std::time::Duration;
 use flow_model::connection::HttpTarget;
 use flow_model::operator::Http;
 use flow_model::start::signed_text;
+use flow_model::time::duration_text;
 use flow_model::{Connection, SecretText, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -38,7 +39,12 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// Whether the task expects that status.
     pub is_expected: bool,
+    /// How long it asks us to wait, if it is too busy (status 429 or 503).
+    pub retry_after: Option<Duration>,
 }
+
+/// Nobody is believed who asks for more.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// Sends requests over shared connections. Made on first use: most workers never need it.
 #[derive(Debug, Default)]
@@ -174,6 +180,7 @@ impl HttpClient {
         let target = connection.map(|connection| connection.http_target(&work.url)).transpose();
         let target = target.map_err(|error| error.to_string())?;
         let url = target.as_ref().map_or(work.url.as_str(), |target| &target.url);
+        check_address(url)?;
         let mut request = self.client(target.is_some())?.request(method, url);
         if let Some(target) = &target {
             request = let_in(request, target)?;
@@ -185,9 +192,16 @@ impl HttpClient {
         if let Some(body) = &work.body {
             request = request.body(body.clone());
         }
-        let failed = |error: reqwest::Error| format!("{} failed: {}", work.summary(), chain(&error));
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                let timeout = duration_text::format(work.timeout);
+                return format!("{} took longer than its `timeout` of {timeout}", work.summary());
+            }
+            format!("{} failed: {}", work.summary(), chain(&error))
+        };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let retry_after = retry_after(status, response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if (body.len() + chunk.len()) as u64 > work.response_bytes_max {
@@ -199,8 +213,29 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(HttpAnswer { status, is_expected: work.expects(status), body })
+        Ok(HttpAnswer { status, is_expected: work.expects(status), body, retry_after })
     }
+}
+
+/// Says what is wrong with an address; the client only says that it has no base.
+fn check_address(url: &str) -> Result<(), String> {
+    let wrong = |why: &str| {
+        let shown = url.escape_debug();
+        Err(format!(
+            "`{shown}` is not an HTTP URL{why}\nhint: it begins with http:// or https://; or name a `connection` that has the host"
+        ))
+    };
+    match reqwest::Url::parse(url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),
+        Ok(_) => wrong(""),
+        Err(error) => wrong(&format!(": {error}")),
+    }
+}
+
+/// Only the form in seconds: one with a date would need the server's clock.
+fn retry_after(status: u16, headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(reqwest::header::RETRY_AFTER).filter(|_| matches!(status, 429 | 503))?.to_str().ok()?;
+    text.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 /// Puts in with what a connection lets us in.

@@ -14,6 +14,16 @@ trigger_dag = { trigger_dag_id = "child", conf = { word = 7 } }
 trigger_dag = "chld"
 [tasks.once]
 trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", conf = { word = "yes" } }
+[tasks.thrice]
+depends_on = ["once"]
+trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", conf = { word = "yes" } }
+[tasks.reset]
+depends_on = ["twice"]
+trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", reset_dag_run = true, wait_for_completion = true, poke_interval = "50ms" }
+[tasks.asleep]
+trigger_dag = { trigger_dag_id = "asleep", fail_when_dag_is_paused = true }
+[tasks.patient]
+trigger_dag = "asleep"
 [tasks.twice]
 depends_on = ["once"]
 trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", skip_when_already_exists = true }
@@ -28,15 +38,27 @@ bash = "test {{ params.word }} != no"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dag_starts_another_and_waits_for_it() {
-    let mut flow = Standalone::with(&[("parent", PARENT), ("child", CHILD)]).await;
+    let asleep = "is_paused_upon_creation = true\n[tasks.a]\nnoop = true\n";
+    let mut flow = Standalone::with(&[("parent", PARENT), ("child", CHILD), ("asleep", asleep)]).await;
     let run = flow.trigger("parent");
     assert_eq!(flow.finished("parent", &run).await, "failed");
     let mut states = Vec::new();
-    for task in ["good", "bad", "careless", "nobody", "once", "twice"] {
+    for task in ["good", "bad", "careless", "nobody", "once", "twice", "thrice", "reset", "asleep", "patient"] {
         let state = flow.api().task("parent", &run, task).await["state"].as_str().unwrap_or_default().to_owned();
         states.push(format!("{task} {state}"));
     }
-    let expected = ["good success", "bad failed", "careless failed", "nobody failed", "once success", "twice skipped"];
+    let expected = [
+        "good success",
+        "bad failed",
+        "careless failed",
+        "nobody failed",
+        "once success",
+        "twice skipped",
+        "thrice failed",
+        "reset success",
+        "asleep failed",
+        "patient success",
+    ];
     assert_eq!(states, expected);
     // The value of the XCom is the run's id, and the run got the value as it was.
     let started = flow.api().xcom("parent", &run, "good", "return_value").await;
@@ -49,6 +71,13 @@ async fn a_dag_starts_another_and_waits_for_it() {
         async move { api.log("parent", &run, task, 1).await.unwrap().join("\n") }
     };
     assert!(log("nobody").await.contains("there is no dag `chld` to trigger"));
+    assert!(log("thrice").await.contains("dag `child` already has a run `only-once`\nhint: give each run its own"));
+    assert!(log("reset").await.contains("cleared the run `only-once` of dag `child`"));
+    assert!(log("asleep").await.contains("hint: flowctl dags unpause asleep"));
+    assert!(log("patient").await.contains("dag `asleep` is paused: the run waits"));
+    // It has run twice: it was cleared.
+    let say = flow.api().tries("child", "only-once", "say").await;
+    assert_eq!(say.len(), 2, "{say:?}");
     assert!(log("careless").await.contains("`conf` does not fit the params of dag `child`"));
     flow.stop_and_audit().await;
 }

@@ -24,6 +24,8 @@ struct Play {
     /// The daemon dies after the first output.
     dies: bool,
     leftovers: Value,
+    /// Somebody else is removing them.
+    is_removing: bool,
     /// Content of the XCom file, as an archive.
     xcom: Option<Vec<u8>>,
     api_version: &'static str,
@@ -44,6 +46,7 @@ impl Default for Play {
             runs_on: false,
             dies: false,
             leftovers: json!([]),
+            is_removing: false,
             xcom: None,
             api_version: "1.47",
             stopped: CancellationToken::new(),
@@ -99,6 +102,7 @@ impl Play {
                     (false, false) => output,
                 }
             }
+            (_, "/containers/old1/wait", _) => Answer::json(200, &json!({ "StatusCode": 137 })),
             (_, _, "wait") if self.dies => Answer::empty(200).then(Step::Until(self.begun.clone())).then(Step::Break),
             (_, _, "wait") if self.runs_on => Answer::json(200, &json!({ "StatusCode": 143 })).after(&self.stopped),
             (_, _, "wait") => Answer::json(200, &json!({ "StatusCode": 0 })),
@@ -106,6 +110,9 @@ impl Play {
             (_, _, "stop") => {
                 self.stopped.cancel();
                 Answer::empty(204)
+            }
+            ("DELETE", "/containers/old1", _) if self.is_removing => {
+                Answer::json(409, &json!({ "message": "removal of container old1 is already in progress" }))
             }
             ("DELETE", ..) => Answer::empty(204),
             other => panic!("the daemon is asked for {other:?}"),
@@ -386,4 +393,15 @@ async fn a_secret_in_the_command_line_is_refused() {
     (bench, _) = self::bench(play, json!({ "env": { "TOKEN": "{{ conn.registry.password }}" } }));
     let told = bench.run().await;
     assert!(told.log.contains("1 it is ***\n"), "{}", told.log);
+}
+
+/// A task that is cleared while it runs: its worker is still removing the container when the next attempt begins.
+#[tokio::test]
+async fn what_is_being_removed_is_waited_for() {
+    let leftovers = json!([{ "Id": "old1", "State": "running", "Labels": { "flow.try_number": "1" } }]);
+    let play = Play { leftovers, is_removing: true, ..Play::default() };
+    let (told, heard) = run(play, json!({})).await;
+    assert!(matches!(told.kind(), OutcomeKind::Success), "{:?}: {}", told.kind(), told.log);
+    let waited = asked(&heard, "POST").into_iter().find(|asked| asked.target.contains("old1/wait")).expect("it waits");
+    assert_eq!(waited.query("condition").as_deref(), Some("removed"));
 }

@@ -98,6 +98,23 @@ async fn a_refusal_is_for_good_and_an_absent_server_is_not() {
     assert!(why.contains("hint: `ada@example.org`"), "{why}");
 }
 
+#[tokio::test]
+async fn a_server_that_says_nothing_does_not_hold_the_task_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connection = plain(listener.local_addr().unwrap().port());
+    let result = send_within(&connection, &email("x", "y"), Duration::from_millis(50)).await;
+    let Err(NoticeError::Failed(why)) = result else { panic!("{result:?}") };
+    assert!(why.contains("did not answer within") && why.contains("hint: is `tls`"), "{why}");
+}
+
+#[tokio::test]
+async fn a_message_to_nobody_is_refused() {
+    let mut nobody = email("x", "y");
+    (nobody.to, nobody.bcc) = (vec![" , ".to_owned()], Vec::new());
+    let Err(NoticeError::ForGood(why)) = send(&plain(1), &nobody).await else { panic!("a message to nobody") };
+    assert!(why.starts_with("nobody is named as the recipient\nhint: "), "{why}");
+}
+
 proptest! {
     #[test]
     fn no_text_becomes_another_header(subject in ".{0,80}", name in ".{0,40}", text in ".{0,80}") {
