@@ -54,9 +54,17 @@ async fn succeed(home: Home) {
         ("mapped_files", "summary", "lines of each file: 3 1"),
         ("mapped_group", "report", "3 customers done"),
         ("mapping", "report", "9 in all: north has 4, south has 5"),
+        ("form", "remind", "next month: A keyboard"),
+        ("kubernetes_pod", "report", "the sum is not known: nobody asked a cluster"),
     ] {
         let text = home.flowctl(&["tasks", "logs", dag, task, "--run", &run_of(dag)]).expect(0);
         assert!(text.stdout.contains(said), "{}", text.stdout);
+    }
+    // With a Docker daemon that has the image, or without one.
+    let text = home.flowctl(&["tasks", "logs", "docker", "report", "--run", &run_of("docker")]).expect(0);
+    assert!(text.stdout.contains("nothing was counted") || text.stdout.contains(" words, "), "{}", text.stdout);
+    for (dag, task) in [("messages", "mail"), ("messages", "chat"), ("messages", "post"), ("sql_server", "load")] {
+        assert_eq!(home.api().task(dag, &run_of(dag), task).await["state"], "skipped", "{dag} {task}");
     }
     home.stop_and_audit().await;
 }
