@@ -13,12 +13,13 @@ trigger_dag = { trigger_dag_id = "child", conf = { word = 7 } }
 [tasks.nobody]
 trigger_dag = "chld"
 [tasks.once]
-trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", conf = { word = "yes" } }
+trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", conf = { word = "yes" }, wait_for_completion = true, poke_interval = "50ms" }
 [tasks.thrice]
 depends_on = ["once"]
 trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", conf = { word = "yes" } }
 [tasks.reset]
 depends_on = ["twice"]
+trigger_rule = "none_failed"
 trigger_dag = { trigger_dag_id = "child", trigger_run_id = "only-once", reset_dag_run = true, wait_for_completion = true, poke_interval = "50ms" }
 [tasks.asleep]
 trigger_dag = { trigger_dag_id = "asleep", fail_when_dag_is_paused = true }
