@@ -121,7 +121,11 @@ async fn the_page_asks_and_keeps_what_was_typed(site: Site) {
 async fn only_assignees_may_answer(site: Site) {
     asked(&site, Question { assignees: vec!["ada".to_owned()], ..question() }).await;
     has(&html(&site, "/questions").await, &["not for you"]);
-    has(&html(&site, PAGE).await, &["It waits for an answer from ada."]);
+    let page = html(&site, PAGE).await;
+    has(
+        &page,
+        &["It waits for an answer from ada.", "They choose between “Approve”, “Reject”.", "Without an answer until"],
+    );
     let body = json!({ "chosen_options": ["Approve"], "params_input": { "note": "x" } });
     let refused = site.ask("PATCH", DETAILS, Some(body)).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text);
