@@ -87,6 +87,7 @@ pub(crate) fn read(
     let owner = settings.owner.unwrap_or_else(|| "flow".to_owned());
     let mut tasks: Vec<_> = tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect();
     groups::wait_for_mapped(&groups, &mut tasks);
+    graph::check_mapped(&layout, &tasks, problems);
     let tasks = graph::order(tasks);
     let (schedule, starts) = schedule?;
     schedule::warn(root, &schedule, start_date, end_date, warnings);

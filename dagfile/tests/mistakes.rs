@@ -28,6 +28,7 @@ macro_rules! mistakes {
 
 mistakes!(
     after_the_end,
+    branch_targets,
     branches,
     broken_toml,
     control,
@@ -36,11 +37,14 @@ mistakes!(
     docker,
     durations,
     empty,
+    group_cycle,
     groups,
     ids,
     kubernetes_pod,
     mapping,
     messages,
+    mapping_cycle,
+    mapping_sources,
     never_fires,
     no_tasks,
     only_a_comment,

@@ -66,6 +66,17 @@ pub enum ExpandError {
         /// The key.
         key: String,
     },
+    /// A task left something else than what is asked for.
+    #[error(
+        "what `{task_id}` left has no `{path}` to map over; hint: a value that it left under another key is named \
+         {{ xcom = \"{task_id}\", key = \"<key>\" }}"
+    )]
+    NoField {
+        /// The task.
+        task_id: String,
+        /// Fields and positions, from the outside in.
+        path: String,
+    },
     /// A value that is no list.
     #[error("cannot map over {kind}: {what} must be a list or a table")]
     NotAList {
@@ -83,7 +94,10 @@ pub enum ExpandError {
         kind: &'static str,
     },
     /// More instances than allowed.
-    #[error("the mapping has {length} instances, at most {max} are allowed (`max_map_length`)")]
+    #[error(
+        "the mapping has {length} instances, at most {max} are allowed; hint: map over less, or raise `max_map_length` \
+         in the DAG file (up to {MAX_MAP_LENGTH_LIMIT})"
+    )]
     TooLong {
         /// Instances asked for.
         length: usize,
@@ -115,6 +129,16 @@ impl Mapping {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// How many instances it makes, where all its values are written out in the file.
+    pub fn written_length(&self) -> Option<usize> {
+        match self {
+            Mapping::Kwargs(source) => source.written_length(),
+            Mapping::Product(named) => {
+                named.values().try_fold(1_usize, |length, source| Some(length.saturating_mul(source.written_length()?)))
+            }
+        }
     }
 
     fn sources(&self) -> Vec<&Source> {
@@ -194,6 +218,20 @@ const fn check_length(length: usize, max: u32) -> Result<(), ExpandError> {
 }
 
 impl Source {
+    fn written_length(&self) -> Option<usize> {
+        match self {
+            Source::List(list) => Some(list.len()),
+            Source::XCom { .. } | Source::Param { .. } => None,
+            Source::Concat(sources) => {
+                sources.iter().try_fold(0_usize, |length, source| Some(length.saturating_add(source.written_length()?)))
+            }
+            Source::Zip { sources, fill } => {
+                let lengths: Option<Vec<usize>> = sources.iter().map(Source::written_length).collect();
+                if fill.is_some() { lengths?.into_iter().max() } else { lengths?.into_iter().min() }
+            }
+        }
+    }
+
     fn collect_xcoms<'a>(&'a self, found: &mut Vec<(&'a str, &'a str)>) {
         match self {
             Source::XCom { task_id, key, .. } => found.push((task_id, key)),
@@ -216,7 +254,9 @@ impl Source {
             Source::List(list) => Ok(list.clone()),
             Source::XCom { task_id, key, path } => {
                 let not_produced = || ExpandError::NotProduced { task_id: task_id.clone(), key: key.clone() };
-                let value = values.xcom(task_id, key).and_then(|value| follow(value, path)).ok_or_else(not_produced)?;
+                let no_field = || ExpandError::NoField { task_id: task_id.clone(), path: path.join(".") };
+                let value = values.xcom(task_id, key).ok_or_else(not_produced)?;
+                let value = follow(value, path).ok_or_else(no_field)?;
                 as_list(value, || format!("what `{task_id}` left"))
             }
             Source::Param { path } => {

@@ -1,8 +1,9 @@
 //! What the types of `branch` and `short_circuit` cannot say.
 
 use flow_model::operator::Operator;
-use flow_model::operator::branch::{time_window, weekday};
+use flow_model::operator::branch::{Branch, chosen_ids, time_window, weekday};
 
+use super::layout::{Layout, Placed, Target};
 use crate::diagnostic::Problems;
 use crate::suggest::listed;
 use crate::tree::Node;
@@ -47,6 +48,37 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
             exactly_one("short_circuit", &["condition", "bash"], &ways, node, problems);
         }
         _ => {}
+    }
+}
+
+/// What a branch follows stands directly after it. Templates and scripts tell only when they run.
+pub(super) fn check_targets(layout: &Layout<'_>, position: usize, branch: &Branch, problems: &mut Problems) {
+    let placed = &layout.tasks[position];
+    let Some(written) = placed.entry.node.get("branch") else { return };
+    let named = ["follow", "otherwise"].into_iter().filter_map(|key| written.get(key)).flat_map(Node::items);
+    let mut names: Vec<(&Node, String)> = named.filter_map(|node| Some((node, node.text()?.to_owned()))).collect();
+    if let Some(choose) = branch.choose.as_deref().filter(|choose| !choose.contains("{{") && !choose.contains("{%")) {
+        let ids = chosen_ids(choose).unwrap_or_default();
+        names.extend(ids.into_iter().map(|id| (written.deepest(&["choose"]), id)));
+    }
+    let after: Vec<&Placed<'_>> = layout.tasks.iter().filter(|task| task.upstream.contains_key(&placed.id)).collect();
+    for (node, name) in names {
+        let follows = match layout.resolve(&name, placed.group, Some(Target::Task(position))) {
+            Some(Target::Task(task)) => layout.tasks[task].upstream.contains_key(&placed.id),
+            Some(Target::Group(group)) => after.iter().any(|task| layout.groups_around(task.group).contains(&group)),
+            None => false,
+        };
+        if follows {
+            continue;
+        }
+        let hint = match after.as_slice() {
+            [] => format!(
+                "nothing comes after it: write depends_on = [\"{}\"] in the tasks to choose from",
+                placed.entry.key
+            ),
+            after => format!("directly after it come {}", listed(after.iter().take(12).map(|task| task.id.as_str()))),
+        };
+        problems.add(node.span.clone(), format!("`{name}` does not come directly after the branch")).hint(hint);
     }
 }
 

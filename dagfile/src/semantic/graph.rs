@@ -1,6 +1,7 @@
 //! Edges: that there is no cycle, and the order that follows from them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use flow_model::Task;
 
@@ -17,27 +18,61 @@ pub(super) fn check(layout: &Layout<'_>, problems: &mut Problems) {
         upstream.sort_by_key(|(_, node)| node.span.start);
         edges.insert(&task.id, upstream.into_iter().map(|(id, _)| id.as_str()).collect());
     }
+    tell_cycles(layout, &edges, "take one of these `depends_on` away", problems);
+}
+
+/// Checks the same with what mappings wait for, once all else is known to be in order.
+pub(super) fn check_mapped(layout: &Layout<'_>, tasks: &[Task], problems: &mut Problems) {
+    if !problems.is_empty() {
+        return;
+    }
+    let mut by_id: HashMap<&str, Vec<&str>> = HashMap::new();
+    for task in tasks {
+        by_id.insert(&task.task_id, task.depends_on.iter().map(String::as_str).collect());
+    }
+    let hint =
+        "what a task or group is mapped over comes before it: map over something else, or take a `depends_on` away";
+    tell_cycles(layout, &by_id, hint, problems);
+}
+
+fn tell_cycles(layout: &Layout<'_>, edges: &HashMap<&str, Vec<&str>>, hint: &str, problems: &mut Problems) {
     let ids: Vec<&str> = layout.tasks.iter().map(|task| task.id.as_str()).collect();
     let mut told: HashSet<&str> = HashSet::new();
-    for cycle in cycles(&ids, &edges) {
+    for cycle in cycles(&ids, edges) {
         // In a dense knot there are more cycles than anybody wants to read.
         if cycle.iter().filter(|task| told.insert(task)).count() == 0 {
             continue;
         }
-        let (first, second) = (cycle[0], cycle[1 % cycle.len()]);
-        let place = layout
-            .tasks
-            .iter()
-            .find(|task| task.id == first)
-            .and_then(|task| task.upstream.get(second))
-            .map_or(0..0, |node| node.span.clone());
+        // Where one of the edges is a mapping's, that is the place to look at.
+        let pairs = (0..cycle.len()).map(|at| (cycle[at], cycle[(at + 1) % cycle.len()]));
+        let mapped = pairs.clone().find_map(|(task, before)| place_of_mapping(layout, task, before));
+        let place = mapped.or_else(|| pairs.clone().find_map(|(task, before)| place_of_edge(layout, task, before)));
+        let (place, first) = (place.unwrap_or(0..0), cycle[0]);
         // Edges are written from a task to those before it; people read them in the order of running.
         let path: Vec<&str> = std::iter::once(first).chain(cycle.iter().rev().copied()).collect();
         problems
             .add(place, format!("these tasks wait for each other: {}", path.join(" -> ")))
             .label("this closes the cycle")
-            .hint("take one of these `depends_on` away");
+            .hint(hint);
     }
+}
+
+fn place_of_edge(layout: &Layout<'_>, task: &str, before: &str) -> Option<Range<usize>> {
+    let task = layout.tasks.iter().find(|placed| placed.id == task)?;
+    Some(task.upstream.get(before)?.span.clone())
+}
+
+/// The `expand` of a task or of a group around it, where no `depends_on` makes the edge.
+fn place_of_mapping(layout: &Layout<'_>, task: &str, before: &str) -> Option<Range<usize>> {
+    let task = layout.tasks.iter().find(|placed| placed.id == task)?;
+    if task.upstream.contains_key(before) {
+        return None;
+    }
+    let around = layout.groups_around(task.group).into_iter().map(|group| layout.groups[group].entry);
+    std::iter::once(task.entry)
+        .chain(around)
+        .find_map(|entry| entry.node.get("expand").or(entry.node.get("expand_kwargs")))
+        .map(|mapping| mapping.span.clone())
 }
 
 /// Cycles of tasks that wait for each other, at least one for every knot, in order of the file.

@@ -93,8 +93,23 @@ impl Reader<'_, '_> {
                 .hint(format!("it can be {SOURCES}"));
             return None;
         }
+        if let (Some(fill), None) = (node.entry("fill"), node.get("zip")) {
+            problems
+                .add(fill.key_span.clone(), "`fill` fills up the lists of a `zip`, and there is none")
+                .hint("take it away, or zip lists: { zip = [<list>, <list>], fill = 0 }");
+            return None;
+        }
         let several = |key: &str, problems: &mut Problems| -> Option<Vec<Source>> {
-            let items = node.get(key)?.items();
+            let written = node.get(key)?;
+            let items = match &written.kind {
+                Kind::List(items) if !items.is_empty() => items,
+                _ => {
+                    problems
+                        .add(written.span.clone(), format!("`{key}` needs a list of lists"))
+                        .hint(format!("for instance {{ {key} = [[1, 2], \"{{{{ xcom.<task> }}}}\"] }}"));
+                    return None;
+                }
+            };
             let sources: Vec<Source> = items.iter().filter_map(|item| self.source(item, key, problems)).collect();
             (sources.len() == items.len()).then_some(sources)
         };
@@ -162,17 +177,7 @@ impl Reader<'_, '_> {
 
     /// What is written out in the file is counted at once.
     fn check_length(&self, mapping: &Mapping, written: &Entry, problems: &mut Problems) {
-        let literal = |source: &Source| match source {
-            Source::List(list) => Some(list.len()),
-            _ => None,
-        };
-        let length = match mapping {
-            Mapping::Kwargs(source) => literal(source),
-            Mapping::Product(named) => {
-                named.values().try_fold(1_usize, |length, source| length.checked_mul(literal(source)?))
-            }
-        };
-        if let Some(length) = length.filter(|length| *length > self.max_map_length as usize) {
+        if let Some(length) = mapping.written_length().filter(|length| *length > self.max_map_length as usize) {
             problems
                 .add(
                     written.node.span.clone(),

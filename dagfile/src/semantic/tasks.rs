@@ -51,6 +51,9 @@ pub(super) fn read(
     for (position, placed) in layout.tasks.iter().enumerate() {
         check_settings(&placed.entry.node, problems);
         let operator = operator(placed.entry, files, problems);
+        if let Some(Operator::Branch(chooser)) = &operator {
+            branch::check_targets(layout, position, chooser, problems);
+        }
         let this = Target::Task(position);
         let mapping =
             mapping::Reader { layout, group: placed.group, this, max_map_length }.read(placed.entry, problems);
