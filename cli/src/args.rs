@@ -315,8 +315,16 @@ pub enum TasksCommand {
     List {
         /// The DAG
         dag: String,
+        /// Only those of these tasks, or of the tasks in these groups [default: all]
+        tasks: Vec<String>,
         #[command(flatten)]
         run: RunArg,
+        /// Only those in this state; may be repeated
+        #[arg(long)]
+        state: Vec<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: usize,
     },
     /// Print the log of a task
     Logs {
@@ -342,7 +350,7 @@ pub enum TasksCommand {
     Clear {
         /// The DAG
         dag: String,
-        /// The tasks [default: all]
+        /// The tasks, or groups of tasks [default: all]
         tasks: Vec<String>,
         #[command(flatten)]
         run: RunArg,
@@ -365,7 +373,7 @@ pub enum TasksCommand {
     Mark {
         /// The DAG
         dag: String,
-        /// The task
+        /// The task, or a group of tasks
         task: String,
         /// success, failed or skipped
         #[arg(value_parser = ["success", "failed", "skipped"])]

@@ -332,8 +332,8 @@ impl Store {
             }
             for (run, delay) in &plan.retry {
                 let Some(run) = snapshot.runs.iter().find(|snapshot| snapshot.run == *run) else { continue };
-                let failed: Vec<i64> = sqlx::query_scalar(
-                    "select task_index from task_instance
+                let failed: Vec<(i64, i64)> = sqlx::query_as(
+                    "select task_index, map_index from task_instance
                      where dag_run_id = $1 and state in ('failed', 'upstream_failed')",
                 )
                 .bind(run.run.0)

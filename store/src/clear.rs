@@ -13,15 +13,16 @@ use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::{Result, StoreError};
 use crate::rows::{index, json, run_state, task_state};
+use crate::selected::Selected;
 use crate::transaction::transaction;
 use crate::versions::warm_versions;
 
 /// Which tasks of a run are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Their ids; empty means all, unless instances are named.
+    /// Their ids, or ids of groups for all tasks in them; empty means all, unless instances are named.
     pub task_ids: Vec<String>,
-    /// Single instances of mapped tasks: the task and the map index.
+    /// Single instances of mapped tasks or groups: the task or group, and the map index.
     pub instances: Vec<(String, i64)>,
     /// Also everything before them.
     pub upstream: bool,
@@ -122,6 +123,12 @@ struct InstanceRow {
     state: String,
 }
 
+impl InstanceRow {
+    fn place(&self) -> (u32, i64) {
+        (index(self.task_index), self.map_index)
+    }
+}
+
 #[derive(Serialize)]
 struct Move {
     id: i64,
@@ -140,12 +147,10 @@ impl Store {
         self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
             let selected = select(graph, &request.tasks)?;
             // As in Airflow: what a task needs is set up again, and torn down.
-            let touched = selected.touched();
-            let around = graph.with_setups_and_teardowns(&touched);
-            let around: HashSet<u32> = around.into_iter().filter(|task| !touched.contains(task)).collect();
+            let around = selected.around(graph, |tasks| graph.with_setups_and_teardowns(tasks));
             Ok(rows
                 .iter()
-                .filter(|row| selected.has(row) || around.contains(&index(row.task_index)))
+                .filter(|row| selected.has(row.place()) || around.has(row.place()))
                 .filter(|row| !request.only_failed || matches!(row.state.as_str(), "failed" | "upstream_failed"))
                 .map(|row| (row.id, TaskEvent::Clear, "cleared"))
                 .collect())
@@ -161,19 +166,18 @@ impl Store {
     pub async fn mark_tasks(&self, now: Timestamp, request: &MarkRequest, dry_run: bool) -> Result<Affected> {
         self.change_tasks(now, request.run, &request.principal, dry_run, |graph, rows| {
             let selected = select(graph, &request.tasks)?;
-            let after: HashSet<u32> = match request.to {
-                Mark::Failed => HashSet::new(),
+            let after = match request.to {
+                Mark::Failed => Selected::default(),
                 Mark::Success | Mark::Skipped => {
-                    graph.reachable(&selected.touched(), &graph.downstream).into_iter().collect()
+                    selected.around(graph, |tasks| graph.reachable(tasks, &graph.downstream))
                 }
             };
             Ok(rows
                 .iter()
                 .filter_map(|row| {
-                    let task = index(row.task_index);
-                    if selected.has(row) {
+                    if selected.has(row.place()) {
                         Some((row.id, request.to.event(), "marked"))
-                    } else if after.contains(&task) && row.state == "upstream_failed" {
+                    } else if after.has(row.place()) && row.state == "upstream_failed" {
                         Some((row.id, TaskEvent::Clear, "upstream_marked"))
                     } else {
                         None
@@ -326,48 +330,26 @@ const fn ending_event(state: TaskState, to: RunState) -> Option<TaskEvent> {
     }
 }
 
-/// What a selection comes to: whole tasks, and single instances of others.
-struct Selected {
-    tasks: HashSet<u32>,
-    instances: HashSet<(u32, i64)>,
-}
-
-impl Selected {
-    fn has(&self, row: &InstanceRow) -> bool {
-        let task = index(row.task_index);
-        self.tasks.contains(&task) || self.instances.contains(&(task, row.map_index))
-    }
-
-    /// The tasks of which anything is selected.
-    fn touched(&self) -> Vec<u32> {
-        self.tasks.iter().copied().chain(self.instances.iter().map(|(task, _)| *task)).collect()
-    }
-}
-
 fn select(graph: &DagGraph, selection: &Selection) -> Result<Selected> {
-    let find = |task_id: &String| {
-        graph
-            .index_of(task_id)
-            .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", graph.dag.dag_id) })
+    let find = |id: &String| match graph.index_of(id) {
+        Some(task) => Ok(vec![task]),
+        None if graph.dag.groups.iter().any(|group| group.group_id == *id) => Ok(graph.tasks_of(id)),
+        None => Err(StoreError::NotFound { what: "task or group", name: format!("{}.{id}", graph.dag.dag_id) }),
     };
     if selection.task_ids.is_empty() && selection.instances.is_empty() {
         return Ok(Selected { tasks: (0..graph.dag.tasks.len() as u32).collect(), instances: HashSet::new() });
     }
-    let named: HashSet<u32> = selection.task_ids.iter().map(find).collect::<Result<_>>()?;
-    let instances: HashSet<(u32, i64)> = selection
-        .instances
-        .iter()
-        .map(|(task_id, map_index)| Ok((find(task_id)?, *map_index)))
-        .collect::<Result<_>>()?;
-    let mut selected = Selected { tasks: named, instances };
-    let from = selected.touched();
-    if selection.upstream {
-        selected.tasks.extend(graph.reachable(&from, &graph.upstream));
+    let mut named = Selected::default();
+    for id in &selection.task_ids {
+        named.tasks.extend(find(id)?);
     }
-    if selection.downstream {
-        selected.tasks.extend(graph.reachable(&from, &graph.downstream));
+    for (id, map_index) in &selection.instances {
+        named.instances.extend(find(id)?.into_iter().map(|task| (task, *map_index)));
     }
-    Ok(selected)
+    let before = selection.upstream.then(|| named.around(graph, |tasks| graph.reachable(tasks, &graph.upstream)));
+    let after = selection.downstream.then(|| named.around(graph, |tasks| graph.reachable(tasks, &graph.downstream)));
+    before.into_iter().chain(after).for_each(|more| named.add(more));
+    Ok(named)
 }
 
 /// The legal ones of the chosen moves (clearing what is undecided, or marking what is so already, changes nothing).

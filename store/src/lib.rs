@@ -27,6 +27,7 @@ mod question;
 mod rescue;
 mod rows;
 mod secret;
+mod selected;
 mod start;
 mod suspended;
 mod token;

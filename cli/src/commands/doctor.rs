@@ -1,5 +1,8 @@
 //! `flowctl doctor`: looks at everything that an installation stands on, and says what to do.
 
+use std::collections::BTreeSet;
+
+use flow_store::Store;
 use serde_json::{Value, json};
 
 use crate::args::Form;
@@ -114,8 +117,34 @@ async fn database(settings: &Settings) -> Vec<Finding> {
         Ok(()) => Ok("is the one of this flowctl".to_owned()),
         Err(error) => Err((error.to_string(), "flowctl db migrate".to_owned())),
     };
+    let mut findings = vec![Finding { what: "database", result: reached }, Finding { what: "schema", result: schema }];
+    if findings.iter().all(|finding| finding.result.is_ok()) {
+        findings.push(pools(settings, &store).await);
+    }
     store.close().await;
-    vec![Finding { what: "database", result: reached }, Finding { what: "schema", result: schema }]
+    findings
+}
+
+/// Tasks whose pool is not there wait for it, however long.
+async fn pools(settings: &Settings, store: &Store) -> Finding {
+    let result = match store.pools_in_use().await {
+        Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
+        Ok(pools) => {
+            let scan = flow_dagfile::Folder::new(&settings.dags.folder).scan().unwrap_or_default();
+            let dags = scan.changed.iter().filter_map(|file| file.result.as_ref().ok());
+            let named: BTreeSet<&str> =
+                dags.flat_map(|checked| &checked.dag.tasks).map(|task| task.pool.as_str()).collect();
+            let missing = named.iter().find(|name| !pools.iter().any(|pool| pool.name == **name));
+            match missing {
+                None => Ok("those that tasks name are there".to_owned()),
+                Some(name) => Err((
+                    format!("tasks name the pool `{name}`, which is not there: they wait"),
+                    format!("flowctl pools set {name} <slots>"),
+                )),
+            }
+        }
+    };
+    Finding { what: "pools", result }
 }
 
 async fn queue(settings: &Settings) -> Finding {

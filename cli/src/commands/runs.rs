@@ -46,6 +46,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("note", "note"),
 ];
 
+/// Task instances that are shown with a run.
+const INSTANCES: usize = 1_000;
+
 /// Runs a subcommand.
 ///
 /// # Errors
@@ -65,15 +68,16 @@ pub async fn run(client: &Client, form: Form, command: RunsCommand) -> anyhow::R
             let run = resolve(client, &dag, run).await?;
             let path = run_path(&dag, &run);
             let mut shown = client.get(&path).await?;
-            let tasks = client.get(&format!("{path}/taskInstances?limit=1000")).await?;
+            let (instances, total) = super::tasks::instances(client, &path, "", INSTANCES).await?;
             if form == Form::Json {
-                shown["task_instances"] = tasks["task_instances"].clone();
+                shown["task_instances"] = instances.clone().into();
                 output::json(&shown)?;
             } else {
                 output::one(form, &shown, FIELDS)?;
                 anstream::println!();
-                output::list(form, tasks["task_instances"].as_array().map_or(&[], Vec::as_slice), TASKS)?;
+                output::list(form, &instances, TASKS)?;
             }
+            super::tasks::tell_of_more(instances.len(), total);
         }
         RunsCommand::Cancel { dag, run } => {
             let run = resolve(client, &dag, run).await?;

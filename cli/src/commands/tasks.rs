@@ -9,16 +9,23 @@ use crate::client::Client;
 use crate::failure::Exit;
 use crate::output::{self, cell, segment};
 
+/// Task instances that are asked for at once.
+const PAGE: usize = 1_000;
+
 /// Runs a subcommand.
 ///
 /// # Errors
 /// The server refuses.
 pub async fn run(client: &Client, form: Form, command: TasksCommand) -> anyhow::Result<Exit> {
     match command {
-        TasksCommand::List { dag, run } => {
+        TasksCommand::List { dag, tasks, run, state, limit } => {
             let run = resolve(client, &dag, run.run).await?;
-            let page = client.get(&format!("{}/taskInstances?limit=1000", run_path(&dag, &run))).await?;
-            output::list(form, page["task_instances"].as_array().map_or(&[], Vec::as_slice), TASKS)?;
+            let of_tasks = tasks.iter().map(|task| format!("&task_id={}", segment(task)));
+            let in_states = state.iter().map(|state| format!("&state={}", segment(state)));
+            let filter: String = of_tasks.chain(in_states).collect();
+            let (instances, total) = instances(client, &run_path(&dag, &run), &filter, limit).await?;
+            output::list(form, &instances, TASKS)?;
+            tell_of_more(instances.len(), total);
         }
         TasksCommand::Logs { dag, task, run, instance, try_number, follow, timestamps } => {
             let run = resolve(client, &dag, run.run).await?;
@@ -73,15 +80,57 @@ pub async fn run(client: &Client, form: Form, command: TasksCommand) -> anyhow::
     Ok(Exit::Success)
 }
 
+/// Task instances of a run, `limit` at most, and how many there are.
+///
+/// # Errors
+/// The server refuses.
+pub(super) async fn instances(
+    client: &Client,
+    run_path: &str,
+    filter: &str,
+    limit: usize,
+) -> anyhow::Result<(Vec<Value>, u64)> {
+    let mut found: Vec<Value> = Vec::new();
+    loop {
+        let size = (limit - found.len()).min(PAGE);
+        let path = format!("{run_path}/taskInstances?limit={}&offset={}{filter}", size.max(1), found.len());
+        let page = client.get(&path).await?;
+        let total = page["total_entries"].as_u64().unwrap_or(0);
+        let rows = page["task_instances"].as_array().map_or(&[][..], Vec::as_slice);
+        found.extend(rows.iter().take(size).cloned());
+        if rows.is_empty() || found.len() >= limit || found.len() as u64 >= total {
+            return Ok((found, total));
+        }
+    }
+}
+
+/// Says that a list is not complete.
+pub(super) fn tell_of_more(listed: usize, total: u64) {
+    if total > listed as u64 {
+        anstream::eprintln!("note: these are {listed} of {total} task instances");
+        anstream::eprintln!("hint: `flowctl tasks list` takes `--limit`, `--state` and the names of tasks");
+    }
+}
+
 fn affected_tasks(form: Form, affected: &Value, done: &str) -> anyhow::Result<()> {
     if form == Form::Json {
         return output::json(affected);
     }
     let tasks = affected["task_instances"].as_array().cloned().unwrap_or_default();
-    for task in &tasks {
-        let map_index = task["map_index"].as_i64().filter(|map_index| *map_index >= 0);
-        let instance = map_index.map_or(String::new(), |map_index| format!(" [{map_index}]"));
-        anstream::println!("{done} {}{instance}", cell(&task["task_id"]));
+    let place = |task: &Value| (cell(&task["task_id"]), task["map_index"].as_i64().unwrap_or(-1));
+    let places: Vec<(String, i64)> = tasks.iter().map(place).collect();
+    // Map indexes one after the other are one line.
+    for several in places.chunk_by(|(left, first), (right, second)| left == right && first + 1 == *second) {
+        let ((task, first), (_, last)) = (&several[0], &several[several.len() - 1]);
+        match (*first, *last) {
+            (-1, _) => anstream::println!("{done} {task}"),
+            (first, last) if first == last => anstream::println!("{done} {task} [{first}]"),
+            (first, last) => anstream::println!("{done} {task} [{first}-{last}]"),
+        }
+    }
+    let more = affected["total_entries"].as_u64().unwrap_or(0).saturating_sub(tasks.len() as u64);
+    if more > 0 {
+        anstream::println!("{done} {more} more task instances");
     }
     if tasks.is_empty() {
         anstream::eprintln!("nothing to do: no task instance is in a state that this changes");

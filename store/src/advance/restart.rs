@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::changes::ChangeRow;
 use crate::rows::index;
+use crate::selected::Selected;
 
 /// Before a group starts again, where it names no `retry_delay`: that of Airflow's tasks.
 const DEFAULT_DELAY: Duration = Duration::from_secs(300);
@@ -18,16 +19,15 @@ pub(super) struct Restart {
     pub run: i64,
     pub not_before: i64,
     pub reason: &'static str,
-    /// The tasks and their retries.
     pub tasks: Vec<RestartTask>,
-    /// Only the instances with this map index.
-    pub map_index: Option<i64>,
 }
 
+/// A task and its retries: all instances, or the one with a map index.
 #[derive(Serialize)]
 pub(super) struct RestartTask {
     index: u32,
     retries: u32,
+    map: Option<i64>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -107,8 +107,7 @@ pub(super) fn group_restarts(
                 run: run.run.0,
                 not_before,
                 reason: "group_retry",
-                tasks: restart_tasks(graph, tasks),
-                map_index,
+                tasks: tasks.into_iter().map(|task| restart_task(graph, task, map_index)).collect(),
             });
         }
     }
@@ -123,26 +122,34 @@ fn map_index_of(graph: &DagGraph, tasks: &[u32], map_index: i64) -> Option<i64> 
     (is_within && map_index >= 0).then_some(map_index)
 }
 
-/// A run that starts again at what failed: these tasks, and everything after them.
-pub(super) fn run_restart(run: &RunSnapshot, failed: &[i64], not_before: Timestamp) -> Restart {
-    let failed: Vec<u32> = failed.iter().map(|&task| index(task)).collect();
-    let mut tasks = run.graph.reachable(&failed, &run.graph.downstream);
-    tasks.extend(&failed);
-    tasks.sort_unstable();
-    tasks.dedup();
-    let with_setups: Vec<u32> = run.graph.with_setups_and_teardowns(&tasks);
+/// A run that starts again at what failed (task and map index), and everything after that. Of a mapped group only the map
+/// indexes that failed start again.
+pub(super) fn run_restart(run: &RunSnapshot, failed: &[(i64, i64)], not_before: Timestamp) -> Restart {
+    let graph = &run.graph;
+    let mut again = Selected::default();
+    for &(task, map_index) in failed {
+        if map_index < 0 {
+            again.tasks.insert(index(task));
+        } else {
+            again.instances.insert((index(task), map_index));
+        }
+    }
+    again.add(again.around(graph, |tasks| graph.reachable(tasks, &graph.downstream)));
+    again.add(again.around(graph, |tasks| graph.with_setups_and_teardowns(tasks)));
+    let whole = again.tasks.iter().map(|&task| (task, None));
+    let single = again.instances.iter().filter(|(task, _)| !again.tasks.contains(task));
+    let mut places: Vec<(u32, Option<i64>)> = whole.chain(single.map(|&(task, map)| (task, Some(map)))).collect();
+    places.sort_unstable();
     Restart {
         run: run.run.0,
         not_before: not_before.as_micros(),
         reason: "run_retry",
-        tasks: restart_tasks(&run.graph, with_setups),
-        map_index: None,
+        tasks: places.into_iter().map(|(task, map)| restart_task(graph, task, map)).collect(),
     }
 }
 
-fn restart_tasks(graph: &DagGraph, tasks: Vec<u32>) -> Vec<RestartTask> {
-    let retries = |index: u32| graph.dag.tasks[index as usize].retry.retries;
-    tasks.into_iter().map(|index| RestartTask { index, retries: retries(index) }).collect()
+fn restart_task(graph: &DagGraph, index: u32, map: Option<i64>) -> RestartTask {
+    RestartTask { index, retries: graph.dag.tasks[index as usize].retry.retries, map }
 }
 
 /// Lets the tasks of a restart become undecided again, and forgets what they left.
@@ -155,9 +162,7 @@ macro_rules! start_over {
             .bind($actor_id)
             .bind(restart.not_before)
             .bind(restart.reason)
-            .bind(restart.map_index.is_none())
             .bind(json(&restart.tasks))
-            .bind(restart.map_index)
             .fetch_all(&mut *$tx)
             .await?;
         sqlx::query(statement!($tx, "forget_xcoms")).bind(json(&ids)).bind(restart.run).execute(&mut *$tx).await?;

@@ -1,12 +1,14 @@
 //! Gathers the facts from which `model::explain` says why a task instance is where it is. Only reads.
 
-use flow_model::explain::{DeferralFacts, Facts, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts};
-use flow_model::{TaskInstanceKey, TaskState, Timestamp};
+use flow_model::explain::{
+    DeferralFacts, Facts, OwnLimit, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts,
+};
+use flow_model::{Task, TaskInstanceKey, TaskState, Timestamp};
 
 use crate::connect::Store;
 use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
-use crate::read::RunRecord;
+use crate::read::{RunRecord, TaskTally};
 use crate::rows::{json, task_state};
 use crate::suspended::deferral;
 use crate::transaction::reading;
@@ -31,61 +33,84 @@ impl Store {
         let before: Vec<u32> = graph.upstream[task_index as usize].iter().copied().take(UPSTREAM_MAX).collect();
         let looks_back = task.depends_on_past || task.wait_for_downstream;
 
-        let (upstream, pool, used, dag_live_tasks, running_runs, past) = reading!(self, "explain a task", |tx| {
-            let upstream: Vec<(String, String)> = sqlx::query_as(tx.choose(
-                "select task_id, state from task_instance where dag_run_id = $1
-                    and task_index in (select value::bigint from json_array_elements_text($2::json))
-                 order by task_index, map_index",
-                "select task_id, state from task_instance where dag_run_id = $1
-                    and task_index in (select value from json_each($2)) order by task_index, map_index",
-            ))
-            .bind(run.id.0)
-            .bind(json(&before))
-            .fetch_all(&mut *tx)
-            .await?;
-            let pool: Option<i64> = sqlx::query_scalar("select slots from pool where name = $1")
-                .bind(&task.pool)
-                .fetch_optional(&mut *tx)
+        // Within a mapped group only the instances of the same map index count.
+        let (beside, whole): (Vec<u32>, Vec<u32>) =
+            before.iter().partition(|&&other| graph.go_together(task_index, other));
+        let instances = self.task_tallies(run.id, &[task_index]).await?;
+        let (upstream, live_per_dag, pool, used, dag_live_tasks, running_runs, past) =
+            reading!(self, "explain a task", |tx| {
+                let upstream: Vec<UpstreamRow> = sqlx::query_as(tx.choose(
+                    "select task_id, state, count(*) as instances from task_instance where dag_run_id = $1
+                    and (task_index in (select value::bigint from json_array_elements_text($2::json)) or map_index = $4
+                        and task_index in (select value::bigint from json_array_elements_text($3::json)))
+                 group by task_index, task_id, state order by task_index, state",
+                    "select task_id, state, count(*) as instances from task_instance where dag_run_id = $1
+                    and (task_index in (select value from json_each($2)) or map_index = $4
+                        and task_index in (select value from json_each($3)))
+                 group by task_index, task_id, state order by task_index, state",
+                ))
+                .bind(run.id.0)
+                .bind(json(&whole))
+                .bind(json(&beside))
+                .bind(map_index)
+                .fetch_all(&mut *tx)
                 .await?;
-            let used: i64 = sqlx::query_scalar(
-                "select cast(coalesce(sum(pool_slots), 0) as bigint) from task_instance
+                let live_per_dag: i64 = match task.max_active_tis_per_dag {
+                    None => 0,
+                    Some(_) => {
+                        sqlx::query_scalar(
+                            "select count(*) from task_instance
+                         where dag_id = $1 and task_id = $2 and state in ('queued', 'running')",
+                        )
+                        .bind(&run.dag_id)
+                        .bind(task_id)
+                        .fetch_one(&mut *tx)
+                        .await?
+                    }
+                };
+                let pool: Option<i64> = sqlx::query_scalar("select slots from pool where name = $1")
+                    .bind(&task.pool)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                let used: i64 = sqlx::query_scalar(
+                    "select cast(coalesce(sum(pool_slots), 0) as bigint) from task_instance
                  where pool = $1 and state in ('queued', 'running')",
-            )
-            .bind(&task.pool)
-            .fetch_one(&mut *tx)
-            .await?;
-            let dag_live_tasks: i64 = sqlx::query_scalar(
-                "select count(*) from task_instance where dag_id = $1 and state in ('queued', 'running')",
-            )
-            .bind(&run.dag_id)
-            .fetch_one(&mut *tx)
-            .await?;
-            let running_runs: i64 = sqlx::query_scalar(tx.choose(
-                "select count(*) from dag_run where dag_id = $1 and state = 'running'",
-                "select count(*) from dag_run indexed by dag_run_live where dag_id = $1 and state = 'running'",
-            ))
-            .bind(&run.dag_id)
-            .fetch_one(&mut *tx)
-            .await?;
-            let past: Option<(String, String)> = match run.logical_date.filter(|_| looks_back) {
-                None => None,
-                Some(logical_date) => {
-                    sqlx::query_as(
-                        "select q.run_id, t.state from dag_run q
+                )
+                .bind(&task.pool)
+                .fetch_one(&mut *tx)
+                .await?;
+                let dag_live_tasks: i64 = sqlx::query_scalar(
+                    "select count(*) from task_instance where dag_id = $1 and state in ('queued', 'running')",
+                )
+                .bind(&run.dag_id)
+                .fetch_one(&mut *tx)
+                .await?;
+                let running_runs: i64 = sqlx::query_scalar(tx.choose(
+                    "select count(*) from dag_run where dag_id = $1 and state = 'running'",
+                    "select count(*) from dag_run indexed by dag_run_live where dag_id = $1 and state = 'running'",
+                ))
+                .bind(&run.dag_id)
+                .fetch_one(&mut *tx)
+                .await?;
+                let past: Option<(String, String)> = match run.logical_date.filter(|_| looks_back) {
+                    None => None,
+                    Some(logical_date) => {
+                        sqlx::query_as(
+                            "select q.run_id, t.state from dag_run q
                          join task_instance t on t.dag_run_id = q.id and t.task_id = $3 and t.map_index = -1
                          where q.id = (select id from dag_run where dag_id = $1 and logical_date < $2
                             order by logical_date desc limit 1)
                          limit 1",
-                    )
-                    .bind(&run.dag_id)
-                    .bind(logical_date.as_micros())
-                    .bind(task_id)
-                    .fetch_optional(&mut *tx)
-                    .await?
-                }
-            };
-            (upstream, pool, used, dag_live_tasks, running_runs, past)
-        })?;
+                        )
+                        .bind(&run.dag_id)
+                        .bind(logical_date.as_micros())
+                        .bind(task_id)
+                        .fetch_optional(&mut *tx)
+                        .await?
+                    }
+                };
+                (upstream, live_per_dag, pool, used, dag_live_tasks, running_runs, past)
+            })?;
 
         let upstream = if instance.is_none() {
             before
@@ -93,12 +118,16 @@ impl Store {
                 .map(|&index| UpstreamTask {
                     task_id: graph.dag.tasks[index as usize].task_id.clone(),
                     state: TaskState::None,
+                    instances: 1,
                 })
                 .collect()
         } else {
             upstream
                 .into_iter()
-                .map(|(task_id, state)| Ok(UpstreamTask { task_id, state: task_state(&state)? }))
+                .map(|row| {
+                    let state = task_state(&row.state)?;
+                    Ok(UpstreamTask { task_id: row.task_id, state, instances: row.instances })
+                })
                 .collect::<Result<Vec<_>>>()?
         };
         let is_alive = |until: Timestamp| until > now;
@@ -125,6 +154,12 @@ impl Store {
             trigger_rule: task.trigger_rule,
             upstream,
             pool: pool.map(|slots| PoolFacts { slots, used }),
+            instances: instances
+                .iter()
+                .filter(|tally| tally.last_map_index >= 0)
+                .map(|tally| (tally.state, tally.instances))
+                .collect(),
+            own_limits: own_limits(task, &instances, live_per_dag),
             dag_live_tasks,
             max_active_tasks: dag.max_active_tasks,
             past: past.map(|(run_id, state)| task_state(&state).map(|state| PastTask { run_id, state })).transpose()?,
@@ -180,6 +215,27 @@ impl Store {
             has_triggerer,
         }))
     }
+}
+
+/// The limits that the task has for itself, and how much of them is used.
+fn own_limits(task: &Task, of_run: &[TaskTally], live_per_dag: i64) -> Vec<OwnLimit> {
+    let is_live = |tally: &&TaskTally| matches!(tally.state, TaskState::Queued | TaskState::Running);
+    let live_per_run = of_run.iter().filter(is_live).map(|tally| tally.instances).sum();
+    let limit = |name, most: Option<u32>, live| most.map(|most| OwnLimit { name, live, most: i64::from(most) });
+    [
+        limit("max_active_tis_per_dagrun", task.max_active_tis_per_dagrun, live_per_run),
+        limit("max_active_tis_per_dag", task.max_active_tis_per_dag, live_per_dag),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct UpstreamRow {
+    task_id: String,
+    state: String,
+    instances: i64,
 }
 
 #[derive(sqlx::FromRow)]

@@ -9,6 +9,7 @@ mod logs;
 mod processes;
 mod questions;
 mod runs;
+mod tallies;
 mod task_instances;
 
 use flow_model::state::{RunType, TriggeredBy};
@@ -24,10 +25,14 @@ pub use logs::{LogChunk, TRY_LOG_CHUNKS_MAX};
 pub use processes::ProcessRecord;
 pub use questions::{QuestionFilter, QuestionRecord};
 pub use runs::{RunFilter, RunOrder, RunRecord};
-pub use task_instances::{AttemptRecord, GridCell, TaskInstanceRecord, XComFilter, XComRecord};
+pub use tallies::TaskTally;
+pub use task_instances::{AttemptRecord, GridCell, TaskInstanceFilter, TaskInstanceRecord, XComFilter, XComRecord};
 
 /// Rows that a listing counts at most; where there are more, its total says this number.
 pub const COUNTED_MAX: i64 = 10_000;
+
+/// Task instances of a run that can be skipped: more than any run has.
+const OFFSET_IN_RUN_MAX: i64 = 10_000_000;
 
 /// Which part of a listing is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,11 @@ impl Page {
     /// `limit` rows (between 1 and `limit_max`) after skipping `offset` (at most [`COUNTED_MAX`]).
     pub fn new(limit: i64, offset: i64, limit_max: i64) -> Page {
         Page { limit: limit.clamp(1, limit_max), offset: offset.clamp(0, COUNTED_MAX) }
+    }
+
+    /// The same within one run, whose task instances may be more than are counted elsewhere.
+    pub fn in_run(limit: i64, offset: i64, limit_max: i64) -> Page {
+        Page { limit: limit.clamp(1, limit_max), offset: offset.clamp(0, OFFSET_IN_RUN_MAX) }
     }
 
     /// The first `limit` rows.

@@ -129,6 +129,17 @@ pub struct AttemptRecord {
     pub log_bytes_dropped: Option<i64>,
 }
 
+/// Which task instances of a run are listed.
+#[derive(Debug, Clone, Default)]
+pub struct TaskInstanceFilter {
+    /// Of the tasks at these positions in the DAG; `None`: of all.
+    pub tasks: Option<Vec<u32>>,
+    /// In one of these states; empty: in any.
+    pub states: Vec<TaskState>,
+    /// Only those that are not mapped, or not expanded yet.
+    pub is_unmapped: bool,
+}
+
 /// Which values are listed; `None`: all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct XComFilter<'a> {
@@ -199,23 +210,53 @@ const COLUMNS: &str = "select t.id, t.dag_run_id, t.dag_id, r.run_id, r.logical_
  from task_instance t join dag_run r on r.id = t.dag_run_id left join process p on p.id = t.holder ";
 
 impl Store {
-    /// The task instances of a run in the order of the DAG, and how many there are. A run that has not started yet has
-    /// none.
+    /// Task instances of a run in the order of the DAG and of their map indexes, and how many there are. A run that has not
+    /// started yet has none.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn list_task_instances(&self, run: DagRunKey, page: Page) -> Result<(Vec<TaskInstanceRecord>, i64)> {
+    pub async fn list_task_instances(
+        &self,
+        run: DagRunKey,
+        filter: &TaskInstanceFilter,
+        page: Page,
+    ) -> Result<(Vec<TaskInstanceRecord>, i64)> {
         let (rows, total): (Vec<TaskInstanceRow>, i64) = reading!(self, "list task instances", |tx| {
-            let list =
-                format!("{COLUMNS} where t.dag_run_id = $1 order by t.task_index, t.map_index limit $2 offset $3");
+            let tasks = match &filter.tasks {
+                None => "cast($2 as text) is null",
+                Some(_) => tx.choose(
+                    "task_index in (select value::bigint from json_array_elements_text($2::json))",
+                    "task_index in (select value from json_each($2))",
+                ),
+            };
+            let states = match filter.states.as_slice() {
+                [] => "cast($3 as text) is not null",
+                _ => tx.choose(
+                    "state in (select json_array_elements_text($3::json))",
+                    "state in (select value from json_each($3))",
+                ),
+            };
+            let unmapped = if filter.is_unmapped { " and map_index = -1" } else { "" };
+            let fitting = format!("from task_instance where dag_run_id = $1 and {tasks} and {states}{unmapped}");
+            let indexes = filter.tasks.as_ref().map(json);
+            let states = json(&filter.states);
+            // What is skipped is read from the index alone.
+            let list = format!(
+                "{COLUMNS} where t.id in (select id {fitting} order by task_index, map_index limit $4 offset $5)
+                 order by t.task_index, t.map_index"
+            );
             let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
                 .bind(run.0)
+                .bind(&indexes)
+                .bind(&states)
                 .bind(page.limit())
                 .bind(page.offset())
                 .fetch_all(&mut *tx)
                 .await?;
-            let total = sqlx::query_scalar("select count(*) from task_instance where dag_run_id = $1")
+            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {fitting}")))
                 .bind(run.0)
+                .bind(&indexes)
+                .bind(&states)
                 .fetch_one(&mut *tx)
                 .await?;
             (rows, total)
@@ -223,36 +264,20 @@ impl Store {
         Ok((records(rows)?, total))
     }
 
-    /// The instances of one task in a run in the order of their map indexes, and how many there are.
+    /// These task instances, in the order of the DAG and of their map indexes.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn list_mapped(
-        &self,
-        run: DagRunKey,
-        task_index: u32,
-        page: Page,
-    ) -> Result<(Vec<TaskInstanceRecord>, i64)> {
-        let (rows, total): (Vec<TaskInstanceRow>, i64) = reading!(self, "list the instances of a task", |tx| {
-            let list = format!(
-                "{COLUMNS} where t.dag_run_id = $1 and t.task_index = $2 order by t.map_index limit $3 offset $4"
+    pub async fn task_instances_of(&self, keys: &[TaskInstanceKey]) -> Result<Vec<TaskInstanceRecord>> {
+        let rows: Vec<TaskInstanceRow> = reading!(self, "read task instances", |tx| {
+            let listed = tx.choose(
+                "(select value::bigint from json_array_elements_text($1::json))",
+                "(select value from json_each($1))",
             );
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
-                .bind(run.0)
-                .bind(i64::from(task_index))
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(&mut *tx)
-                .await?;
-            let total =
-                sqlx::query_scalar("select count(*) from task_instance where dag_run_id = $1 and task_index = $2")
-                    .bind(run.0)
-                    .bind(i64::from(task_index))
-                    .fetch_one(&mut *tx)
-                    .await?;
-            (rows, total)
+            let text = format!("{COLUMNS} where t.id in {listed} order by t.dag_run_id, t.task_index, t.map_index");
+            sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(json(keys)).fetch_all(&mut *tx).await?
         })?;
-        Ok((records(rows)?, total))
+        records(rows)
     }
 
     /// The instance of a task in a run; `None` while the run has not started.

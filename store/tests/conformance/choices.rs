@@ -28,6 +28,7 @@ cases!(
     a_group_fails_once_its_retries_are_used_up,
     nothing_starts_again_in_a_run_that_was_cancelled,
     a_run_starts_again_at_what_failed,
+    a_run_starts_again_at_the_instances_that_failed,
 );
 
 fn branch() -> Operator {
@@ -327,5 +328,40 @@ async fn a_run_starts_again_at_what_failed(bench: Bench) {
     bench.run_to_end(&["b"]).await;
     assert_eq!(bench.run_state(run).await, "failed", "its one retry is used up");
     assert_eq!((bench.field("a", "try_number").await, bench.field("b", "try_number").await), (1, 2));
+    bench.assert_sound().await;
+}
+
+async fn a_run_starts_again_at_the_instances_that_failed(bench: Bench) {
+    let mut dag = shaped("d", &["g.a", "g.b < g.a", "done < g.b"]);
+    (dag.run_retries, dag.run_retry_delay) = (1, Some(Duration::from_secs(60)));
+    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), expand: over(numbers(3)), ..TaskGroup::default() }];
+    for task in dag.tasks.iter_mut().filter(|task| task.task_id.starts_with("g.")) {
+        task.group = Some("g".to_owned());
+    }
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    bench.settle().await;
+    for order in bench.claim_all().await {
+        let kind = if order.map_index == 1 { OutcomeKind::FailedForGood } else { OutcomeKind::Success };
+        bench.report(&order, kind).await;
+    }
+    bench.run_to_end(&[]).await;
+    bench.pass(61);
+    bench.run_to_end(&[]).await;
+    let tries = "select task_id || '[' || map_index || '] ' || state || ' ' || try_number from task_instance
+        order by task_index, map_index";
+    assert_eq!(
+        bench.raw.texts(tries).await,
+        [
+            "g.a[0] success 1",
+            "g.a[1] success 2",
+            "g.a[2] success 1",
+            "g.b[0] success 1",
+            "g.b[1] success 1",
+            "g.b[2] success 1",
+            "done[-1] success 1"
+        ]
+    );
+    assert_eq!(bench.run_state(run).await, "success");
     bench.assert_sound().await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flow_model::{ClaimId, Dag, DagRunKey, Deferral, ProcessId, RunState, TaskInstanceKey, Timestamp};
 use flow_queue::Queue;
 use flow_scheduler::Rounds;
-use flow_store::read::{Page, RunFilter, RunOrder, RunRecord, TaskInstanceRecord};
+use flow_store::read::{Page, RunFilter, RunOrder, RunRecord, TaskInstanceFilter, TaskInstanceRecord};
 use flow_store::{HeldTrigger, ManualClock, OpenOptions, Store};
 use rand::prelude::*;
 use serde_json::Value;
@@ -205,7 +205,7 @@ impl World {
     }
 
     pub async fn tasks(&self, run: DagRunKey) -> anyhow::Result<Vec<TaskInstanceRecord>> {
-        Ok(self.store.list_task_instances(run, Page::first(1_000)).await?.0)
+        Ok(self.store.list_task_instances(run, &TaskInstanceFilter::default(), Page::first(1_000)).await?.0)
     }
 
     /// Every move of every task instance and how every run ended, in words that do not depend on the database's keys.

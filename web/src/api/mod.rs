@@ -96,6 +96,7 @@ pub(crate) fn routes() -> Router<App> {
         .route(&flow_task("/artifacts/content"), get(artifacts::content))
         .route(&format!("{RUN}/taskInstances"), get(task_instances::list))
         .route(&task(""), get(task_instances::one).patch(task_instances::mark))
+        .route(&task("/listMapped"), get(task_instances::list_mapped))
         .route(&task("/tries"), get(task_instances::tries))
         .route(&task("/xcomEntries"), get(xcoms::list).post(xcoms::create))
         .route(&task("/xcomEntries/{key}"), get(xcoms::one).patch(xcoms::replace).delete(xcoms::delete))

@@ -1,18 +1,16 @@
 //! Task instances: listing, marking, clearing, explaining; their tries.
 
-use std::collections::HashSet;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::explain::explain as explain_task;
 use flow_model::{DagGraph, TaskState};
-use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceRecord};
+use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceFilter, TaskInstanceRecord};
 use flow_store::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::runs::{ALL_BELLS, find as find_run};
-use super::{PageQuery, TASK_INSTANCES_MAX};
+use super::{LIMIT, TASK_INSTANCES_MAX};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
@@ -23,23 +21,71 @@ use crate::words;
 pub(super) type TaskPath = Path<(String, String, String)>;
 
 /// Task instances that an answer about what was changed lists at most.
-const AFFECTED_MAX: i64 = 20_000;
+const AFFECTED_MAX: usize = 20_000;
 
 #[derive(Deserialize)]
 pub(super) struct MapIndexQuery {
     pub(super) map_index: Option<i64>,
 }
 
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<i64>,
+    offset: Option<i64>,
+    /// Airflow's names; `none` and `no_status` for those about which nothing has been decided.
+    #[serde(default)]
+    state: Vec<String>,
+    /// Of these tasks, or of all tasks in these groups.
+    #[serde(default)]
+    task_id: Vec<String>,
+}
+
 pub(super) async fn list(
     State(app): State<App>,
     Path((dag_id, run_id)): Path<(String, String)>,
-    ApiQuery(query): ApiQuery<PageQuery>,
+    ApiQuery(query): ApiQuery<ListQuery>,
 ) -> WebResult {
-    let run = find_run(&app, &dag_id, &run_id).await?;
+    list_fitting(&app, &dag_id, &run_id, query).await
+}
+
+/// The instances of a mapped task, as in Airflow.
+pub(super) async fn list_mapped(
+    State(app): State<App>,
+    Path((dag_id, run_id, task_id)): TaskPath,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> WebResult {
+    list_fitting(&app, &dag_id, &run_id, ListQuery { task_id: vec![task_id], ..query }).await
+}
+
+async fn list_fitting(app: &App, dag_id: &str, run_id: &str, query: ListQuery) -> WebResult {
+    let run = find_run(app, dag_id, run_id).await?;
     let graph = app.store.dag_graph(run.version_id).await?;
-    let (instances, total) = app.store.list_task_instances(run.id, query.page(TASK_INSTANCES_MAX)).await?;
+    let mut tasks = Vec::new();
+    for id in &query.task_id {
+        let found = graph.index_of(id).map_or_else(|| graph.tasks_of(id), |task| vec![task]);
+        if found.is_empty() {
+            return Err(WebError::not_found(format!("the DAG `{dag_id}` has no task or group `{id}`"))
+                .hint("the task must be part of the DAG version that the run is pinned to"));
+        }
+        tasks.extend(found);
+    }
+    let filter = TaskInstanceFilter {
+        tasks: (!query.task_id.is_empty()).then_some(tasks),
+        states: query.state.iter().map(|name| state_named(name)).collect::<WebResult<_>>()?,
+        is_unmapped: false,
+    };
+    let page = Page::in_run(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), TASK_INSTANCES_MAX);
+    let (instances, total) = app.store.list_task_instances(run.id, &filter, page).await?;
     let instances: Vec<Value> = instances.iter().map(|instance| instance_json(instance, &graph)).collect();
     Ok(Json(json!({ "task_instances": instances, "total_entries": total })))
+}
+
+fn state_named(name: &str) -> WebResult<TaskState> {
+    let name = if matches!(name, "no_status" | "null") { "none" } else { name };
+    name.parse().map_err(|_| {
+        let known: Vec<&str> = TaskState::ALL.iter().map(|state| state.as_str()).collect();
+        WebError::unprocessable(format!("there is no state `{name}`")).hint(format!("use {}", known.join(", ")))
+    })
 }
 
 pub(super) async fn one(
@@ -124,7 +170,8 @@ pub(super) async fn mark(
     body.unsupported.refuse()?;
     let run = find_run(&app, &dag_id, &run_id).await?;
     let map_index = body.map_index.filter(|map_index| *map_index >= 0);
-    if let Some(map_index) = map_index {
+    let is_task = app.store.dag_graph(run.version_id).await?.index_of(&task_id).is_some();
+    if let Some(map_index) = map_index.filter(|_| is_task) {
         find(&app, &run, &task_id, map_index).await?;
     }
     let to = match body.new_state.as_str() {
@@ -201,13 +248,9 @@ async fn answer(app: &App, run: &RunRecord, affected: &Affected, dry_run: bool) 
         app.ring(ALL_BELLS).await;
     }
     let graph = app.store.dag_graph(run.version_id).await?;
-    let changed: HashSet<_> = affected.tasks.iter().map(|task| task.task_instance).collect();
-    let (instances, _) = app.store.list_task_instances(run.id, Page::first(AFFECTED_MAX)).await?;
-    let instances: Vec<Value> = instances
-        .iter()
-        .filter(|instance| changed.contains(&instance.id))
-        .map(|instance| instance_json(instance, &graph))
-        .collect();
+    let changed: Vec<_> = affected.tasks.iter().map(|task| task.task_instance).take(AFFECTED_MAX).collect();
+    let instances = app.store.task_instances_of(&changed).await?;
+    let instances: Vec<Value> = instances.iter().map(|instance| instance_json(instance, &graph)).collect();
     Ok(Json(json!({ "task_instances": instances, "total_entries": affected.tasks.len() })))
 }
 

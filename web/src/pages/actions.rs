@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use flow_model::RunState;
 use flow_queue::Bell;
+use flow_store::read::RunRecord;
 use flow_store::{ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
 
@@ -84,6 +85,7 @@ pub(super) struct ClearForm {
     map_index: Option<i64>,
     downstream: Option<String>,
     upstream: Option<String>,
+    only_failed: Option<String>,
 }
 
 pub(super) async fn clear_task(
@@ -95,10 +97,11 @@ pub(super) async fn clear_task(
     let run = find_run(&app, &dag_id, &run_id).await?;
     let (upstream, downstream) = (form.upstream.is_some(), form.downstream.is_some());
     let tasks = Selection { upstream, downstream, ..Selection::of(task_id.clone(), form.map_index) };
-    let request = ClearRequest { run: run.id, tasks, only_failed: false, principal: frame.principal };
+    let only_failed = form.only_failed.is_some();
+    let request = ClearRequest { run: run.id, tasks, only_failed, principal: frame.principal };
     app.store.clear_tasks(app.store.now(), &request, false).await?;
     app.ring(ALL_BELLS).await;
-    Ok(Redirect::to(&instance_path(&dag_id, &run_id, &task_id, form.map_index.unwrap_or(-1))).into_response())
+    back_to(&app, &run, &task_id, form.map_index).await
 }
 
 pub(super) async fn set_task_state(
@@ -118,7 +121,17 @@ pub(super) async fn set_task_state(
     let request = MarkRequest { run: run.id, tasks, to, principal: frame.principal };
     app.store.mark_tasks(app.store.now(), &request, false).await?;
     app.ring(ALL_BELLS).await;
-    Ok(Redirect::to(&instance_path(&dag_id, &run_id, &task_id, form.map_index.unwrap_or(-1))).into_response())
+    back_to(&app, &run, &task_id, form.map_index).await
+}
+
+/// To the page of the task; groups are on that of the run.
+async fn back_to(app: &App, run: &RunRecord, task_id: &str, map_index: Option<i64>) -> PageResult {
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let path = match graph.index_of(task_id) {
+        Some(_) => instance_path(&run.dag_id, &run.run_id, task_id, map_index.unwrap_or(-1)),
+        None => run_path(&run.dag_id, &run.run_id),
+    };
+    Ok(Redirect::to(&path).into_response())
 }
 
 #[cfg(test)]

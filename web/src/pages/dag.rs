@@ -1,15 +1,17 @@
 //! One DAG: its grid of runs and tasks, and its source.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
-use flow_model::{DagGraph, DagRunKey, TaskState};
+use flow_model::{DagGraph, DagRunKey};
 use flow_store::StartRecord;
 use flow_store::read::{DagRecord, GridCell, Page, RunFilter, RunOrder, RunRecord};
 
 use super::frame::{dag_path, run_path, task_path};
 use super::mark::{Mark, Square, Time, duration};
+use super::outline::{Item, Line, outline};
+use super::tally::urgency;
 use super::{Frame, PageResult, show};
 use crate::api::{graph_of, start_address, upcoming};
 use crate::state::App;
@@ -68,6 +70,8 @@ struct DagPage {
     tab: &'static str,
     upcoming: Vec<Time>,
     starts: Vec<StartRow>,
+    /// Pools that its tasks name, and that are not there.
+    missing_pools: Vec<String>,
     doc: String,
     runs: Vec<Column>,
     tasks: Vec<Row>,
@@ -100,8 +104,10 @@ struct Column {
 }
 
 struct Row {
-    task_id: String,
-    operator: &'static str,
+    depth: usize,
+    is_group: bool,
+    name: String,
+    about: &'static str,
     after: String,
     cells: Vec<Option<Square>>,
 }
@@ -115,7 +121,10 @@ pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Pat
     let keys: Vec<DagRunKey> = runs.iter().map(|run| run.id).collect();
     let cells = app.store.grid(&keys, TASKS_MAX as i64).await?;
     let now = app.store.now();
+    let pools: HashSet<String> = app.store.pools_in_use().await?.into_iter().map(|pool| pool.name).collect();
+    let named: BTreeSet<&String> = graph.dag.tasks.iter().map(|task| &task.pool).collect();
     show(&DagPage {
+        missing_pools: named.into_iter().filter(|pool| !pools.contains(*pool)).cloned().collect(),
         frame,
         head: Head::from(&dag),
         tab: "grid",
@@ -139,21 +148,6 @@ pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Pat
     })
 }
 
-/// What people want to see first where the instances of a mapped task are in several states.
-const fn urgency(state: TaskState) -> u8 {
-    match state {
-        TaskState::Failed => 0,
-        TaskState::UpstreamFailed => 1,
-        TaskState::UpForRetry | TaskState::Restarting => 2,
-        TaskState::AwaitingInput => 3,
-        TaskState::Running => 4,
-        TaskState::Queued | TaskState::Scheduled | TaskState::Deferred | TaskState::UpForReschedule => 5,
-        TaskState::None => 6,
-        TaskState::Success => 7,
-        TaskState::Skipped | TaskState::Removed => 8,
-    }
-}
-
 /// A state, with the number of instances in it where there are several.
 fn told(cell: &GridCell, states: usize) -> String {
     let name = Mark::from(cell.state).name;
@@ -171,28 +165,65 @@ fn rows(graph: &DagGraph, runs: &[RunRecord], cells: &[GridCell]) -> Vec<Row> {
     for cell in cells {
         by_place.entry((cell.dag_run_id, cell.task_id.as_str())).or_default().push(cell);
     }
-    let square = |run: &RunRecord, task_id: &str| {
-        let mut cells = by_place.get(&(run.id, task_id))?.clone();
-        cells.sort_by_key(|cell| (urgency(cell.state), cell.state));
-        let told: Vec<String> = cells.iter().map(|cell| told(cell, cells.len())).collect();
-        Some(Square {
-            mark: Mark::from(cells.first()?.state),
-            path: task_path(&run.dag_id, &run.run_id, task_id),
-            title: format!("{task_id} in {}: {}", run.run_id, told.join(", ")),
-        })
+    let of_task = |run: &RunRecord, task: u32| {
+        let task_id = graph.dag.tasks[task as usize].task_id.as_str();
+        by_place.get(&(run.id, task_id)).map_or(&[][..], Vec::as_slice)
     };
-    graph
-        .dag
-        .tasks
-        .iter()
-        .take(TASKS_MAX)
-        .map(|task| Row {
-            task_id: task.task_id.clone(),
-            operator: task.operator.name(),
-            after: task.depends_on.join(", "),
-            cells: runs.iter().map(|run| square(run, &task.task_id)).collect(),
-        })
-        .collect()
+    let row = |line: &Line<'_>| match line.item {
+        Item::Task(index) => {
+            let task = &graph.dag.tasks[index as usize];
+            let cell = |run: &RunRecord| {
+                let path = task_path(&run.dag_id, &run.run_id, &task.task_id);
+                square(&task.task_id, run, path, of_task(run, index).to_vec())
+            };
+            Row {
+                depth: line.depth,
+                is_group: false,
+                name: task.task_id.clone(),
+                about: task.operator.name(),
+                after: task.depends_on.join(", "),
+                cells: runs.iter().map(cell).collect(),
+            }
+        }
+        Item::Group(group) => {
+            let tasks = graph.tasks_of(&group.group_id);
+            let cell = |run: &RunRecord| {
+                let all = tasks.iter().flat_map(|&task| of_task(run, task)).copied().collect();
+                square(&group.group_id, run, run_path(&run.dag_id, &run.run_id), all)
+            };
+            Row {
+                depth: line.depth,
+                is_group: true,
+                name: group.display_name.as_ref().unwrap_or(&group.group_id).clone(),
+                about: if group.expand.is_some() { "group, mapped" } else { "group" },
+                after: String::new(),
+                cells: runs.iter().map(cell).collect(),
+            }
+        }
+    };
+    let is_shown = |line: &&Line<'_>| line.item.task().is_none_or(|task| (task as usize) < TASKS_MAX);
+    outline(graph).iter().filter(is_shown).map(row).collect()
+}
+
+/// The most urgent state of what is in a cell; the title tells all of them.
+fn square(name: &str, run: &RunRecord, path: String, mut cells: Vec<&GridCell>) -> Option<Square> {
+    cells.sort_by_key(|cell| (urgency(cell.state), cell.state));
+    let states: Vec<GridCell> = cells.chunk_by(|left, right| left.state == right.state).map(together).collect();
+    let told: Vec<String> = states.iter().map(|cell| told(cell, states.len())).collect();
+    Some(Square {
+        mark: Mark::from(states.first()?.state),
+        path,
+        title: format!("{name} in {}: {}", run.run_id, told.join(", ")),
+    })
+}
+
+/// Cells of the same state as one.
+fn together(cells: &[&GridCell]) -> GridCell {
+    GridCell {
+        instances: cells.iter().map(|cell| cell.instances).sum(),
+        try_number: cells.iter().map(|cell| cell.try_number).max().unwrap_or(0),
+        ..cells[0].clone()
+    }
 }
 
 #[derive(Template)]

@@ -11,9 +11,12 @@ mod form;
 mod frame;
 mod listings;
 mod mark;
+mod outline;
+mod progress;
 mod questions;
 mod run;
 mod secrets;
+mod tally;
 mod task;
 mod trigger;
 

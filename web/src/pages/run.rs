@@ -3,13 +3,15 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::DagGraph;
-use flow_store::read::{Page, RunRecord, TaskInstanceRecord};
+use flow_store::read::{RunRecord, TaskInstanceRecord};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
 use super::callbacks::{CallbackRow, rows as callback_rows};
 use super::frame::{dag_path, instance_path, run_path, task_path};
 use super::mark::{Mark, Time, duration};
+use super::outline::{Line, outline};
+use super::progress::{OutlineRow, outline_rows};
 use super::{Frame, PageResult, show};
 use crate::api::{CALLBACKS_MAX, find_run};
 use crate::extract::ApiQuery;
@@ -28,7 +30,7 @@ pub(super) struct Query {
 struct RunPage {
     frame: Frame,
     head: RunHead,
-    tasks: Vec<TaskRow>,
+    rows: Vec<OutlineRow>,
     artifacts: Vec<ArtifactRow>,
     callbacks: Vec<CallbackRow>,
     total: i64,
@@ -104,18 +106,21 @@ pub(super) async fn page(
     let run = find_run(&app, &dag_id, &run_id).await?;
     let graph = app.store.dag_graph(run.version_id).await?;
     let number = query.page.unwrap_or(0).max(0);
-    let page = Page::new(PER_PAGE, number.saturating_mul(PER_PAGE), PER_PAGE);
-    let (instances, total) = app.store.list_task_instances(run.id, page).await?;
+    let all = outline(&graph);
+    let skipped = usize::try_from(number.saturating_mul(PER_PAGE)).unwrap_or(usize::MAX);
+    let lines: Vec<&Line<'_>> = all.iter().skip(skipped).take(PER_PAGE as usize).collect();
     let head = RunHead::new(&app, &run);
+    let rows = outline_rows(&app, &run, &graph, &lines).await?;
+    let has_more = all.len() > skipped.saturating_add(lines.len());
     let link = |number: i64| format!("{}?page={number}", head.path);
     show(&RunPage {
         frame,
         previous: (number > 0).then(|| link(number - 1)),
-        next: (total > (number + 1) * PER_PAGE).then(|| link(number + 1)),
-        tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
+        next: has_more.then(|| link(number + 1)),
+        rows,
         artifacts: artifact_rows(&dag_id, &run_id, &app.store.list_artifacts(run.id, None).await?),
         callbacks: callback_rows(app.store.list_callbacks(run.id, None, CALLBACKS_MAX).await?),
-        total,
+        total: app.store.count_task_instances(run.id).await?,
         head,
     })
 }

@@ -4,7 +4,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use flow_model::explain::{Explanation, explain};
 use flow_model::log::lines;
-use flow_store::read::{AttemptRecord, LogChunk, Page, XComFilter};
+use flow_model::{DagGraph, TaskState};
+use flow_store::read::{AttemptRecord, LogChunk, Page, RunRecord, TaskInstanceFilter, TaskTally, XComFilter};
 use serde::Deserialize;
 
 use super::artifacts::{ArtifactRow, rows as artifact_rows};
@@ -14,6 +15,7 @@ use super::frame::task_path;
 use super::mark::{Mark, Time, duration};
 use super::questions::QuestionBlock;
 use super::run::{PER_PAGE, RunHead, TaskRow, instance_name, row};
+use super::tally::{Count, Tally};
 use super::{Frame, PageResult, show};
 use crate::api::{CALLBACKS_MAX, find_run, log_has_ended};
 use crate::extract::ApiQuery;
@@ -36,6 +38,8 @@ pub(super) struct Query {
     /// Which instance of a mapped task.
     map_index: Option<i64>,
     page: Option<i64>,
+    /// Only instances in this state.
+    state: Option<TaskState>,
 }
 
 /// The instances of a mapped task.
@@ -47,6 +51,9 @@ struct MappedPage {
     task_id: String,
     path: String,
     tasks: Vec<TaskRow>,
+    counts: Vec<Count>,
+    /// The state of those that are listed; empty: any.
+    state: &'static str,
     total: i64,
     previous: Option<String>,
     next: Option<String>,
@@ -108,22 +115,10 @@ pub(super) async fn page(
     let graph = app.store.dag_graph(run.version_id).await?;
     let map_index = query.map_index.unwrap_or(-1);
     if let Some(task) = graph.index_of(&task_id).filter(|task| map_index < 0 && graph.scope_of(*task).is_some()) {
-        let number = query.page.unwrap_or(0).max(0);
-        let page = Page::new(PER_PAGE, number.saturating_mul(PER_PAGE), PER_PAGE);
-        let (instances, total) = app.store.list_mapped(run.id, task, page).await?;
+        let tallies = app.store.task_tallies(run.id, &[task]).await?;
         // Before it is expanded it is explained like any other task.
-        if instances.iter().any(|instance| instance.map_index >= 0) {
-            let path = task_path(&dag_id, &run_id, &task_id);
-            return show(&MappedPage {
-                frame,
-                head: RunHead::new(&app, &run),
-                previous: (number > 0).then(|| format!("{path}?page={}", number - 1)),
-                next: (total > (number + 1) * PER_PAGE).then(|| format!("{path}?page={}", number + 1)),
-                tasks: instances.iter().map(|instance| row(&app, instance, &graph)).collect(),
-                total,
-                task_id,
-                path,
-            });
+        if tallies.iter().any(|tally| tally.last_map_index >= 0) {
+            return mapped(&app, frame, &run, &graph, task, &tallies, &query).await;
         }
     }
     let facts = app.store.explain_facts(now, &run, &task_id, map_index).await?;
@@ -198,6 +193,42 @@ pub(super) async fn page(
         name: instance.as_ref().map_or_else(|| task_id.clone(), instance_name),
         map_index: (map_index >= 0).then_some(map_index),
         tries_path: if map_index < 0 { format!("{path}?") } else { format!("{path}?map_index={map_index}&") },
+        path,
+    })
+}
+
+/// The instances of a mapped task, a page of them.
+async fn mapped(
+    app: &App,
+    frame: Frame,
+    run: &RunRecord,
+    graph: &DagGraph,
+    task: u32,
+    tallies: &[TaskTally],
+    query: &Query,
+) -> PageResult {
+    let task_id = graph.dag.tasks[task as usize].task_id.clone();
+    let path = task_path(&run.dag_id, &run.run_id, &task_id);
+    let number = query.page.unwrap_or(0).max(0);
+    let page = Page::in_run(PER_PAGE, number.saturating_mul(PER_PAGE), PER_PAGE);
+    let states: Vec<TaskState> = query.state.into_iter().collect();
+    let filter = TaskInstanceFilter { tasks: Some(vec![task]), states, is_unmapped: false };
+    let (instances, total) = app.store.list_task_instances(run.id, &filter, page).await?;
+    let mut tally = Tally::default();
+    tallies.iter().for_each(|row| tally.add(row));
+    let state = query.state.map_or("", |state| Mark::from(state).name);
+    let of_state = if state.is_empty() { String::new() } else { format!("state={state}&") };
+    let link = |number: i64| format!("{path}?{of_state}page={number}");
+    show(&MappedPage {
+        frame,
+        head: RunHead::new(app, run),
+        counts: tally.counts(|mark| format!("{path}?state={}", mark.name)),
+        previous: (number > 0).then(|| link(number - 1)),
+        next: (total > number.saturating_add(1).saturating_mul(PER_PAGE)).then(|| link(number + 1)),
+        tasks: instances.iter().map(|instance| row(app, instance, graph)).collect(),
+        state,
+        total,
+        task_id,
         path,
     })
 }

@@ -8,9 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use flow_model::log::{Stream, write_line};
-use flow_model::plan::{DagPlan, TickPlan};
-use flow_model::trigger_rule::Verdict;
-use flow_model::{ClaimId, Dag, Incarnation, ProcessId, RunState, Timestamp};
+use flow_model::plan::DagPlan;
+use flow_model::{ClaimId, Dag, Incarnation, ProcessId, Timestamp};
 use flow_queue::Queue;
 use flow_secrets::{Keyring, Secrets, Sources};
 use flow_store::{
@@ -190,7 +189,7 @@ impl Site {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
 
-    /// What a scheduler does, without limits.
+    /// What a scheduler does.
     pub(crate) async fn tick(&self) {
         let now = self.store.now();
         self.store
@@ -202,35 +201,7 @@ impl Site {
             .unwrap();
         let limits = AdvanceLimits { runs_max: 100, look_at_past: true, use_outbox: false, actor_id: "1".to_owned() };
         for _ in 0..10 {
-            let advanced = self
-                .store
-                .advance(now, &limits, |snapshot| {
-                    let mut plan = TickPlan {
-                        admit: snapshot.ready.iter().map(|ready| ready.task_instance).collect(),
-                        ..TickPlan::default()
-                    };
-                    for run in snapshot.runs.iter().filter(|run| run.state == RunState::Running) {
-                        for task in &run.touched {
-                            let rule = run.graph.dag.tasks[task.task_index as usize].trigger_rule;
-                            match rule.evaluate(task.upstream) {
-                                Verdict::Wait => {}
-                                Verdict::Run => {
-                                    plan.schedule.push(task.task_instance);
-                                    plan.admit.push(task.task_instance);
-                                }
-                                Verdict::Skip => plan.skip.push(task.task_instance),
-                                Verdict::UpstreamFailed => plan.fail_by_upstream.push(task.task_instance),
-                            }
-                        }
-                        if run.unfinished == 0 {
-                            let result = if run.failed_leaves > 0 { RunState::Failed } else { RunState::Success };
-                            plan.finish.push((run.run, result));
-                        }
-                    }
-                    plan
-                })
-                .await
-                .unwrap();
+            let advanced = self.store.advance(now, &limits, crate::decide_tick::decide_tick).await.unwrap();
             if advanced.decided == 0 && advanced.queued.is_empty() && advanced.finished.is_empty() {
                 break;
             }
@@ -239,6 +210,12 @@ impl Site {
 
     /// What a worker does: claims everything that is queued.
     pub(crate) async fn claim(&self) -> HashMap<String, WorkOrder> {
+        let orders = self.claim_all().await.into_iter();
+        orders.map(|order| (order.graph.dag.tasks[order.task_index as usize].task_id.clone(), order)).collect()
+    }
+
+    /// The same, with all instances of mapped tasks.
+    pub(crate) async fn claim_all(&self) -> Vec<WorkOrder> {
         let hints = self.store.queued_hints(&["default".to_owned()], 100).await.unwrap();
         let requests: Vec<ClaimRequest> = hints
             .into_iter()
@@ -248,11 +225,7 @@ impl Site {
                 claim: ClaimId(task_instance.0 * 100 + epoch.0),
             })
             .collect();
-        let orders = self.store.claim(self.store.now(), self.worker, &requests).await.unwrap();
-        orders
-            .into_iter()
-            .map(|order| (order.graph.dag.tasks[order.task_index as usize].task_id.clone(), order))
-            .collect()
+        self.store.claim(self.store.now(), self.worker, &requests).await.unwrap()
     }
 
     /// Ships a line of the log of a running attempt.

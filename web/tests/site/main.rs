@@ -2,8 +2,11 @@
 
 mod auth;
 mod dags;
+#[path = "../../../scheduler/src/decide/tick.rs"]
+mod decide_tick;
 mod fixture;
 mod hooks;
+mod mapped;
 mod pages;
 mod pools;
 mod questions;
