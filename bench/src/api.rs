@@ -90,6 +90,12 @@ impl Api {
         Ok(run["dag_run_id"].as_str().context("no dag_run_id")?.to_owned())
     }
 
+    /// The id of the newest run.
+    pub(crate) async fn newest_run(&self, dag_id: &str) -> Result<String> {
+        let runs = self.get(&format!("/api/v2/dags/{dag_id}/dagRuns?limit=1&order_by=-id")).await?;
+        Ok(runs["dag_runs"][0]["dag_run_id"].as_str().context("there is no run")?.to_owned())
+    }
+
     /// Waits for a run's end and returns when it was, in microseconds since 1970; fails unless it succeeded.
     pub(crate) async fn wait(&self, dag_id: &str, run_id: &str) -> Result<i64> {
         let path = run_path(dag_id, run_id);

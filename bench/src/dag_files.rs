@@ -92,6 +92,36 @@ pub(crate) fn http_sensors(sensors: &HttpSensors) -> String {
     mapped(*tasks, *instances, &line)
 }
 
+/// A list of so many numbers, a task without a process that is mapped over it, and one after all its instances.
+pub(crate) fn fan_out(instances: usize) -> String {
+    let (list, mapped, end) = (task_id(0), task_id(1), task_id(2));
+    format!(
+        "{}\n[tasks.{mapped}]\nnoop = true\nexpand = {{ number = \"{{{{ xcom.{list} }}}}\" }}\n\n\
+         [tasks.{end}]\nnoop = true\ndepends_on = [\"{mapped}\"]\n",
+        list_of(instances)
+    )
+}
+
+/// A group of two tasks in a line, mapped over so many numbers.
+pub(crate) fn mapped_group(instances: usize) -> String {
+    let (list, first, second) = (task_id(0), task_id(1), task_id(2));
+    format!(
+        "{}\n[task_groups.g]\nexpand = {{ number = \"{{{{ xcom.{list} }}}}\" }}\n\n\
+         [task_groups.g.tasks.{first}]\nnoop = true\n\n\
+         [task_groups.g.tasks.{second}]\nnoop = true\ndepends_on = [\"{first}\"]\n",
+        list_of(instances)
+    )
+}
+
+fn list_of(instances: usize) -> String {
+    let list = task_id(0);
+    format!(
+        "max_active_tasks = {ACTIVE_MAX}\nmax_map_length = {}\n\n\
+         [tasks.{list}]\ncommand = [\"python3\", \"-c\", \"print(list(range({instances})))\"]\noutput = \"json\"\n",
+        instances.max(1)
+    )
+}
+
 /// Mapped tasks that all do the same.
 fn mapped(tasks: usize, instances: usize, line: &str) -> String {
     let list: Vec<String> = (0..instances).map(|number| number.to_string()).collect();

@@ -26,6 +26,8 @@ const GOALS: &[(&str, &str, Goal, Goal)] = &[
     ("many", "visible_1000", AtMost(0.3), AtMost(0.5)),
     ("many", "visible_10000", AtMost(3.0), AtMost(5.0)),
     ("big_run", "slower_per_task", AtMost(10.0), AtMost(10.0)),
+    ("mapped", "slower_per_task", AtMost(10.0), AtMost(10.0)),
+    ("mapped", "pages_p99", AtMost(100.0), AtMost(100.0)),
     ("history", "slower_per_task", AtMost(10.0), AtMost(10.0)),
     ("history", "pages_p99", AtMost(100.0), AtMost(100.0)),
     ("footprint", "cold_start", AtMost(100.0), AtMost(300.0)),

@@ -5,6 +5,8 @@ mod footprint;
 mod history;
 mod latency;
 mod many;
+mod mapped;
+mod pages;
 mod python;
 mod throughput;
 mod waiting;
@@ -73,6 +75,8 @@ pub(crate) enum Workload {
     Many,
     /// Ten thousand tasks in one run
     BigRun,
+    /// Ten thousand instances of one mapped task
+    Mapped,
     /// A million finished task instances
     History,
     /// Cold start, idle memory and CPU
@@ -97,6 +101,7 @@ impl Workload {
             Workload::Trigger => "trigger",
             Workload::Many => "many",
             Workload::BigRun => "big_run",
+            Workload::Mapped => "mapped",
             Workload::History => "history",
             Workload::Footprint => "footprint",
             Workload::Python => "python",
@@ -119,6 +124,7 @@ impl Workload {
             Workload::Trigger => Box::pin(latency::trigger(bench)).await,
             Workload::Many => Box::pin(many::run(bench)).await,
             Workload::BigRun => Box::pin(throughput::big_run(bench)).await,
+            Workload::Mapped => Box::pin(mapped::run(bench)).await,
             Workload::History => Box::pin(history::run(bench)).await,
             Workload::Footprint => Box::pin(footprint::run(bench)).await,
             Workload::Python => Box::pin(python::run(bench)).await,

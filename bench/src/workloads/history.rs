@@ -1,12 +1,12 @@
 //! A database with a long history: are tasks and pages as fast as in an empty one?
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Bench;
 use super::burst::{bursts, cost_ms, cpu_ms, rates};
+use super::pages::{Times, times};
 use crate::api::{Api, encoded};
 use crate::dag_files::{Work, task_id, wide};
 use crate::figures::{Report, median, percentile};
@@ -54,10 +54,8 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Milliseconds until each page was read to its end, several times.
-async fn pages(api: &Api, rounds: usize) -> Result<BTreeMap<&'static str, Vec<f64>>> {
-    let runs = api.get(&format!("/api/v2/dags/{DAG}/dagRuns?limit=1")).await?;
-    let run = encoded(runs["dag_runs"][0]["dag_run_id"].as_str().context("there is no run")?);
+async fn pages(api: &Api, rounds: usize) -> Result<Times> {
+    let run = encoded(&api.newest_run(DAG).await?);
     let paths = [
         ("dags", "/".to_owned()),
         ("dag", format!("/dags/{DAG}")),
@@ -66,13 +64,5 @@ async fn pages(api: &Api, rounds: usize) -> Result<BTreeMap<&'static str, Vec<f6
         ("api_runs", "/api/v2/dags/~/dagRuns?limit=100".to_owned()),
         ("api_tasks", format!("/api/v2/dags/{DAG}/dagRuns/{run}/taskInstances?limit=100")),
     ];
-    let mut times: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
-    for _ in 0..rounds {
-        for (name, path) in &paths {
-            let begin = Instant::now();
-            api.page(path).await?;
-            times.entry(name).or_default().push(begin.elapsed().as_secs_f64() * 1_000.0);
-        }
-    }
-    Ok(times)
+    times(api, &paths, rounds).await
 }
