@@ -59,6 +59,7 @@ pub use outcome::{NewXCom, Outcome, OutcomeKind, Recorded};
 pub use pool::Pool;
 pub use process::{Heartbeat, HeldTask, NewProcess, ProcessKind};
 pub use rescue::Rescued;
+pub use rows::json_text;
 pub use secret::{SealedRow, StoredConnection, StoredVariable};
 pub use start::{NewStart, StartRecord, Started, WAITING_RUNS_MAX, Watched};
 pub use trigger::{CheckNote, Fired, Firing, HeldTrigger, TriggerRoom};

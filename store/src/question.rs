@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::connect::Store;
 use crate::error::{Result, StoreError};
 use crate::outcome::NewXCom;
+use crate::rows::json_text;
 use crate::suspended::{Settlement, Settler, Verdict};
 use crate::transaction::reading;
 
@@ -136,7 +137,7 @@ fn expiry(row: &OpenRow) -> Result<Settlement> {
 fn settlement(row: &OpenRow, question: &Question, answer: &Answer, principal: Option<&str>) -> Settlement {
     let verdict = match question.decide(answer) {
         Decision::Succeed(values) => Verdict::Success(
-            values.into_iter().map(|(key, value)| NewXCom { key: key.to_owned(), value: text_of(&value) }).collect(),
+            values.into_iter().map(|(key, value)| NewXCom { key: key.to_owned(), value: json_text(&value) }).collect(),
         ),
         Decision::Skip => Verdict::Skipped,
         Decision::Fail => Verdict::FailedForGood,
@@ -152,8 +153,8 @@ fn settlement(row: &OpenRow, question: &Question, answer: &Answer, principal: Op
         }),
         log: vec![line],
         answer: Some(AnswerNote {
-            chosen_options: text_of(&serde_json::json!(answer.chosen_options)),
-            params_input: text_of(&Value::Object(answer.params_input.clone())),
+            chosen_options: json_text(&serde_json::json!(answer.chosen_options)),
+            params_input: json_text(&Value::Object(answer.params_input.clone())),
             responded_by: principal.map(str::to_owned),
         }),
         ..unsettled(row, verdict)
@@ -171,11 +172,6 @@ fn unsettled(row: &OpenRow, verdict: Verdict) -> Settlement {
         log: Vec::new(),
         answer: None,
     }
-}
-
-/// PostgreSQL's text cannot hold NUL, not even escaped.
-fn text_of(value: &Value) -> String {
-    value.to_string().replace("\\u0000", "\\u2400")
 }
 
 pub(crate) fn parse(text: &str) -> Result<Question> {

@@ -28,18 +28,26 @@ pub(crate) fn run_state(name: &str) -> Result<RunState, StoreError> {
 /// NUL: it becomes the replacement character, on both databases.
 pub(crate) fn json<T: serde::Serialize + ?Sized>(rows: &T) -> String {
     let text = serde_json::to_string(rows).expect("rows have only string keys");
-    if text.contains("\\u0000") { without_nul(&text) } else { text }
+    without_nul(text, "\\ufffd")
+}
+
+/// A JSON value as the text in which both databases can keep it: where it has the character NUL, the text has its symbol, U+2400.
+pub fn json_text(value: &serde_json::Value) -> String {
+    without_nul(value.to_string(), "\\u2400")
 }
 
 /// `\u0000` is a NUL only where its backslash is not itself escaped.
-fn without_nul(text: &str) -> String {
+fn without_nul(text: String, instead: &str) -> String {
+    if !text.contains("\\u0000") {
+        return text;
+    }
     let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(at) = rest.find('\\') {
         let escape_end = at + if rest[at..].starts_with("\\u") { 6 } else { 2 };
         let (before, escape) = rest[..escape_end].split_at(at);
         clean.push_str(before);
-        clean.push_str(if escape == "\\u0000" { "\\ufffd" } else { escape });
+        clean.push_str(if escape == "\\u0000" { instead } else { escape });
         rest = &rest[escape_end..];
     }
     clean.push_str(rest);
@@ -55,5 +63,8 @@ mod tests {
         let text = json(&["a\0b", "\\u0000", "\\\0", "plain \n"]);
         let back: Vec<String> = serde_json::from_str(&text).unwrap();
         assert_eq!(back, ["a\u{fffd}b", "\\u0000", "\\\u{fffd}", "plain \n"]);
+        let value = serde_json::json!({ "a\0": ["\\u0000", "\\\0é"] });
+        let back: serde_json::Value = serde_json::from_str(&json_text(&value)).unwrap();
+        assert_eq!(back, serde_json::json!({ "a\u{2400}": ["\\u0000", "\\\u{2400}é"] }));
     }
 }

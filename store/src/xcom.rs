@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::connect::Store;
 use crate::dialect::statement;
 use crate::error::{Result, StoreError};
+use crate::rows::json_text;
 use crate::transaction::{reading, transaction};
 
 /// Bytes of one XCom as JSON. Larger things belong into artifacts, files or object stores, and their place into the XCom.
@@ -251,9 +252,10 @@ fn may_change(
     instance: Option<(i64, i64, String)>,
     is_there: bool,
 ) -> Result<(i64, i64)> {
-    let XComPlace { task_id, key, .. } = place;
+    let XComPlace { task_id, key, map_index, .. } = place;
     let Some((id, epoch, state)) = instance else {
-        return Err(StoreError::NotFound { what: "task instance", name: task_id.to_owned() });
+        let index = if map_index >= 0 { format!("[{map_index}]") } else { String::new() };
+        return Err(StoreError::NotFound { what: "task instance", name: format!("{task_id}{index}") });
     };
     if state != "success" {
         return Err(StoreError::Conflict(format!(
@@ -287,8 +289,7 @@ pub fn check_xcom_key(key: &str) -> std::result::Result<(), String> {
 }
 
 fn usable_text(key: &str, value: &Value) -> Result<String> {
-    // PostgreSQL's text cannot hold NUL, not even escaped.
-    let text = value.to_string().replace("\\u0000", "\\u2400");
+    let text = json_text(value);
     if text.len() > XCOM_BYTES_MAX {
         return Err(StoreError::Conflict(format!(
             "the XCom `{key}` has {} bytes, which is more than {} MiB; hint: keep it in an artifact or an object store, and its place in the XCom",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flow_model::dag::Output;
-use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key};
+use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, json_text};
 use serde_json::Value;
 
 use crate::template::RETURN_VALUE;
@@ -86,8 +86,7 @@ pub(crate) fn xcom_file_too_large() -> String {
 
 /// An XCom from a value.
 pub fn xcom(key: &str, value: &Value) -> NewXCom {
-    // PostgreSQL's text cannot hold NUL, not even escaped in jsonb.
-    NewXCom { key: key.to_owned(), value: value.to_string().replace("\\u0000", "\\u2400") }
+    NewXCom { key: key.to_owned(), value: json_text(value) }
 }
 
 /// Appends a value to an attempt's XCom file: one line `key=<JSON>`.
