@@ -231,24 +231,37 @@ pub fn is_sensitive_name(name: &str) -> bool {
 /// A JSON value with `***` for what is in sensitive fields.
 pub fn redacted(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| {
-                    let value =
-                        if is_sensitive_name(name) && !value.is_null() { json!("***") } else { redacted(value) };
-                    (name.clone(), value)
-                })
-                .collect(),
-        ),
+        Value::Object(fields) => {
+            let shown = |(name, value): (&String, &Value)| {
+                let value = match name.as_str() {
+                    _ if is_sensitive_name(name) && !value.is_null() => json!("***"),
+                    // Headers carry keys under any name.
+                    "headers" => hidden(value),
+                    _ => redacted(value),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(fields.iter().map(shown).collect())
+        }
         Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
         other => other.clone(),
+    }
+}
+
+/// The names alone.
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), hidden(value))).collect(),
+        Value::Array(items) => items.iter().map(hidden).collect(),
+        Value::Null => Value::Null,
+        _ => json!("***"),
     }
 }
 
 fn collect_secrets(value: &Value, is_secret: bool, found: &mut Vec<SecretText>) {
     match value {
         Value::String(text) if is_secret && !text.is_empty() => found.push(SecretText::new(text.clone())),
+        Value::Number(number) if is_secret => found.push(SecretText::new(number.to_string())),
         Value::Array(items) => items.iter().for_each(|item| collect_secrets(item, is_secret, found)),
         Value::Object(fields) => {
             for (name, value) in fields {

@@ -111,9 +111,14 @@ impl VaultSource {
                 let hint = "is the token still valid, and does its policy allow `read` on that path?";
                 return Err(self.error(&path, answered(status), hint));
             }
+            status if status.is_redirection() => {
+                let hint = "set `secrets.vault_url` to the node that is active; its answers are not followed elsewhere";
+                return Err(self.error(&path, answered(status), hint));
+            }
             status => return Err(self.error(&path, answered(status), "`vault status` says whether it is sealed")),
         }
-        let body: Value = response.json().await.map_err(unreachable)?;
+        let text = response.text().await.map_err(unreachable)?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
         match body.pointer("/data/data") {
             Some(Value::Object(fields)) => Ok(Some((fields.clone(), path))),
             // The newest version was deleted.

@@ -84,6 +84,16 @@ impl Postgres {
         psql(&self.programs, &self.url("postgres"), sql)
     }
 
+    /// Everything in a database as SQL, as its backup has it.
+    ///
+    /// # Errors
+    /// The server is not running, or there is no such database.
+    pub fn dump(&self, url: &str) -> Result<String> {
+        let output = Command::new(self.programs.join("pg_dump")).arg(url).output().context("failed to run pg_dump")?;
+        anyhow::ensure!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Stops it as a crash would: no checkpoint, connections cut.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -75,6 +75,11 @@ impl Redis {
         .to_vec();
         *self.server.lock().expect("no panic while locked") = Some(Guarded::start(&line, &self.folder, &log)?);
         wait_until("Redis", &log, || self.command(&["PING"]).is_ok_and(|answer| answer.starts_with("+PONG")))
+    }
+
+    /// The folder with its log of every write.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Forgets everything.

@@ -54,6 +54,16 @@ impl Api {
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
     }
 
+    /// Status and body of a GET, whatever the body is.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub async fn text(&self, path: &str) -> Result<(u16, String)> {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.send().await.with_context(|| format!("no answer to {path}"))?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
     /// What a GET answers; null if there is nothing, or no answer.
     pub async fn get(&self, path: &str) -> Value {
         match self.ask(Method::GET, path, None).await {

@@ -5,6 +5,7 @@
 mod api;
 pub mod chaos;
 mod cluster;
+mod echo;
 mod outside;
 mod processes;
 mod program;
@@ -15,6 +16,7 @@ mod waiting;
 
 pub use api::Api;
 pub use cluster::Cluster;
+pub use echo::{HttpEcho, RawRequest};
 pub use outside::Outside;
 pub use processes::{alive, descendants_with, send_signal};
 pub use program::{Done, Program};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flow_model::Deferral;
 use flow_model::deferral::Trigger;
-use flow_secrets::Secrets;
+use flow_secrets::{Masker, Secrets};
 use flow_store::Store;
 use serde_json::Value;
 
@@ -32,6 +32,21 @@ pub(crate) enum Found {
     FailedForGood(String),
     /// The task is to be skipped.
     Skip(String),
+}
+
+impl Found {
+    /// The same without what is secret of the connection that was asked over: an answer may hold it.
+    fn masked(self, masker: &Masker) -> Found {
+        let text = |why: String| masker.mask(&why).into_owned();
+        match self {
+            Found::There(event) if masker.finds_in(&event) => Found::There(masker.mask_json(event)),
+            Found::There(event) => Found::There(event),
+            Found::NotYet(why) => Found::NotYet(text(why)),
+            Found::Failed(why) => Found::Failed(text(why)),
+            Found::FailedForGood(why) => Found::FailedForGood(text(why)),
+            Found::Skip(why) => Found::Skip(text(why)),
+        }
+    }
 }
 
 /// What looks need, shared by all of them.

@@ -38,7 +38,9 @@ use flow_model::{Deferral, Timestamp};
 use flow_secrets::{Masker, Secrets, SecretsError};
 use flow_sql::SqlClient;
 use flow_store::read::{Page, XComFilter};
-use flow_store::{NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun};
+use flow_store::{
+    NewXCom, Outcome, OutcomeKind, Store, StoreError, WorkOrder, XComInstances, XComPull, XComRun, json_text,
+};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
@@ -150,8 +152,12 @@ pub async fn run(workshop: &Workshop, mut order: WorkOrder, log: Arc<AttemptLog>
                 Ok(()) => carry_out(workshop, &order, work, &log, stop).await,
                 Err(why) => Ended::new(Ending::FailedForGood(why)),
             };
-            let ended =
-                if order.task().operator.decides_what_follows() { choice::conclude(&order, ended) } else { ended };
+            let ended = if order.task().operator.decides_what_follows() {
+                // A choice is told in pieces, in which no secret would be found any more.
+                choice::conclude(&order, secrecy::conceal(ended, log.masker()))
+            } else {
+                ended
+            };
             control::conclude(workshop, &order, iteration, ended, &log).await
         }
         Err(error) => Err(error),
@@ -408,14 +414,14 @@ fn shown(fields: Map<String, Value>, label: Option<String>, masker: &Masker) -> 
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    (rendered_text(&fields), label.map(|label| masker.mask(&label).into_owned()))
+    (rendered_text(fields), label.map(|label| masker.mask(&label).into_owned()))
 }
 
-fn rendered_text(rendered: &serde_json::Map<String, Value>) -> Option<String> {
+fn rendered_text(rendered: Map<String, Value>) -> Option<String> {
     if rendered.is_empty() {
         return None;
     }
-    let text = serde_json::to_string(rendered).expect("a map has string keys").replace("\\u0000", "\\u2400");
+    let text = json_text(&Value::Object(rendered));
     Some(if text.len() > RENDERED_BYTES_MAX {
         r#"{"omitted":"the rendered fields are too large"}"#.to_owned()
     } else {

@@ -89,7 +89,9 @@ impl Mailroom<'_> {
         if answer.is_expected {
             return Ok(format!("answered with status {status}"));
         }
-        let said: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+        // Before it is cut: a piece of a secret would not be found any more.
+        let said = String::from_utf8_lossy(&answer.body);
+        let said: String = self.masker.mask(&said).chars().take(200).collect();
         let why = match (said.trim(), status) {
             (_, 300..=399) => format!(
                 "answered with status {status}, a redirect\nhint: write the address that it leads to; with a connection, no other host is followed"

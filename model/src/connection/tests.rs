@@ -47,6 +47,12 @@ fn secrets_are_the_password_and_sensitive_extras() {
     assert_eq!(connection.extra_shown(), json!({ "Api-Key": "***", "region": "eu", "auth": { "token": "***" } }));
     let debug = format!("{connection:?} {:?}", connection.password);
     assert_eq!(debug, "Connection(c, http) Some(***)");
+    let headers =
+        json!({ "conn_type": "http", "extra": { "headers": { "X-Key": "abc-def", "Accept": "x" }, "token": 1234567 } });
+    let connection = Connection::from_json("c", &headers).unwrap();
+    assert_eq!(connection.extra_shown(), json!({ "headers": { "X-Key": "***", "Accept": "***" }, "token": "***" }));
+    let secrets: Vec<String> = connection.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+    assert_eq!(secrets, ["abc-def", "x", "1234567"]);
 }
 
 proptest! {

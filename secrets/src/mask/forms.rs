@@ -109,7 +109,13 @@ fn quoted(value: &str) -> Vec<String> {
     ]
 }
 
-/// Base64 of the value itself, and of longer text that has it inside: what does not depend on its neighbours.
+/// Characters of a line of base64, as `base64` and as PEM files have them.
+const BASE64_LINES: [usize; 2] = [76, 64];
+/// A last line that is shorter would hide ordinary words.
+const BASE64_REST_MIN: usize = 6;
+
+/// Base64 of the value itself, in one line or in several, and of longer text that has it inside: what does not depend on its
+/// neighbours.
 fn base64(value: &[u8]) -> Vec<String> {
     let mut forms = Vec::new();
     for alphabet in [&alphabet::STANDARD, &alphabet::URL_SAFE] {
@@ -118,6 +124,11 @@ fn base64(value: &[u8]) -> Vec<String> {
             let text = engine.encode([vec![0; before], value.to_vec()].concat());
             let (from, to) = ((before * 8).div_ceil(6), (before + value.len()) * 8 / 6);
             forms.push(text[from..to].to_owned());
+            if before == 0 {
+                let lines = BASE64_LINES.iter().flat_map(|&line| text.as_bytes()[..to].chunks(line));
+                let lines = lines.filter(|line| line.len() >= BASE64_REST_MIN && line.len() < to);
+                forms.extend(lines.map(|line| String::from_utf8_lossy(line).into_owned()));
+            }
         }
         forms.push(engine.encode(value));
     }

@@ -117,3 +117,18 @@ fn tokens_of_known_services_are_hidden_without_being_told() {
     }
     assert_eq!(masker.mask("AKIA and ghp_ are beginnings"), "AKIA and ghp_ are beginnings");
 }
+
+#[test]
+fn no_line_of_base64_stays() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let secret: String = (0..200_u32).map(|n| char::from_u32(0x21 + n * 7 % 90).unwrap()).collect();
+    let written = STANDARD.encode(format!("{secret}\n"));
+    let masker = masker(&secret);
+    for line in [76, 64] {
+        for text in written.as_bytes().chunks(line).map(|line| String::from_utf8_lossy(line).into_owned()) {
+            let masked = masker.mask(&text).into_owned();
+            assert!(masked.len() <= MASK.len() + 4, "{text} became {masked}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "what a test prints is shown when it fails, or when asked for")]
 
 mod architecture;
+mod canary;
 mod chaos;
 mod cluster;
 mod examples;

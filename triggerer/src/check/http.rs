@@ -59,10 +59,13 @@ impl HttpLooks {
         let Ok(_permit) = self.limit(host).acquire_owned().await else {
             return Found::NotYet("the triggerer stops".to_owned());
         };
-        match answer(request).await {
+        let found = match answer(request).await {
+            // Before it is judged: what is told of it is cut, and a piece of a secret would not be found.
+            Ok((status, body)) if masker.finds(&body) => judge(&wanted, status, &masker.mask(&body)),
             Ok((status, body)) => judge(&wanted, status, &body),
-            Err(why) => Found::NotYet(masker.mask(&why).into_owned()),
-        }
+            Err(why) => Found::NotYet(why),
+        };
+        found.masked(&masker)
     }
 
     fn limit(&self, host: String) -> Arc<Semaphore> {
@@ -85,9 +88,11 @@ impl HttpLooks {
         let mut headers = HeaderMap::new();
         for (name, value) in wanted.headers {
             let parsed: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
-            let value: HeaderValue = value
-                .parse()
-                .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
+            let value: HeaderValue = value.parse().map_err(|_| {
+                format!(
+                    "the value of header `{name}` holds a line break or another control character, which no header can"
+                )
+            })?;
             headers.append(parsed, value);
         }
         let mut request = self.client(target.is_some())?.request(method, url);

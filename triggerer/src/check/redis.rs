@@ -66,7 +66,7 @@ impl RedisLooks {
         let masker = Masker::default();
         masker.learn_connection(&connection);
         let looking = async { look(self.redis(name, connection)?.as_ref()).await };
-        looking.await.unwrap_or_else(|error: QueueError| refused(&error, &masker))
+        looking.await.unwrap_or_else(|error: QueueError| refused(&error)).masked(&masker)
     }
 
     /// The open connection; another one where people have changed what the name means.
@@ -87,9 +87,9 @@ impl RedisLooks {
 }
 
 /// A Redis that is away may come back; a connection that is wrong, or a key of another type, does not by itself.
-fn refused(error: &QueueError, masker: &Masker) -> Found {
+fn refused(error: &QueueError) -> Found {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let why = masker.mask(&format!("{error}{cause}")).into_owned();
+    let why = format!("{error}{cause}");
     match error {
         QueueError::BadUrl { .. } => Found::FailedForGood(why),
         QueueError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Found::FailedForGood(why),

@@ -52,10 +52,11 @@ impl SqlLooks {
             keep: Keep::First { bytes_max: ROW_BYTES_MAX },
             timeout: Some(timeout),
         };
-        match self.client.run(&connection, &request, &|_| {}).await {
+        let found = match self.client.run(&connection, &request, &|_| {}).await {
             Ok(answer) => judge(answer.rows.into_iter().next(), wanted.fail_on_empty),
-            Err(error) => refused(&error, &masker),
-        }
+            Err(error) => refused(&error),
+        };
+        found.masked(&masker)
     }
 
     fn limit(&self, connection: &str) -> Arc<Semaphore> {
@@ -68,8 +69,8 @@ impl SqlLooks {
 }
 
 /// A database that is away or busy may come back; a query that it does not understand will not be understood later.
-fn refused(error: &SqlError, masker: &Masker) -> Found {
-    let why = masker.mask(&error.to_string()).into_owned();
+fn refused(error: &SqlError) -> Found {
+    let why = error.to_string();
     match error {
         SqlError::Unreachable(_) | SqlError::TimedOut(_) => Found::NotYet(why),
         SqlError::Connection(_) | SqlError::Request(_) | SqlError::TooMuch(_) => Found::FailedForGood(why),

@@ -128,6 +128,12 @@ pub(crate) async fn set_connection(
         };
         fields[name.as_str()] = unhidden(value, &before[name.as_str()]);
     }
+    if fields["password"] == MASK {
+        return Err(WebError::unprocessable(format!(
+            "the password of `{conn_id}` is `***`, which is what is shown of one"
+        ))
+        .hint("give the password itself; `flowctl connections export` has it"));
+    }
     let connection = Connection::from_json(conn_id, &fields).map_err(wrong)?;
     let stored = StoredConnection {
         conn_id: conn_id.to_owned(),

@@ -138,6 +138,13 @@ pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Pr
             .hint("give it a new value, too"));
     }
     let sealed = match (value, &before) {
+        (Some(value), None) if value == MASK => {
+            return Err(WebError::unprocessable(format!(
+                "the value of `{}` is `***`, which is what is shown of a secret",
+                set.key
+            ))
+            .hint("give the value itself; `flowctl variables export` has it"));
+        }
         (Some(value), _) if value.len() > VALUE_BYTES_MAX => {
             return Err(WebError::unprocessable(format!("the value of `{}` has more than 1 MiB", set.key)));
         }

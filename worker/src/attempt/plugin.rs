@@ -33,7 +33,7 @@ pub(super) async fn run(
     let dialogue = Dialogue {
         store: &workshop.store,
         log,
-        conversation: Mutex::new((Conversation::new(&work.name), None)),
+        conversation: Mutex::new((Conversation::new(&work.name, log.masker().clone()), None)),
         is_broken: Notify::new(),
     };
     let end = match process::execute(workshop, order, process, &folder, log, stop.clone(), &dialogue).await {

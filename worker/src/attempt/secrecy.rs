@@ -1,5 +1,6 @@
 //! What is secret in an attempt: fetched for its templates, and kept out of everything that leaves it.
 
+use flow_model::question::Question;
 use flow_model::{Connection, SecretText};
 use flow_secrets::{Masker, Secrets, SecretsError};
 use flow_store::NewXCom;
@@ -8,6 +9,9 @@ use serde_json::Value;
 use super::{Ended, Ending, Workshop};
 use crate::log::AttemptLog;
 use crate::operators::{ProcessWork, Program, Work};
+
+/// Characters of a question's subject.
+const SUBJECT_CHARACTERS_MAX: usize = 200;
 
 /// A variable's text for templates. `None`: there is none.
 pub(super) async fn variable(secrets: &Secrets, masker: &Masker, key: &str) -> Result<Option<Value>, SecretsError> {
@@ -112,9 +116,9 @@ pub(super) fn conceal(mut ended: Ended, masker: &Masker) -> Ended {
         }
         Ending::AwaitingInput(question) => {
             let shown = serde_json::to_value(&question).map(|question| masker.mask_json(question));
-            let masked = shown.and_then(serde_json::from_value);
+            let masked = shown.and_then(serde_json::from_value::<Question>);
             match masked {
-                Ok(masked) => Ending::AwaitingInput(Box::new(masked)),
+                Ok(masked) => Ending::AwaitingInput(Box::new(short(masked))),
                 Err(_) => Ending::FailedForGood("its question would show a secret in place of a number".to_owned()),
             }
         }
@@ -124,6 +128,11 @@ pub(super) fn conceal(mut ended: Ended, masker: &Masker) -> Ended {
         conceal_xcom(xcom, masker);
     }
     ended
+}
+
+/// A question with a subject that fits into lists: cut here, where no secret can be cut into pieces any more.
+fn short(question: Question) -> Question {
+    Question { subject: question.subject.chars().take(SUBJECT_CHARACTERS_MAX).collect(), ..question }
 }
 
 fn conceal_xcom(xcom: &mut NewXCom, masker: &Masker) {

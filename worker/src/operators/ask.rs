@@ -7,9 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::template::{Renderer, TemplateError};
 
-/// Characters of a subject that lists show.
-const SUBJECT_CHARACTERS_MAX: usize = 200;
-
 pub(super) fn approval(
     approval: &Approval,
     now: Timestamp,
@@ -59,9 +56,8 @@ fn texts(
     rendered: &mut Map<String, Value>,
 ) -> Result<(String, Option<String>), TemplateError> {
     let subject: String = renderer.text("subject", subject)?.split_whitespace().collect::<Vec<_>>().join(" ");
-    let subject: String = subject.chars().take(SUBJECT_CHARACTERS_MAX).collect();
     rendered.insert("subject".to_owned(), json!(subject));
-    let body = body.map(|body| renderer.text("body", body)).transpose()?;
+    let body = body.map(|body| renderer.markdown("body", body)).transpose()?;
     rendered.extend(body.as_ref().map(|body| ("body".to_owned(), json!(body))));
     Ok((subject, body))
 }

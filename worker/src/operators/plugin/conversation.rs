@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flow_model::Timestamp;
+use flow_secrets::Masker;
 use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key};
 use serde::Deserialize;
 use serde_json::Value;
@@ -105,6 +106,8 @@ pub enum Until {
 #[derive(Debug)]
 pub struct Conversation {
     plugin: String,
+    /// What is told of its words is cut: a piece of a secret would not be found any more.
+    masker: Masker,
     xcoms: Vec<NewXCom>,
     xcom_bytes: usize,
     result: Option<PluginResult>,
@@ -113,8 +116,15 @@ pub struct Conversation {
 
 impl Conversation {
     /// Nothing has been said.
-    pub fn new(plugin: &str) -> Self {
-        Conversation { plugin: plugin.to_owned(), xcoms: Vec::new(), xcom_bytes: 0, result: None, last_complaint: None }
+    pub fn new(plugin: &str, masker: Masker) -> Self {
+        Conversation {
+            plugin: plugin.to_owned(),
+            masker,
+            xcoms: Vec::new(),
+            xcom_bytes: 0,
+            result: None,
+            last_complaint: None,
+        }
     }
 
     /// Takes in a line of standard output, and gives what of it belongs into the log. `cut` bytes have been left out of it.
@@ -123,15 +133,19 @@ impl Conversation {
     /// The line is no message, or one that must not come now; nothing that comes after it can be trusted.
     pub fn line(&mut self, text: &str, cut: u64) -> Result<Option<String>, String> {
         if cut > 0 {
-            return Err(self.broken(&format!("wrote a line longer than {LINE_BYTES_MAX} bytes: {}", quoted(text))));
+            return Err(self.broken(&format!(
+                "wrote a line longer than {LINE_BYTES_MAX} bytes: {}",
+                quoted(&self.masker.mask(text))
+            )));
         }
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let message: Message = serde_json::from_str(text)
-            .map_err(|error| self.broken(&format!("wrote {}, which is no message: {error}", quoted(text))))?;
+        let message: Message = serde_json::from_str(text).map_err(|error| {
+            self.broken(&format!("wrote {}, which is no message: {error}", quoted(&self.masker.mask(text))))
+        })?;
         if self.result.is_some() {
-            return Err(self.broken(&format!("wrote {} after its result", quoted(text))));
+            return Err(self.broken(&format!("wrote {} after its result", quoted(&self.masker.mask(text)))));
         }
         match message {
             Message::Log { level: Level::Info, message } => Ok(Some(message)),
@@ -155,7 +169,7 @@ impl Conversation {
     /// Takes in a line of standard error: what a plugin says last tells best why it gave up.
     pub fn complaint(&mut self, text: &str) {
         if !text.trim().is_empty() {
-            self.last_complaint = Some(text.chars().take(QUOTED_MAX + 1).collect());
+            self.last_complaint = Some(self.masker.mask(text).chars().take(QUOTED_MAX + 1).collect());
         }
     }
 
@@ -244,7 +258,8 @@ impl Conversation {
         })?;
         let xcom = xcom(key, value);
         if xcom.value.len() > XCOM_BYTES_MAX {
-            let message = format!("wrote an XCom larger than {} MiB: {}", XCOM_BYTES_MAX >> 20, quoted(key));
+            let message =
+                format!("wrote an XCom larger than {} MiB: {}", XCOM_BYTES_MAX >> 20, quoted(&self.masker.mask(key)));
             return Err(self.broken(&message));
         }
         self.xcom_bytes += key.len() + xcom.value.len();

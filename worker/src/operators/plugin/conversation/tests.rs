@@ -5,7 +5,7 @@ use super::*;
 
 /// What becomes of the lines, and of exit code 0.
 fn said(lines: &[&str]) -> (PluginResult, Vec<(String, String)>) {
-    let mut conversation = Conversation::new("greet");
+    let mut conversation = Conversation::new("greet", Masker::default());
     for line in lines {
         if let Err(why) = conversation.line(line, 0) {
             return (PluginResult::Failed(why), Vec::new());
@@ -69,7 +69,7 @@ fn a_plugin_may_go_on_later() {
 
 #[test]
 fn log_lines_say_how_bad_it_is() {
-    let mut conversation = Conversation::new("greet");
+    let mut conversation = Conversation::new("greet", Masker::default());
     let mut log = |text: &str| conversation.line(text, 0).unwrap().unwrap();
     assert_eq!(log(r#"{"type":"log","level":"info","message":"a"}"#), "a");
     assert_eq!(log(r#"{"type":"log","level":"warn","message":"b"}"#), "warning: b");
@@ -108,13 +108,13 @@ fn too_much_is_refused() {
         .map(|n| json!({ "type": "xcom", "key": format!("k{n}"), "value": "x".repeat(XCOM_BYTES_MAX - 2) }).to_string())
         .collect();
     assert!(refusal(&many.iter().map(String::as_str).collect::<Vec<_>>()).contains("more than 8 MiB of XComs"));
-    let why = Conversation::new("greet").line("{", 5).unwrap_err();
+    let why = Conversation::new("greet", Masker::default()).line("{", 5).unwrap_err();
     assert!(why.contains("wrote a line longer than"), "{why}");
 }
 
 #[test]
 fn how_the_process_ends_counts_too() {
-    let mut conversation = Conversation::new("greet");
+    let mut conversation = Conversation::new("greet", Masker::default());
     conversation.complaint("Traceback ...");
     conversation.complaint("KeyError: 'name'");
     conversation.complaint("");
@@ -122,7 +122,7 @@ fn how_the_process_ends_counts_too() {
     let PluginResult::Failed(why) = result else { panic!("{result:?}") };
     assert!(why.contains("without a result (exit code 1); its last words: `KeyError: 'name'`"), "{why}");
 
-    let mut conversation = Conversation::new("greet");
+    let mut conversation = Conversation::new("greet", Masker::default());
     conversation.line(r#"{"type":"result","state":"success","value":1}"#, 0).unwrap();
     let (result, xcoms) = conversation.finish(false, "killed by signal 11");
     assert!(matches!(result, PluginResult::Failed(why) if why.contains("and then failed (killed by signal 11)")));
@@ -133,7 +133,7 @@ proptest! {
     /// However hostile: no panic, and no result that was not given.
     #[test]
     fn no_line_is_too_strange(lines in prop::collection::vec(any::<String>(), 0..5)) {
-        let mut conversation = Conversation::new("greet");
+        let mut conversation = Conversation::new("greet", Masker::default());
         if lines.iter().try_for_each(|line| conversation.line(line, 0).map(drop)).is_ok() {
             let (result, _) = conversation.finish(true, "exit code 0");
             prop_assert!(matches!(result, PluginResult::Failed(_)));
