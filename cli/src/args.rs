@@ -551,6 +551,27 @@ pub enum ArtifactsCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file; `-` is stdin
+    pub file: String,
+    /// What happens to those that exist already; with `fail` nothing is set if there are any
+    #[arg(long, short = 'a', value_enum, default_value_t, value_name = "ACTION")]
+    pub action_on_existing_key: OnExisting,
+}
+
+/// What an import does with what exists already, as Airflow calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OnExisting {
+    /// It is set anew
+    #[default]
+    Overwrite,
+    /// It stays as it is
+    Skip,
+    /// Nothing at all is set
+    Fail,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum XcomsCommand {
     /// List the values of a run
@@ -616,12 +637,12 @@ pub enum XcomsCommand {
         #[command(flatten)]
         run: RunArg,
     },
-    /// Set the values of a run from a file that `export` has written; `-` is stdin
+    /// Set the values of a run from a file that `export` has written
     Import {
         /// The DAG
         dag: String,
-        /// The file
-        file: String,
+        #[command(flatten)]
+        import: ImportArgs,
         #[command(flatten)]
         run: RunArg,
     },

@@ -9,6 +9,7 @@ mod cron;
 mod dags;
 mod db;
 mod doctor;
+mod import;
 mod pools;
 mod runs;
 mod secrets;

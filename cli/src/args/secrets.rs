@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::ImportArgs;
+
 #[derive(Debug, Subcommand)]
 pub enum VariablesCommand {
     /// List the variables of the store
@@ -34,11 +36,8 @@ pub enum VariablesCommand {
     },
     /// Print all variables as JSON with their values, for `import`; needs the database and the keys
     Export,
-    /// Set variables from a file that `export` (or `airflow variables export`) has written; `-` is stdin
-    Import {
-        /// The file
-        file: String,
-    },
+    /// Set variables from a file that `export` (or `airflow variables export`) has written: JSON, YAML or `.env`
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,11 +61,8 @@ pub enum ConnectionsCommand {
     },
     /// Print all connections as JSON with their passwords, for `import`; needs the database and the keys
     Export,
-    /// Set connections from a file that `export` (or `airflow connections export`) has written; `-` is stdin
-    Import {
-        /// The file
-        file: String,
-    },
+    /// Set connections from a file that `export` (or `airflow connections export`) has written: JSON, YAML or `.env`
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Args)]

@@ -5,8 +5,9 @@ use flow_store::read::Page;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::import::{Import, read_named};
 use super::secrets::{PAGE, all, opened, replace_or_create};
-use super::variables::{from_stdin, read};
+use super::variables::from_stdin;
 use crate::args::{ConnectionArgs, ConnectionsCommand, Form};
 use crate::client::Client;
 use crate::config::Settings;
@@ -56,13 +57,17 @@ pub async fn run(settings: &Settings, form: Form, command: ConnectionsCommand) -
             client()?.ask(Method::DELETE, &path(&conn_id), None).await?;
         }
         ConnectionsCommand::Export => output::json(&Value::Object(export(settings).await?))?,
-        ConnectionsCommand::Import { file } => {
-            let connections = read(&file, "connections")?;
+        ConnectionsCommand::Import(args) => {
+            let read = read_named(&args.file, "connections")?;
+            // All of them are looked at before the first one is set.
+            let entries = read.iter().map(|(id, value)| Ok((id.clone(), imported(id, value)?)));
+            let entries = entries.collect::<anyhow::Result<Vec<_>>>()?;
             let client = client()?;
-            for (conn_id, value) in &connections {
-                set(&client, conn_id, imported(conn_id, value)?).await?;
-            }
-            anstream::eprintln!("{} connections set", connections.len());
+            let existing = all(&client, "connections", "").await?;
+            let existing =
+                existing.iter().filter_map(|found| found["connection_id"].as_str().map(str::to_owned)).collect();
+            let import = Import { what: "connections", entries, on_existing: args.action_on_existing_key };
+            import.run(&existing, async |conn_id, body| set(&client, conn_id, body.clone()).await).await?;
         }
     }
     Ok(Exit::Success)
@@ -108,13 +113,27 @@ fn from_text(conn_id: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
     Ok(fields)
 }
 
-/// Airflow writes the fields, or the URI.
+/// Airflow writes the fields, or the URI. All of the connection is set: a field that the file does not have is none.
 fn imported(conn_id: &str, value: &Value) -> anyhow::Result<Value> {
-    match value {
-        Value::String(uri) => Ok(Value::Object(from_text(conn_id, uri)?)),
-        Value::Object(fields) => Ok(Value::Object(fields.clone())),
-        _ => Err(usage(format!("connection `{conn_id}` is neither an object nor a URI")).into()),
+    let read = match value {
+        Value::String(text) => Connection::from_text(conn_id, text),
+        Value::Object(_) => Connection::from_json(conn_id, value),
+        _ => {
+            return Err(usage(format!("connection `{conn_id}` is neither an object nor a URI"))
+                .hint("nothing was set")
+                .into());
+        }
+    };
+    let read =
+        read.map_err(|error| usage(format!("connection `{conn_id}` cannot be read: {error}")).hint("nothing was set"))?;
+    let mut fields = read.to_json();
+    if let (Value::Object(fields), Some(description)) = (&mut fields, value.get("description")) {
+        fields.insert("description".to_owned(), description.clone());
     }
+    if let Value::Object(fields) = &mut fields {
+        fields.remove("conn_id");
+    }
+    Ok(fields)
 }
 
 async fn export(settings: &Settings) -> anyhow::Result<Map<String, Value>> {

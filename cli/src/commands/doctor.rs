@@ -120,6 +120,7 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding { what: "database", result: reached }, Finding { what: "schema", result: schema }];
     if findings.iter().all(|finding| finding.result.is_ok()) {
         findings.push(pools(settings, &store).await);
+        findings.push(secrets(settings, &store).await);
     }
     store.close().await;
     findings
@@ -145,6 +146,24 @@ async fn pools(settings: &Settings, store: &Store) -> Finding {
         }
     };
     Finding { what: "pools", result }
+}
+
+async fn secrets(settings: &Settings, store: &Store) -> Finding {
+    let hint = || "`flowctl secrets status` shows the keys; add the missing ones, or set the values anew".to_owned();
+    let result = match crate::roles::secrets::open(settings, store.clone()) {
+        Err(error) => Err((error.to_string(), "`flowctl secrets generate-key` makes a key".to_owned())),
+        Ok(secrets) => match store.sealed_rows().await {
+            Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
+            Ok(rows) => match rows.iter().filter(|row| secrets.open_row(row).is_err()).count() {
+                0 if rows.is_empty() && !secrets.keys().can_seal() => {
+                    Ok("there is no key, and nothing that would need one".to_owned())
+                }
+                0 => Ok(format!("{} variables and connections of the store can be decrypted", rows.len())),
+                lost => Err((format!("{lost} of {} values of the store cannot be decrypted", rows.len()), hint())),
+            },
+        },
+    };
+    Finding { what: "secrets", result }
 }
 
 async fn queue(settings: &Settings) -> Finding {

@@ -5,11 +5,12 @@ use flow_store::read::Page;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::import::{Import, read_named};
 use super::secrets::{PAGE, all, opened, replace_or_create};
 use crate::args::{Form, VariablesCommand};
 use crate::client::Client;
 use crate::config::Settings;
-use crate::failure::{Exit, usage};
+use crate::failure::{Exit, Failure};
 use crate::output::{self, segment};
 use crate::roles::secrets::refused;
 
@@ -25,10 +26,20 @@ pub async fn run(settings: &Settings, form: Form, command: VariablesCommand) -> 
     match command {
         VariablesCommand::List { part } => {
             let filter = format!("variable_key_pattern={}", segment(part.as_deref().unwrap_or_default()));
-            output::list(form, &all(&client()?, "variables", &filter).await?, LIST)?;
+            let mut variables = all(&client()?, "variables", &filter).await?;
+            if form == Form::Table {
+                variables.iter_mut().filter(|found| !found["error"].is_null()).for_each(|found| {
+                    found["value"] = json!("(cannot be decrypted)");
+                });
+            }
+            output::list(form, &variables, LIST)?;
         }
         VariablesCommand::Get { key } => {
             let variable = client()?.get(&path(&key)).await?;
+            if let Some(error) = variable["error"].as_str() {
+                let (message, hint) = error.split_once("\nhint: ").unwrap_or((error, "flowctl secrets status"));
+                return Err(Failure::new(Exit::Failed, message).hint(hint).into());
+            }
             match (&variable["value"], form) {
                 (Value::String(text), Form::Table) => anstream::println!("{text}"),
                 _ => output::json(&variable)?,
@@ -49,13 +60,14 @@ pub async fn run(settings: &Settings, form: Form, command: VariablesCommand) -> 
             client()?.ask(Method::DELETE, &path(&key), None).await?;
         }
         VariablesCommand::Export => output::json(&Value::Object(export(settings).await?))?,
-        VariablesCommand::Import { file } => {
-            let variables = read(&file, "variables")?;
+        VariablesCommand::Import(args) => {
+            let read = read_named(&args.file, "variables")?;
+            let entries = read.iter().map(|(key, value)| (key.clone(), imported(key, value))).collect();
             let client = client()?;
-            for (key, value) in &variables {
-                set(&client, key, &imported(key, value)).await?;
-            }
-            anstream::eprintln!("{} variables set", variables.len());
+            let existing = all(&client, "variables", "").await?;
+            let existing = existing.iter().filter_map(|found| found["key"].as_str().map(str::to_owned)).collect();
+            let import = Import { what: "variables", entries, on_existing: args.action_on_existing_key };
+            import.run(&existing, async |key, body| set(&client, key, body).await).await?;
         }
     }
     Ok(Exit::Success)
@@ -115,17 +127,4 @@ pub(super) fn from_stdin(text: String) -> anyhow::Result<String> {
     }
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?;
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
-}
-
-/// A file with a JSON object of things by name.
-pub(super) fn read(file: &str, what: &str) -> anyhow::Result<Map<String, Value>> {
-    let text = match file {
-        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?,
-        _ => std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?,
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        usage(format!("`{file}` is no JSON object of {what}: {error}"))
-            .hint(format!("`flowctl {what} export > file` writes one"))
-            .into()
-    })
 }

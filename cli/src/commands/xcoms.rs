@@ -1,9 +1,9 @@
 //! `flowctl xcoms`.
 
-use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::import::{Import, read_text};
 use super::runs::{resolve, run_path};
 use crate::args::{Form, XcomsCommand};
 use crate::client::Client;
@@ -55,13 +55,15 @@ pub async fn run(client: &Client, form: Form, command: XcomsCommand) -> anyhow::
             let entries: Vec<Value> = all(client, &dag, &run, task.as_deref()).await?.iter().map(exported).collect();
             output::json(&Value::Array(entries))?;
         }
-        XcomsCommand::Import { dag, file, run } => {
+        XcomsCommand::Import { dag, import: args, run } => {
             let run = resolve(client, &dag, run.run).await?;
-            let entries = read(&file)?;
-            for entry in &entries {
-                set(client, &dag, &run, entry).await?;
-            }
-            anstream::eprintln!("{} values set in the run {run}", entries.len());
+            let entries = read(&args.file)?;
+            let entries = entries.into_iter().map(|entry| Ok((name(&entry)?, entry)));
+            let entries = entries.collect::<anyhow::Result<Vec<_>>>()?;
+            let existing = all(client, &dag, &run, None).await?.iter().flat_map(name).collect();
+            let what = format!("values in the run {run}");
+            let import = Import { what: &what, entries, on_existing: args.action_on_existing_key };
+            import.run(&existing, async |_, entry| set(client, &dag, &run, entry).await).await?;
         }
     }
     Ok(Exit::Success)
@@ -91,9 +93,7 @@ async fn all(client: &Client, dag: &str, run: &str, task: Option<&str>) -> anyho
 
 /// Replaces a value, or creates it where there is none.
 async fn set(client: &Client, dag: &str, run: &str, entry: &Value) -> anyhow::Result<()> {
-    let (Some(task), Some(key)) = (entry["task_id"].as_str(), entry["key"].as_str()) else {
-        return Err(usage(format!("`{entry}` has no `task_id` and `key`")).into());
-    };
+    let (task, key) = (entry["task_id"].as_str().unwrap_or_default(), entry["key"].as_str().unwrap_or_default());
     let path = entries_path(dag, run, task);
     let body = json!({ "key": key, "value": entry["value"], "map_index": entry["map_index"].as_i64().unwrap_or(-1) });
     let replaced = client.ask(Method::PATCH, &format!("{path}/{}", segment(key)), Some(&body)).await;
@@ -105,6 +105,15 @@ async fn set(client: &Client, dag: &str, run: &str, entry: &Value) -> anyhow::Re
     }
 }
 
+/// What an entry is called.
+fn name(entry: &Value) -> anyhow::Result<String> {
+    let (Some(task), Some(key)) = (entry["task_id"].as_str(), entry["key"].as_str()) else {
+        return Err(usage(format!("`{entry}` has no `task_id` and `key`")).hint("nothing was set").into());
+    };
+    let index = entry["map_index"].as_i64().filter(|index| *index >= 0);
+    Ok(format!("{task}{}.{key}", index.map(|index| format!("[{index}]")).unwrap_or_default()))
+}
+
 /// What `import` needs of an entry.
 fn exported(entry: &Value) -> Value {
     json!({
@@ -113,11 +122,7 @@ fn exported(entry: &Value) -> Value {
 }
 
 fn read(file: &str) -> anyhow::Result<Vec<Value>> {
-    let text = if file == "-" {
-        std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?
-    };
+    let text = read_text(file)?;
     serde_json::from_str(&text).map_err(|error| {
         usage(format!("`{file}` is no list of XComs: {error}"))
             .hint("`flowctl xcoms export <dag> > file` writes one")
