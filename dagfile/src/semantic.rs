@@ -14,6 +14,7 @@ mod people;
 mod plugin;
 mod schedule;
 mod sensors;
+mod splices;
 mod sql;
 mod starts;
 mod tasks;
@@ -71,6 +72,7 @@ pub(crate) fn read(
     let groups = groups::read(&layout, max_map_length, problems);
     let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems);
     files.warn_of_absent_plugins(warnings);
+    splices::warn(root, warnings);
     if !has_shape {
         return None;
     }

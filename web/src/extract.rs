@@ -16,9 +16,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = WebError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| WebError::new(rejection.status(), rejection.body_text().to_lowercase()))?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => WebError::new(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large")
+                .hint("values have at most 1 MiB: keep larger ones in a file or an object store, and set their place"),
+            status => WebError::new(status, rejection.body_text().to_lowercase()),
+        })?;
         let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(body).map(ApiJson).map_err(|error| {
             if error.is_data() {

@@ -95,7 +95,7 @@ fn numbered(text: &str) -> Option<&str> {
 fn inline(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(['`', '*', '[']) {
+    while let Some(at) = rest.find(['`', '*', '[', '\\']) {
         escape(&mut html, &rest[..at]);
         rest = &rest[at..];
         rest = match span(rest) {
@@ -115,20 +115,56 @@ fn inline(text: &str) -> String {
 
 /// The marked text at the start, and what comes after it.
 fn span(text: &str) -> Option<(String, &str)> {
+    if let Some(character) = escaped(text) {
+        return Some((plain(character), &text[2..]));
+    }
     if let Some(after) = text.strip_prefix('`') {
         let (code, rest) = after.split_once('`')?;
         return Some((format!("<code>{}</code>", plain(code)), rest));
     }
     for (mark, tag) in [("**", "strong"), ("*", "em")] {
         let Some(after) = text.strip_prefix(mark) else { continue };
-        let Some((marked, rest)) = after.split_once(mark).filter(|(marked, _)| is_marked(marked)) else { continue };
+        let Some((marked, rest)) = split(after, mark).filter(|(marked, _)| is_marked(marked)) else { continue };
         return Some((format!("<{tag}>{}</{tag}>", inline(marked)), rest));
     }
-    let (label, after) = text.strip_prefix('[')?.split_once("](")?;
-    let (target, rest) = after.split_once(')')?;
+    let (label, after) = split(text.strip_prefix('[')?, "](")?;
+    let (target, rest) = split(after, ")")?;
+    let target = &unescaped(target);
     let is_safe = ["https://", "http://", "mailto:"].iter().any(|scheme| target.starts_with(scheme))
         || (target.starts_with('/') && !target.starts_with("//") && !target.contains('\\'));
     is_safe.then(|| (format!("<a href=\"{}\" rel=\"noreferrer\">{}</a>", plain(target), inline(label)), rest))
+}
+
+/// The character after a backslash, where that protects it.
+fn escaped(text: &str) -> Option<&str> {
+    let after = text.strip_prefix('\\')?;
+    after.starts_with(|c: char| c.is_ascii_punctuation()).then(|| &after[..1])
+}
+
+/// What is before and after a mark that no backslash protects.
+fn split<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let mut at = 0;
+    while let Some(character) = text[at..].chars().next() {
+        if let Some(after) = text[at..].strip_prefix(mark) {
+            return Some((&text[..at], after));
+        }
+        at += if escaped(&text[at..]).is_some() { 2 } else { character.len_utf8() };
+    }
+    None
+}
+
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let character = escaped(rest).and_then(|text| text.chars().next()).map_or(character, |protected| {
+            rest = &rest[1..];
+            protected
+        });
+        plain.push(character);
+        rest = &rest[character.len_utf8()..];
+    }
+    plain
 }
 
 /// Two stars in `2 * 3 * 4` mark nothing.
@@ -172,6 +208,10 @@ mod tests {
             ),
             ("[own](/dags) #7", "<p><a href=\"/dags\" rel=\"noreferrer\">own</a> #7</p>"),
             ("```\nopen", "<pre><code>open\n</code></pre>"),
+            ("\\[a\\](https://b) \\*c\\* \\` \\d", "<p>[a](https://b) *c* ` \\d</p>"),
+            ("[a\\](b \\[c](/d\\_e)", "<p><a href=\"/d_e\" rel=\"noreferrer\">a](b [c</a></p>"),
+            ("**\\*\\***", "<p><strong>**</strong></p>"),
+            ("\\# no title", "<p># no title</p>"),
         ] {
             assert_eq!(markdown(source), html, "{source}");
         }
@@ -179,7 +219,14 @@ mod tests {
 
     #[test]
     fn what_is_dangerous_stays_text() {
-        for source in ["[x](javascript:alert(1))", "[x](//evil.example)", "[x](data:text/html,x)", "[x](/\\evil)"] {
+        for source in [
+            "[x](javascript:alert(1))",
+            "\\[x](https://evil.example)",
+            "[x](java\\script:alert(1))",
+            "[x](//evil.example)",
+            "[x](data:text/html,x)",
+            "[x](/\\evil)",
+        ] {
             assert!(!markdown(source).contains("<a"), "{source}");
         }
         assert_eq!(markdown("<script>"), "<p>&lt;script&gt;</p>");
@@ -188,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_its_own_tags_come_out(source in r#"([<>"'&`*\[\]()#\n -]|[a-z/:]|1\. |https://|```){0,60}"#) {
+        fn only_its_own_tags_come_out(source in r#"([<>"'&`*\[\]()#\\\n -]|[a-z/:]|1\. |https://|```){0,60}"#) {
             let html = markdown(&source);
             for tag in html.split('<').skip(1) {
                 let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();

@@ -1,18 +1,27 @@
 //! Templates in task fields: Jinja with Airflow's names, strict about what is not defined.
 
+mod addresses;
 mod context;
 mod dates;
+mod markdown;
+mod marks;
+mod path;
 mod secrets;
 mod shell;
+mod url;
 mod xcom;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+
+use marks::{Marked, MarkedValue, Marks};
 
 pub use context::Scope;
 pub(crate) use context::params_of;
 pub use shell::ShellScript;
+pub use url::UrlStart;
 pub use xcom::{Lookups, RETURN_VALUE, Wanted};
 
 /// Steps that one template may take: a loop without end stops here.
@@ -81,31 +90,59 @@ impl Renderer {
         if !is_template(source) {
             return Ok(ShellScript::constant(source));
         }
-        let values = Arc::new(Mutex::new(Vec::new()));
-        let marks = shell::Marks::new(rand::random());
-        let mut environment = environment();
-        let collected = Arc::clone(&values);
-        environment.set_formatter(move |out, state, value| {
-            if value.is_undefined() {
-                return minijinja::escape_formatter(out, state, value);
-            }
-            if value.is_safe() {
-                return out.write_str(value.as_str().unwrap_or_default()).map_err(minijinja::Error::from);
-            }
-            let mut values = collected.lock().unwrap_or_else(PoisonError::into_inner);
-            // A value made of other values (a macro, a captured block) is one value.
-            let text = marks.resolve(&value.to_string(), &values);
-            let mark = marks.write(values.len());
-            values.push(text);
-            out.write_str(&mark).map_err(minijinja::Error::from)
-        });
-        let marked = self.render(environment, field, source)?;
-        let values = values.lock().unwrap_or_else(PoisonError::into_inner);
-        shell::quote(&marked, marks, &values).map_err(|(line, message)| TemplateError {
+        let Marked { text, marks, values } = self.marked(environment(), field, source)?;
+        let values: Vec<String> = values.into_iter().map(|value| value.text).collect();
+        shell::quote(&text, marks, &values).map_err(|(line, message)| TemplateError {
             field: field.to_owned(),
             line: Some(line),
             message,
         })
+    }
+
+    /// Renders a URL: each value stays in the part of it in which it stands.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value would choose the host, or climb in the path.
+    pub fn url(&self, field: &str, source: &str, start: UrlStart) -> Result<String, TemplateError> {
+        if !is_template(source) {
+            return Ok(source.to_owned());
+        }
+        let mut environment = environment();
+        environment.add_filter("urlencode", |value: &Value| {
+            minijinja::filters::urlencode(value).map(|text| Value::from_object(Encoded(text)))
+        });
+        let marked = self.marked(environment, field, source)?;
+        url::quote(&marked, start).map_err(|message| refused(field, message))
+    }
+
+    /// Renders the path of a file: no value climbs out of the folder in which it stands. `escape` is for values, where the
+    /// author's text is more than a path.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value would climb.
+    pub fn path(&self, field: &str, source: &str, escape: fn(&str) -> String) -> Result<String, TemplateError> {
+        if !is_template(source) {
+            return Ok(source.to_owned());
+        }
+        let marked = self.marked(environment(), field, source)?;
+        path::quote(&marked, escape).map_err(|message| refused(field, message))
+    }
+
+    /// Renders Markdown: what values hold is text.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`].
+    pub fn markdown(&self, field: &str, source: &str) -> Result<String, TemplateError> {
+        Ok(markdown::quote(&self.marked(environment(), field, source)?))
+    }
+
+    /// Renders e-mail addresses, separated by commas: no value adds another one.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value is more than its part of an address.
+    pub fn addresses(&self, field: &str, source: &str) -> Result<Vec<String>, TemplateError> {
+        let marked = self.marked(environment(), field, source)?;
+        addresses::split(&marked).map_err(|message| refused(field, message))
     }
 
     /// Renders a field whose own text is markup: what values hold is escaped, and never markup.
@@ -118,12 +155,34 @@ impl Renderer {
         }
         let mut environment = environment();
         environment.set_formatter(move |out, state, value| {
-            if value.is_undefined() {
+            if value.is_undefined() || value.is_safe() {
                 return minijinja::escape_formatter(out, state, value);
             }
             out.write_str(&escape(&value.to_string())).map_err(minijinja::Error::from)
         });
         self.render(environment, field, source)
+    }
+
+    /// Renders with a mark for each value. What the author has called `safe` becomes text of the author's.
+    fn marked(&self, mut environment: Environment<'_>, field: &str, source: &str) -> Result<Marked, TemplateError> {
+        let values = Arc::new(Mutex::new(Vec::new()));
+        let marks = Marks::new(rand::random());
+        let collected = Arc::clone(&values);
+        environment.set_formatter(move |out, state, value| {
+            if value.is_undefined() || value.is_safe() {
+                return minijinja::escape_formatter(out, state, value);
+            }
+            let mut values = collected.lock().unwrap_or_else(PoisonError::into_inner);
+            // A value made of other values (a macro, a captured block) is one value.
+            let text = marks.resolve(&value.to_string(), &values);
+            let is_encoded = value.downcast_object_ref::<Encoded>().is_some();
+            let mark = marks.write(values.len());
+            values.push(MarkedValue { text, is_encoded });
+            out.write_str(&mark).map_err(minijinja::Error::from)
+        });
+        let text = self.render(environment, field, source)?;
+        let values = std::mem::take(&mut *values.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Marked { text, marks, values })
     }
 
     fn render(&self, environment: Environment<'_>, field: &str, source: &str) -> Result<String, TemplateError> {
@@ -167,6 +226,24 @@ pub fn check_syntax(field: &str, source: &str) -> Result<(), TemplateError> {
     environment().template_from_named_str(field, source).map(drop).map_err(|error| syntax_error(field, &error))
 }
 
+fn refused(field: &str, message: String) -> TemplateError {
+    TemplateError { field: field.to_owned(), line: None, message }
+}
+
+/// What the filter `urlencode` makes in a URL: text that is not encoded again.
+#[derive(Debug)]
+struct Encoded(String);
+
+impl Object for Encoded {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 fn syntax_error(field: &str, error: &minijinja::Error) -> TemplateError {
     TemplateError { field: field.to_owned(), line: error.line(), message: describe(error) }
 }
@@ -192,5 +269,7 @@ fn environment<'a>() -> Environment<'a> {
     environment
 }
 
+#[cfg(test)]
+mod sinks;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flow_model::operator::Operator;
 use flow_model::operator::sensor::{ExternalTaskSensor, HttpSensor};
 
+use super::splices;
 use super::tasks::METHODS;
 use crate::diagnostic::Problems;
 use crate::suggest::{listed, nearest};
@@ -85,7 +86,13 @@ pub(crate) fn check_url(url: &str, connection: Option<&str>, node: &Node, proble
                 .hint("write only the path, or leave the connection out");
         }
         Some(_) => {}
-        None if url.starts_with("http://") || url.starts_with("https://") || url.starts_with("{{") => {}
+        None if url.starts_with("http://") || url.starts_with("https://") || url.starts_with("{%") => {}
+        None if url.starts_with("{{") && splices::is_raw(url.split("}}").next().unwrap_or_default()) => {}
+        None if url.starts_with("{{") => {
+            problems
+                .add(place, "the URL begins with a value, which would choose where the request goes")
+                .hint("write the host here or give it to a `connection`; where the value may choose the host, say so with `{{ ... | safe }}`");
+        }
         None => {
             problems
                 .add(place, format!("`{url}` is not an HTTP URL"))

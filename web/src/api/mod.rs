@@ -17,6 +17,7 @@ mod variables;
 mod xcoms;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use flow_store::read::Page;
 use serde::Deserialize;
@@ -68,7 +69,11 @@ fn check_name(what: &str, name: &str, chars_max: usize, punctuation: &str) -> We
     Ok(())
 }
 
+/// Bytes of a request's body that holds a value of up to 1 MiB, which is longer in JSON.
+const VALUE_BODY_BYTES_MAX: usize = 4 << 20;
+
 pub(crate) fn routes() -> Router<App> {
+    let large = DefaultBodyLimit::max(VALUE_BODY_BYTES_MAX);
     const RUN: &str = "/api/v2/dags/{dag_id}/dagRuns/{run_id}";
     const FLOW_RUN: &str = "/api/flow/dags/{dag_id}/dagRuns/{run_id}";
     let task = |rest: &str| format!("{RUN}/taskInstances/{{task_id}}{rest}");
@@ -98,8 +103,8 @@ pub(crate) fn routes() -> Router<App> {
         .route(&task(""), get(task_instances::one).patch(task_instances::mark))
         .route(&task("/listMapped"), get(task_instances::list_mapped))
         .route(&task("/tries"), get(task_instances::tries))
-        .route(&task("/xcomEntries"), get(xcoms::list).post(xcoms::create))
-        .route(&task("/xcomEntries/{key}"), get(xcoms::one).patch(xcoms::replace).delete(xcoms::delete))
+        .route(&task("/xcomEntries"), get(xcoms::list).post(xcoms::create).layer(large))
+        .route(&task("/xcomEntries/{key}"), get(xcoms::one).patch(xcoms::replace).delete(xcoms::delete).layer(large))
         .route(&task("/logs/{try_number}"), get(logs::read))
         .route(&flow_task("/logs/{try_number}/follow"), get(logs::follow))
         .route(&flow_task("/explain"), get(task_instances::explain))
@@ -108,8 +113,11 @@ pub(crate) fn routes() -> Router<App> {
         .route(&task("/{map_index}/hitlDetails"), get(questions::one).patch(questions::respond))
         .route("/api/v2/pools", get(pools::list).post(pools::create))
         .route("/api/v2/pools/{name}", get(pools::one).patch(pools::set))
-        .route("/api/v2/variables", get(variables::list).post(variables::create))
-        .route("/api/v2/variables/{*key}", get(variables::one).patch(variables::patch).delete(variables::delete))
+        .route("/api/v2/variables", get(variables::list).post(variables::create).layer(large))
+        .route(
+            "/api/v2/variables/{*key}",
+            get(variables::one).patch(variables::patch).delete(variables::delete).layer(large),
+        )
         .route("/api/v2/connections", get(connections::list).post(connections::create))
         .route(
             "/api/v2/connections/{connection_id}",

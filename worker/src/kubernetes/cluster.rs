@@ -49,6 +49,14 @@ impl Cluster {
     /// # Errors
     /// In words: certificates or the address are broken.
     pub fn new(access: Access, namespace: &str) -> Result<Cluster, String> {
+        // It becomes a step of the address; `..` would be another address.
+        let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(is_label) {
+            return Err(format!(
+                "`{}` is no namespace\nhint: it has 1 to 63 of `a-z`, `0-9` and `-`",
+                namespace.escape_debug()
+            ));
+        }
         let mut builder = reqwest::Client::builder().user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")));
         if let Some(authority) = &access.authority {
             let certificates = Certificate::from_pem_bundle(authority)

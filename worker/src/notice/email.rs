@@ -65,7 +65,7 @@ fn message(connection: &Connection, email: &Email) -> Result<Message, String> {
         })?;
     let mut builder = Message::builder().from(mailbox(from)?).subject(one_line(&email.subject));
     for (list, kind) in [(&email.to, 0), (&email.cc, 1), (&email.bcc, 2)] {
-        for address in list.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
+        for address in list {
             let mailbox = mailbox(address)?;
             builder = match kind {
                 0 => builder.to(mailbox),

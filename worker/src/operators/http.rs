@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::template::{Renderer, TemplateError};
+use crate::template::{Renderer, TemplateError, UrlStart};
 
 /// A request with every template rendered.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(super) fn prepare(
     };
     let work = HttpWork {
         method: http.method.clone(),
-        url: renderer.text("url", &http.url)?,
+        url: renderer.url("url", &http.url, url_start(http.connection.as_deref()))?,
         connection: http.connection.clone(),
         headers,
         query: pairs("query", &http.query)?,
@@ -94,6 +94,11 @@ pub(super) fn prepare(
         rendered.insert("body".to_owned(), json!(body));
     }
     Ok(work)
+}
+
+/// A connection has the host; without one the URL has it.
+pub(super) fn url_start(connection: Option<&str>) -> UrlStart {
+    if connection.is_some() { UrlStart::Path } else { UrlStart::Scheme }
 }
 
 impl HttpWork {
@@ -172,9 +177,11 @@ impl HttpClient {
         let mut headers = HeaderMap::new();
         for (name, value) in &work.headers {
             let parsed: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
-            let value: HeaderValue = value
-                .parse()
-                .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
+            let value: HeaderValue = value.parse().map_err(|_| {
+                format!(
+                    "the value of header `{name}` holds a line break or another control character, which no header can"
+                )
+            })?;
             headers.append(parsed, value);
         }
         let target = connection.map(|connection| connection.http_target(&work.url)).transpose();
@@ -248,10 +255,9 @@ fn let_in(mut request: reqwest::RequestBuilder, target: &HttpTarget) -> Result<r
     }
     for (name, value) in &target.headers {
         let parsed: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
-        let mut value: HeaderValue = value
-            .expose()
-            .parse()
-            .map_err(|_| format!("the value of header `{name}` holds characters that no header can"))?;
+        let mut value: HeaderValue = value.expose().parse().map_err(|_| {
+            format!("the value of header `{name}` holds a line break or another control character, which no header can")
+        })?;
         value.set_sensitive(true);
         request = request.header(parsed, value);
     }

@@ -68,10 +68,13 @@ pub(crate) fn email(
     rendered: &mut Map<String, Value>,
 ) -> Result<Notice, TemplateError> {
     let each = |field: &str, texts: &[String]| {
-        texts.iter().map(|text| renderer.text(field, text)).collect::<Result<Vec<String>, TemplateError>>()
+        let lists =
+            texts.iter().map(|text| renderer.addresses(field, text)).collect::<Result<Vec<_>, TemplateError>>()?;
+        Ok(lists.concat())
     };
     let optional =
         |field: &str, text: &Option<String>| text.as_ref().map(|text| renderer.text(field, text)).transpose();
+    let from = email.from.as_ref().map(|from| renderer.addresses("from", from)).transpose()?;
     let escape = |value: &str| {
         let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         value.replace('"', "&quot;").replace('\'', "&#39;")
@@ -82,7 +85,7 @@ pub(crate) fn email(
         to: each("to", &email.to)?,
         cc: each("cc", &email.cc)?,
         bcc: each("bcc", &email.bcc)?,
-        from: optional("from", &email.from)?,
+        from: from.map(|from| from.join(", ")),
         subject: renderer.text("subject", &email.subject)?,
         text: optional("text", &email.text)?,
         html,

@@ -189,6 +189,6 @@ pub(super) fn finish(
     skip_on_exit_code: &[i32],
     renderer: &Renderer,
 ) -> Result<ProcessWork, TemplateError> {
-    let cwd = task.cwd.as_ref().map(|cwd| renderer.text("cwd", cwd)).transpose()?;
+    let cwd = task.cwd.as_ref().map(|cwd| renderer.path("cwd", cwd, str::to_owned)).transpose()?;
     Ok(ProcessWork { program, args, env, cwd, stdin, skip_on_exit_code: skip_on_exit_code.to_vec() })
 }

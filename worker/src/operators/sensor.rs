@@ -112,7 +112,7 @@ pub(super) fn prepare(
 
 fn file(sensor: &FileSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
     Ok(Trigger::File {
-        path: show(rendered, "filepath", renderer.text("filepath", &sensor.filepath)?),
+        path: show(rendered, "filepath", renderer.path("filepath", &sensor.filepath, without_wildcards)?),
         recursive: sensor.recursive,
         min_size: sensor.min_size,
         min_age: sensor.min_age,
@@ -127,7 +127,11 @@ fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Val
         .collect::<Result<_, TemplateError>>()?;
     rendered.insert("method".to_owned(), json!(sensor.method));
     Ok(Trigger::Http {
-        url: show(rendered, "url", renderer.text("url", &sensor.url)?),
+        url: show(
+            rendered,
+            "url",
+            renderer.url("url", &sensor.url, super::http::url_start(sensor.connection.as_deref()))?,
+        ),
         connection: sensor.connection.clone(),
         method: sensor.method.clone(),
         headers,
@@ -149,6 +153,11 @@ fn sql(sensor: &SqlSensor, renderer: &Renderer, rendered: &mut Map<String, Value
         fail_on_empty: sensor.fail_on_empty,
         timeout: sensor.query_timeout,
     })
+}
+
+/// What a value holds is part of a name, never a wildcard.
+fn without_wildcards(value: &str) -> String {
+    value.chars().map(|c| if matches!(c, '*' | '?' | '[') { format!("[{c}]") } else { c.to_string() }).collect()
 }
 
 /// Keeps a rendered field for people.

@@ -18,7 +18,7 @@ pub(super) fn prepare(
     rendered: &mut Map<String, Value>,
 ) -> Result<SqlWork, TemplateError> {
     let parameters = parameters(&sql.parameters, renderer)?;
-    let sqlite = sql.sqlite.as_ref().map(|path| renderer.text("sqlite", path)).transpose()?;
+    let sqlite = sql.sqlite.as_ref().map(|path| renderer.path("sqlite", path, str::to_owned)).transpose()?;
     match &sqlite {
         Some(path) => rendered.insert("sqlite".to_owned(), json!(path)),
         None => rendered.insert("connection".to_owned(), json!(sql.connection)),

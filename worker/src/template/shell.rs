@@ -4,6 +4,8 @@
 //! reference to a variable in place of each mark, quoted for where it stands; the values travel in the environment. No
 //! value ever becomes code: if the reader misjudges a place, the text is wrong there, but nothing is executed.
 
+use super::marks::Marks;
+
 /// Shell code with the values that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShellScript {
@@ -24,53 +26,6 @@ impl ShellScript {
 
 /// Linux takes no argument or variable longer than this (`MAX_ARG_STRLEN`), its name included.
 const VALUE_BYTES_MAX: usize = 128 * 1024 - 64;
-
-/// Marks in rendered text: characters for private use around a number, with a nonce so that no value can forge one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Marks {
-    nonce: u64,
-}
-
-const OPEN: char = '\u{E0F0}';
-const CLOSE: char = '\u{E0F1}';
-
-impl Marks {
-    pub fn new(nonce: u64) -> Self {
-        Marks { nonce }
-    }
-
-    pub fn write(self, index: usize) -> String {
-        format!("{OPEN}{:x}:{index}{CLOSE}", self.nonce)
-    }
-
-    /// The mark at the start of a text: its index, and its length in bytes.
-    fn read(self, text: &str) -> Option<(usize, usize)> {
-        let inner = text.strip_prefix(OPEN)?;
-        let (inner, _) = inner.split_once(CLOSE)?;
-        let (nonce, index) = inner.split_once(':')?;
-        (nonce == format!("{:x}", self.nonce)).then_some(())?;
-        Some((index.parse().ok()?, OPEN.len_utf8() + inner.len() + CLOSE.len_utf8()))
-    }
-
-    /// A text with values in place of marks.
-    pub fn resolve(self, text: &str, values: &[String]) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find(OPEN) {
-            out.push_str(&rest[..at]);
-            rest = &rest[at..];
-            if let Some((index, length)) = self.read(rest) {
-                out.push_str(values.get(index).map_or("", String::as_str));
-                rest = &rest[length..];
-            } else {
-                out.push(OPEN);
-                rest = &rest[OPEN.len_utf8()..];
-            }
-        }
-        out.push_str(rest);
-        out
-    }
-}
 
 /// What surrounds a place in the code.
 #[derive(Debug, Clone, PartialEq, Eq)]

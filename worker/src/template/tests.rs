@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-fn scope(conf: serde_json::Value) -> Arc<Scope> {
+pub(super) fn scope(conf: serde_json::Value) -> Arc<Scope> {
     scope_at(conf, Some("2026-03-05T06:30:00Z"))
 }
 
@@ -225,7 +225,7 @@ proptest! {
 
     #[test]
     fn reading_any_code_ends(code in "[ -~\n]{0,60}", value in "[ -~]{0,8}") {
-        let marks = shell::Marks::new(7);
+        let marks = marks::Marks::new(7);
         let marked = format!("{code}{}{code}", marks.write(0));
         if let Ok(script) = shell::quote(&marked, marks, std::slice::from_ref(&value)) {
             prop_assert_eq!(script.shown, format!("{code}{value}{code}"));

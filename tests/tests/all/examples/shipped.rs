@@ -30,10 +30,10 @@ fn configured(program: Program, temporary: &str) -> Program {
 async fn succeed(home: Home) {
     let mut runs = Vec::new();
     for dag in home.dags() {
-        let base_url = format!("base_url={}", home.api().url());
+        let port = format!("port={}", home.api().url().rsplit_once(':').unwrap().1);
         let mut args = vec!["trigger", &dag];
         if ["check_flow", "wait_for_services"].contains(&dag.as_str()) {
-            args.extend(["-p", &base_url]);
+            args.extend(["-p", &port]);
         }
         let run = home.flowctl(&args).expect(0).stdout.trim().to_owned();
         runs.push((dag, run));

@@ -7,7 +7,7 @@ use super::*;
 fn email(subject: &str, text: &str) -> Email {
     Email {
         connection: "mail".to_owned(),
-        to: vec!["Ada <ada@example.org>, bob@example.org".to_owned()],
+        to: vec!["Ada <ada@example.org>".to_owned(), "bob@example.org".to_owned()],
         cc: Vec::new(),
         bcc: vec!["hidden@example.org".to_owned()],
         from: Some("flow@example.org".to_owned()),
