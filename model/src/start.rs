@@ -49,6 +49,9 @@ pub struct Webhook {
     pub name: String,
     /// The variable that holds the secret with which requests are signed.
     pub secret: String,
+    /// The variable that holds the secret before: it counts, too, until all senders have the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<String>,
     /// How requests are signed: `flow` (the default) or `github`.
     #[serde(default = "default_scheme")]
     pub scheme: SignatureScheme,

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flow_model::params::resolve_params;
-use flow_model::start::{Start, Webhook};
-use flow_model::{RunType, Timestamp, TriggeredBy};
+use flow_model::start::{SignatureScheme, Start, Webhook};
+use flow_model::{RunType, SecretText, Timestamp, TriggeredBy};
 use flow_queue::Bell;
 use flow_store::{NewRun, NewStart, Started, Watched};
 use serde_json::{Value, json};
@@ -44,6 +44,13 @@ async fn receive(
         return Err(refused());
     };
     let event_id = first.event_id.clone();
+    // GitHub asks once whether somebody listens, when the webhook is set up.
+    let is_github = accepted
+        .iter()
+        .any(|(watched, _)| webhook(watched).is_some_and(|webhook| webhook.scheme == SignatureScheme::Github));
+    if is_github && headers.get("x-github-event").is_some_and(|event| event == "ping") {
+        return Ok(Json(json!({ "event_id": event_id, "dag_runs": [] })).into_response());
+    }
     let mut events = Vec::with_capacity(accepted.len());
     for (watched, signed) in accepted {
         events.push(event(&app, watched, signed, &body, now).await?);
@@ -65,29 +72,39 @@ async fn accepted<'a>(
     let mut accepted = Vec::new();
     for watched in listeners {
         let Start::Webhook(webhook) = &watched.start else { continue };
-        let secret = match app.secrets.variable(&webhook.secret).await {
-            Ok(secret) if !secret.expose().is_empty() => secret,
-            Ok(_) => {
-                tracing::warn!(dag.id = watched.dag_id, webhook.name, "refused a request: its secret is empty");
-                continue;
+        let mut why_not = "there is no secret to check it with";
+        for variable in std::iter::once(&webhook.secret).chain(&webhook.previous_secret) {
+            let Some(secret) = secret(app, watched, variable).await else { continue };
+            match signature::check(webhook, &secret, headers, body, now) {
+                Ok(signed) => {
+                    why_not = "";
+                    accepted.push((watched, signed));
+                    break;
+                }
+                Err(why) => why_not = why,
             }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    dag.id = watched.dag_id,
-                    webhook.name,
-                    error,
-                    "refused a request: no secret to check it with"
-                );
-                continue;
-            }
-        };
-        match signature::check(webhook, &secret, headers, body, now) {
-            Ok(signed) => accepted.push((watched, signed)),
-            Err(why) => tracing::info!(dag.id = watched.dag_id, webhook.name, why, "refused a request to a webhook"),
+        }
+        if !why_not.is_empty() {
+            tracing::info!(dag.id = watched.dag_id, webhook.name, why = why_not, "refused a request to a webhook");
         }
     }
     accepted
+}
+
+/// A secret that can be used. Looked up for each request, so that a changed one counts at once.
+async fn secret(app: &App, watched: &Watched, variable: &str) -> Option<SecretText> {
+    match app.secrets.variable(variable).await {
+        Ok(secret) if !secret.expose().is_empty() => Some(secret),
+        Ok(_) => {
+            tracing::warn!(dag.id = watched.dag_id, variable, "the secret of a webhook is empty");
+            None
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(dag.id = watched.dag_id, variable, error, "the secret of a webhook cannot be had");
+            None
+        }
+    }
 }
 
 /// The same for a hook that is not there, a secret that is not there, and a signature that does not fit.

@@ -66,6 +66,11 @@ fn parse<T: DeserializeOwned>(node: &Node) -> Result<T, serde_json::Error> {
 fn webhook(node: &Node, webhook: &Webhook, problems: &mut Problems) {
     check_id(&span(node, "name"), &webhook.name, "name of a webhook", problems);
     let is_name = |character: char| character.is_alphanumeric() || "_.-/".contains(character);
+    if webhook.previous_secret.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(is_name)) {
+        problems
+            .add(span(node, "previous_secret"), "`previous_secret` is not the name of a variable")
+            .hint("name the variable that holds the secret before, or take the line away");
+    }
     if webhook.secret.is_empty() || !webhook.secret.chars().all(is_name) {
         problems
             .add(span(node, "secret"), "`secret` is not the name of a variable")
