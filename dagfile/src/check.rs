@@ -8,7 +8,7 @@ use flow_model::Dag;
 
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::identity::Seen;
-use crate::named_dag::NamedDag;
+use crate::links::NamedDag;
 use crate::semantic::Files;
 use crate::{schema, semantic, tree, walk};
 

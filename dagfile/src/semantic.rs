@@ -31,7 +31,7 @@ use flow_model::schedule::Schedule;
 use flow_model::{Dag, Task};
 
 use crate::diagnostic::Problems;
-use crate::named_dag::NamedDag;
+use crate::links::NamedDag;
 use crate::spec::DagSettings;
 use crate::suggest::listed;
 use crate::tree::{Kind, Node};
@@ -73,6 +73,7 @@ pub(crate) fn read(
     let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems);
     files.warn_of_absent_plugins(warnings);
     splices::warn(root, warnings);
+    sensors::warn(&layout, warnings);
     if !has_shape {
         return None;
     }

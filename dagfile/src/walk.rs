@@ -15,7 +15,7 @@ const A_DATE: &str = "a date";
 const A_DURATION: &str = "a duration such as \"30s\"";
 
 /// Names from elsewhere, and what they are called here.
-const KNOWN_ELSEWHERE: [(&str, &str); 17] = [
+const KNOWN_ELSEWHERE: [(&str, &str); 28] = [
     ("retry", "retries"),
     ("dag_display_name", "display_name"),
     ("schedule_interval", "schedule"),
@@ -33,6 +33,35 @@ const KNOWN_ELSEWHERE: [(&str, &str); 17] = [
     ("timeout", "execution_timeout"),
     ("working_dir", "cwd"),
     ("default_params", "params"),
+    ("bash_command", "command"),
+    ("http_conn_id", "connection"),
+    ("redis_conn_id", "connection"),
+    ("conn_id", "connection"),
+    ("endpoint", "url"),
+    ("request_params", "query"),
+    ("data", "body"),
+    ("sql", "query"),
+    ("execution_date_fn", "external_logical_date"),
+    ("poll_interval", "poke_interval"),
+    ("never_fail", "soft_fail"),
+];
+
+/// Keys of Airflow's sensors for which something else than another key is the way here.
+const SENSOR_KEYS_ELSEWHERE: [(&str, &str); 8] = [
+    ("fs_conn_id", "there are no connections for files: write the whole path into `filepath`"),
+    (
+        "silent_fail",
+        "take it away: a look that goes wrong means \"not yet\" anyhow, and is told as what was found last",
+    ),
+    ("success", "let the query decide: its first value counts, and must be neither empty, zero nor false"),
+    (
+        "failure",
+        "let the query fail, or end the waiting with `timeout`: the query's first value says \"there\" or \"not yet\"",
+    ),
+    ("selector", "let the query decide: the first value of its first row counts"),
+    ("extra_options", "`request_timeout` says how long one exchange may take"),
+    ("response_error_codes_allowlist", "take it away: any status that is not in `expected_status` means \"not yet\""),
+    ("retry_exit_code", "take it away: any exit code but 0 and those of `skip_on_exit_code` means \"not yet\""),
 ];
 
 /// Notes everything in which the node does not fit the schema.
@@ -128,7 +157,9 @@ pub(crate) fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 fn unknown_key(key: &str, span: &std::ops::Range<usize>, known: &[&str], what: &str, problems: &mut Problems) {
+    let elsewhere = SENSOR_KEYS_ELSEWHERE.iter().find(|(name, _)| *name == key && what.ends_with("_sensor"));
     let hint = match meant(key, known) {
+        _ if elsewhere.is_some() => elsewhere.map(|(_, hint)| (*hint).to_owned()).unwrap_or_default(),
         Some(meant) => format!("did you mean `{meant}`?"),
         None if what == "default_args" && (key == "depends_on" || OPERATORS.iter().any(|form| form.name == key)) => {
             "it belongs into each task: `default_args` holds settings that tasks share".to_owned()
@@ -157,7 +188,12 @@ fn check_allowed(node: &Node, allowed: &[&str], what: &str, problems: &mut Probl
     if allowed.contains(&text) {
         return;
     }
-    let hint = match nearest(text, allowed.iter().copied()) {
+    // Also a short form: `sat` for `saturday`.
+    let begins = |one: &&&str| text.len() > 1 && one.starts_with(&text.to_lowercase());
+    let mut short_for = allowed.iter().filter(begins).copied();
+    let only = short_for.next().filter(|_| short_for.next().is_none());
+    let meant = nearest(text, allowed.iter().copied()).or(only);
+    let hint = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("it is one of {}", listed(allowed.iter().copied())),
     };

@@ -45,18 +45,18 @@ fn what_other_files_define_is_compared_in_a_whole_folder() {
     let names = "[tasks.a]\ntrigger_dag = 'salse'\n[tasks.b]\ntrigger_dag = '{{ params.dag }}'\n[tasks.c]\ntrigger_dag = 'sales'\n[tasks.d]\nexternal_task_sensor = { external_dag_id = 'elsewhere' }\n[params]\ndag = 'x'\n";
     let (_temp, mut folder) = folder_with(&[("names.toml", names), ("sales.toml", GOOD)]);
     let mut files = folder.scan().unwrap().changed;
-    flow_dagfile::warn_of_unknown_dags(&mut files);
+    flow_dagfile::check_links(&mut files);
     let told: Vec<_> = files
         .iter()
         .flat_map(|file| &file.result.as_ref().unwrap().warnings)
         .map(|warning| (warning.line, warning.message.as_str(), warning.hint.as_deref().unwrap_or_default()))
         .collect();
-    let later = "a task that names it fails, unless its file comes before the task runs";
+    let later = "it is fine if its file is in another folder, or comes later";
     assert_eq!(
         told,
         [
-            (2, "no file here defines the DAG `salse`", "did you mean `sales`?"),
-            (8, "no file here defines the DAG `elsewhere`", later),
+            (2, "there is no DAG `salse` in this folder", "did you mean `sales`?"),
+            (8, "there is no DAG `elsewhere` in this folder", later),
         ]
     );
 }

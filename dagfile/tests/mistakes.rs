@@ -55,6 +55,7 @@ mistakes!(
     preset_none,
     scheduled_without_defaults,
     schedules,
+    sensor_times,
     sensors,
     splices,
     starts,

@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     include_str!("../../docs/plugins.md"),
     include_str!("../../docs/sensors.md"),
     include_str!("../../docs/secrets.md"),
+    include_str!("../../docs/sensors.md"),
     include_str!("../../docs/sql.md"),
     STARTS,
 ];

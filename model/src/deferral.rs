@@ -42,10 +42,19 @@ pub enum Trigger {
         method: String,
         /// Request headers.
         headers: BTreeMap<String, String>,
+        /// Query parameters.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        query: BTreeMap<String, String>,
+        /// The request's body.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
         /// Status codes or classes of the wanted answer.
         expected_status: Vec<String>,
         /// What it must say.
-        check: Option<ResponseCheck>,
+        check: Option<Box<ResponseCheck>>,
+        /// What it says when it will never come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure_check: Option<Box<ResponseCheck>>,
         /// How long one exchange may take.
         timeout: Duration,
     },
@@ -110,6 +119,9 @@ pub enum Trigger {
         /// States with which it fails.
         failed_states: Vec<RunState>,
     },
+    /// Something that a newer version of Flow knows: it waits for a triggerer of that version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Trigger {
@@ -124,6 +136,7 @@ impl Trigger {
             Trigger::RedisStream { .. } => "redis_stream",
             Trigger::ExternalTask { .. } => "external_task",
             Trigger::DagRun { .. } => "dag_run",
+            Trigger::Unknown => "unknown",
         }
     }
 
@@ -137,7 +150,8 @@ impl Trigger {
             | Trigger::RedisKey { .. }
             | Trigger::RedisStream { .. }
             | Trigger::ExternalTask { .. }
-            | Trigger::DagRun { .. } => None,
+            | Trigger::DagRun { .. }
+            | Trigger::Unknown => None,
         }
     }
 
@@ -154,6 +168,7 @@ impl Trigger {
                 format!("for {entries} after {after} in the stream `{stream}` over the connection `{connection}`")
             }
             Trigger::DagRun { dag_id, run_id, .. } => format!("for the end of the run `{run_id}` of DAG `{dag_id}`"),
+            Trigger::Unknown => "for something that this version of Flow does not know".to_owned(),
             Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
                 let what = match (task_ids.as_slice(), task_group_id) {
                     ([], None) => format!("the run of DAG `{dag_id}`"),
@@ -290,5 +305,9 @@ mod tests {
         );
         assert_eq!(waiting.resumed_by_timeout()["timed_out"], true);
         assert_eq!(Deferral { resume: None, ..waiting }.resumed_with(&json!(1)), None);
+        // A worker of a newer version has deferred it: nothing else breaks.
+        let newer = text.replace(r#""kind":"time""#, r#""kind":"moon_phase""#);
+        let newer = serde_json::from_str::<Deferral>(&newer).unwrap();
+        assert_eq!((newer.trigger, newer.deadline_at), (Trigger::Unknown, Some(at)));
     }
 }

@@ -418,7 +418,8 @@ fn at(now: Timestamp, at: Timestamp) -> String {
 
 fn up_for_reschedule(facts: &Facts, task: &TaskFacts) -> Reason {
     let next = task.not_before.map_or("soon".to_owned(), |next| at(facts.now, next));
-    Reason::new("reschedule", format!("what it waits for is not there yet; it looks again {next}"))
+    let found = task.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
+    Reason::new("reschedule", format!("what it waits for is not there yet{found}; it looks again {next}"))
         .hint("clear the task to look at once")
 }
 
@@ -444,6 +445,10 @@ fn deferred(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
         let next = waiting.next_check_at.map_or("soon".to_owned(), |next| at(facts.now, next));
         let times = if waiting.checks == 1 { "once".to_owned() } else { format!("{} times", waiting.checks) };
         reasons.push(Reason::new("last_check", format!("was looked at {times}: {found}; the next look is {next}")));
+    }
+    if !waiting.is_timer && waiting.checks == 0 && waiting.is_carried {
+        let text = "nobody has looked yet: the first look goes on, or waits because as many as may are asking there";
+        reasons.push(Reason::new("last_check", text));
     }
     if let Some(deadline) = waiting.deadline_at {
         reasons.push(Reason::new("deadline", format!("its time is over {}", at(facts.now, deadline))));

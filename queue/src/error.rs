@@ -12,6 +12,14 @@ pub enum QueueError {
         /// What is wrong with it.
         why: String,
     },
+    /// A connection of people does not say how to reach a Redis.
+    #[error("connection `{conn_id}` cannot be used for Redis: {why}")]
+    BadConnection {
+        /// Its name.
+        conn_id: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Redis could not be reached, or refused.
     #[error("could not {doing}")]
     Redis {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::error::BoxDynError;
 use sqlx::mysql::{MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow, MySqlSslMode};
-use sqlx::{AssertSqlSafe, Connection as _, Executor, MySql};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, MySql};
 
 use crate::answer::{CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
@@ -50,7 +50,9 @@ impl Options {
             .port(self.port)
             .pipes_as_concat(false)
             .no_engine_substitution(false)
-            .statement_cache_capacity(1);
+            .statement_cache_capacity(1)
+            // What people ask their databases is no business of the role's log.
+            .disable_statement_logging();
         if let Some(login) = &self.login {
             options = options.username(login);
         }

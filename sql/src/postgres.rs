@@ -10,7 +10,7 @@ use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition, PgPoolOptions};
 use sqlx::postgres::{PgQueryResult, PgRow, PgSslMode};
-use sqlx::{AssertSqlSafe, Column, Connection as _, Executor, PgPool, Postgres, Row, ValueRef};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions as _, Connection as _, Executor, PgPool, Postgres, Row, ValueRef};
 
 use crate::answer::{CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
@@ -64,7 +64,9 @@ impl Options {
             .port(self.port)
             .application_name("flowctl")
             // Statements have names while they run: without one, asking for the name of a type would replace them.
-            .statement_cache_capacity(STATEMENTS_MAX);
+            .statement_cache_capacity(STATEMENTS_MAX)
+            // What people ask their databases is no business of the role's log.
+            .disable_statement_logging();
         if let Some(login) = &self.login {
             options = options.username(login);
         }

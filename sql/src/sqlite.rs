@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, Sqlite, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, Row, Sqlite, TypeInfo, ValueRef};
 
 use crate::answer::{CollectError, Reader, base64, collect, real};
 use crate::client::{Observer, Progress, Request};
@@ -34,7 +34,11 @@ pub(crate) async fn run(
     request: &Request<'_>,
     observer: Observer<'_>,
 ) -> Result<Answer, SqlError> {
-    let connect_options = SqliteConnectOptions::new().create_if_missing(true).busy_timeout(BUSY_TIMEOUT);
+    let connect_options = SqliteConnectOptions::new()
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        // What people ask their databases is no business of the role's log.
+        .disable_statement_logging();
     let connect_options = match &options.path {
         Some(path) => connect_options.filename(path),
         None => connect_options.filename(":memory:"),

@@ -12,16 +12,31 @@ use crate::transaction::reading;
 pub struct ExternalRun {
     /// Its state.
     pub state: RunState,
-    /// Its task instances: task, map index, state.
+    /// Its task instances: task, map index, state. Empty where nobody asked for them.
     pub tasks: Vec<(String, i64, TaskState)>,
 }
 
+/// A DAG, as a sensor sees it that waits for a run of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalDag {
+    /// It starts no runs at present.
+    pub is_paused: bool,
+    /// The newest logical date of its runs.
+    pub newest_logical_date: Option<Timestamp>,
+}
+
 impl Store {
-    /// The newest run of a DAG with this logical date, with its task instances; `None` where there is none yet.
+    /// The newest run of a DAG with this logical date, with its task instances if they matter; `None` where there is none
+    /// yet.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn external_run(&self, dag_id: &str, logical_date: Timestamp) -> Result<Option<ExternalRun>> {
+    pub async fn external_run(
+        &self,
+        dag_id: &str,
+        logical_date: Timestamp,
+        with_tasks: bool,
+    ) -> Result<Option<ExternalRun>> {
         let found: Option<(i64, String)> = reading!(self, "look for another DAG's run", |tx| {
             sqlx::query_as(
                 "select id, state from dag_run where dag_id = $1 and logical_date = $2 order by id desc limit 1",
@@ -32,8 +47,29 @@ impl Store {
             .await?
         })?;
         let Some((run, state)) = found else { return Ok(None) };
-        let tasks = self.external_tasks(DagRunKey(run)).await?;
+        let tasks = if with_tasks { self.external_tasks(DagRunKey(run)).await? } else { Vec::new() };
         Ok(Some(ExternalRun { state: run_state(&state)?, tasks }))
+    }
+
+    /// How a DAG stands that has no run of the wanted logical date; `None` where there is no such DAG.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn external_dag(&self, dag_id: &str) -> Result<Option<ExternalDag>> {
+        let found: Option<(bool, bool, Option<i64>)> = reading!(self, "look for another DAG", |tx| {
+            sqlx::query_as(
+                "select is_paused, is_active,
+                    (select max(r.logical_date) from dag_run r where r.dag_id = dag.dag_id) as newest
+                 from dag where dag_id = $1",
+            )
+            .bind(dag_id)
+            .fetch_optional(&mut *tx)
+            .await?
+        })?;
+        Ok(found.filter(|(_, is_active, _)| *is_active).map(|(is_paused, _, newest)| ExternalDag {
+            is_paused,
+            newest_logical_date: newest.map(Timestamp::from_micros),
+        }))
     }
 
     /// The state of a run; `None` where there is no such run.

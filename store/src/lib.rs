@@ -51,7 +51,7 @@ pub use dag::{NewDagVersion, PublishedDag};
 pub use dag_run::{NewRun, RunCreated};
 pub use due::DueDags;
 pub use error::{Result, StoreError};
-pub use external::ExternalRun;
+pub use external::{ExternalDag, ExternalRun};
 pub use log::LogAppend;
 pub use migrate::{MigrationState, SchemaStatus};
 pub use outbox::OutboxEntry;

@@ -170,6 +170,7 @@ fn unsettled(row: &OpenRow, verdict: Verdict) -> Settlement {
         verdict,
         reason: None,
         log: Vec::new(),
+        tells_last_look: false,
         answer: None,
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Settlement {
     pub reason: Option<String>,
     /// Lines for its log.
     pub log: Vec<String>,
+    /// What the last look has found belongs to the reason.
+    pub tells_last_look: bool,
     /// The answer to the question that it asked.
     pub answer: Option<AnswerNote>,
 }
@@ -77,17 +79,19 @@ struct SuspendedRow {
     log_lines: i64,
     log_bytes_dropped: i64,
     args: Option<String>,
+    checks: Option<i64>,
+    note: Option<String>,
 }
 
 #[derive(Serialize)]
-struct MoveRow<'a> {
+struct MoveRow {
     id: i64,
     from_state: &'static str,
     to_state: &'static str,
     epoch_step: i64,
     not_before: Option<i64>,
     ended_at: Option<i64>,
-    reason: Option<&'a str>,
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +126,7 @@ struct LogRow {
 /// Everything that is to be written about tries that still waited.
 #[derive(Default)]
 struct Writes<'a> {
-    moves: Vec<MoveRow<'a>>,
+    moves: Vec<MoveRow>,
     attempts: Vec<AttemptRow>,
     resumes: Vec<ResumeRow>,
     logs: Vec<LogRow>,
@@ -149,7 +153,7 @@ impl Store {
             for row in rows {
                 if let Some(settlement) = by_id.get(&row.id) {
                     settled.insert(settlement.task_instance);
-                    writes.add(now, settler.actor, settlement, row)?;
+                    writes.add(now, settler.actor, settlement, row);
                 }
             }
             for (task_instance, answer) in &writes.answers {
@@ -218,13 +222,21 @@ fn question(settlement: &Settlement) -> Question {
 }
 
 impl<'a> Writes<'a> {
-    fn add(&mut self, now: Timestamp, actor: Actor, settlement: &'a Settlement, row: SuspendedRow) -> Result<()> {
+    fn add(&mut self, now: Timestamp, actor: Actor, settlement: &'a Settlement, row: SuspendedRow) {
         self.answers.extend(settlement.answer.as_ref().map(|answer| (settlement.task_instance, answer)));
         let to = state_after(&settlement.verdict, &row);
         let epoch_step = i64::from(actor == Actor::User);
         let retry_delay = match &row.args {
-            Some(args) if to == TaskState::UpForRetry => deferral(args)?.retry_delay,
+            Some(args) if to == TaskState::UpForRetry => {
+                deferral(args).map(|deferral| deferral.retry_delay).unwrap_or_default()
+            }
             _ => std::time::Duration::ZERO,
+        };
+        let last_look = settlement.tells_last_look.then(|| last_look(&row)).flatten();
+        let log: Vec<String> = settlement.log.iter().cloned().chain(last_look.clone()).collect();
+        let reason = match (&settlement.reason, last_look) {
+            (Some(reason), Some(last_look)) => Some(format!("{reason}; {last_look}")),
+            (reason, _) => reason.clone(),
         };
         self.moves.push(MoveRow {
             id: row.id,
@@ -233,10 +245,10 @@ impl<'a> Writes<'a> {
             epoch_step,
             not_before: (to == TaskState::UpForRetry).then(|| (now + retry_delay).as_micros()),
             ended_at: (to != TaskState::Scheduled).then_some(now.as_micros()),
-            reason: settlement.reason.as_deref(),
+            reason,
         });
-        let content = log_content(now, &settlement.log);
-        let (bytes, lines) = (row.log_bytes + content.len() as i64, row.log_lines + settlement.log.len() as i64);
+        let content = log_content(now, &log);
+        let (bytes, lines) = (row.log_bytes + content.len() as i64, row.log_lines + log.len() as i64);
         match &settlement.verdict {
             Verdict::Resume(told) => self.resumes.push(ResumeRow {
                 id: row.id,
@@ -270,7 +282,6 @@ impl<'a> Writes<'a> {
             let (task_instance, try_number, seq) = (row.id, row.try_number, row.log_next_seq);
             self.logs.push(LogRow { task_instance, try_number, seq, content });
         }
-        Ok(())
     }
 }
 
@@ -282,6 +293,13 @@ fn state_after(verdict: &Verdict, row: &SuspendedRow) -> TaskState {
         Verdict::Failed | Verdict::FailedForGood => TaskState::Failed,
         Verdict::Resume(_) => TaskState::Scheduled,
     }
+}
+
+/// What the looks have come to, in words; `None` where nobody has looked.
+fn last_look(row: &SuspendedRow) -> Option<String> {
+    let checks = row.checks.filter(|checks| *checks > 0)?;
+    let times = if checks == 1 { "one look".to_owned() } else { format!("{checks} looks") };
+    row.note.as_ref().map(|note| format!("the last of {times} found: {note}"))
 }
 
 fn log_content(now: Timestamp, lines: &[String]) -> String {
@@ -340,6 +358,7 @@ impl Store {
                 verdict: Verdict::Failed,
                 reason: Some(NO_TRIGGER.to_owned()),
                 log: vec![NO_TRIGGER.to_owned()],
+                tells_last_look: true,
                 answer: None,
             })
             .collect();

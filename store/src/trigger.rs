@@ -290,6 +290,7 @@ fn settlement(process: ProcessId, firing: &Firing) -> Settlement {
         // The reason is one line in lists; hints and details are in the log.
         reason: reason.map(|reason| reason.lines().next().unwrap_or_default().to_owned()),
         log: firing.log.iter().chain(reason).cloned().collect(),
+        tells_last_look: false,
         answer: None,
     }
 }
@@ -311,6 +312,7 @@ fn expiry(id: i64, epoch: i64, args: &str) -> Result<Settlement> {
         verdict,
         log: vec![reason.clone()],
         reason: Some(reason),
+        tells_last_look: true,
         answer: None,
     })
 }

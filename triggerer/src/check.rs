@@ -1,6 +1,8 @@
 //! One look at what a trigger waits for.
 
 mod external;
+#[cfg(debug_assertions)]
+mod fault;
 mod file;
 mod http;
 mod redis;
@@ -13,6 +15,9 @@ use flow_model::deferral::Trigger;
 use flow_secrets::{Masker, Secrets};
 use flow_store::Store;
 use serde_json::Value;
+
+use crate::lane::Lane;
+use crate::mounts::FileThreads;
 
 /// How long one look may take at most.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
@@ -56,7 +61,7 @@ pub struct Checks {
     sql: sql::SqlLooks,
     http: http::HttpLooks,
     redis: redis::RedisLooks,
-    files: file::FileLooks,
+    files: FileThreads,
 }
 
 impl Checks {
@@ -68,13 +73,20 @@ impl Checks {
             sql: sql::SqlLooks::default(),
             http: http::HttpLooks::default(),
             redis: redis::RedisLooks::default(),
-            files: file::FileLooks::default(),
+            files: FileThreads::default(),
         }
+    }
+
+    /// Who is asked about a trigger.
+    pub(crate) fn lane(&self, trigger: &Trigger) -> Lane {
+        Lane::of(trigger, |path| self.files.file_system(path))
     }
 
     /// One look. Never takes longer than a minute.
     pub(crate) async fn look(&self, deferral: &Deferral) -> Found {
         let looking = async {
+            #[cfg(debug_assertions)]
+            fault::pass(&deferral.trigger).await;
             match &deferral.trigger {
                 // Timers fire by themselves.
                 Trigger::Time { at } => Found::NotYet(format!("it is not {at} yet")),
@@ -86,13 +98,33 @@ impl Checks {
                         min_age: *min_age,
                         now: self.store.now(),
                     };
-                    self.files.look(wanted).await
+                    file::look(&self.files, wanted).await
                 }
-                Trigger::Http { url, connection, method, headers, expected_status, check, timeout } => {
-                    let connection = connection.as_deref();
-                    let request =
-                        http::Wanted { url, connection, method, headers, expected_status, check: check.as_ref() };
-                    self.http.look(&self.secrets, request, *timeout).await
+                Trigger::Http {
+                    url,
+                    connection,
+                    method,
+                    headers,
+                    query,
+                    body,
+                    expected_status,
+                    check,
+                    failure_check,
+                    timeout,
+                } => {
+                    let request = http::Wanted {
+                        url,
+                        connection: connection.as_deref(),
+                        method,
+                        headers,
+                        query,
+                        body: body.as_deref(),
+                        expected_status,
+                        check: check.as_deref(),
+                        failure_check: failure_check.as_deref(),
+                        timeout: *timeout,
+                    };
+                    self.http.look(&self.secrets, request).await
                 }
                 Trigger::Sql { connection, query, parameters, fail_on_empty, timeout } => {
                     let wanted = sql::Wanted { connection, query, parameters, fail_on_empty: *fail_on_empty };
@@ -106,6 +138,9 @@ impl Checks {
                     external::look_at_run(&self.store, dag_id, run_id, allowed_states, failed_states).await
                 }
                 Trigger::ExternalTask { .. } => external::look(&self.store, &deferral.trigger).await,
+                Trigger::Unknown => {
+                    Found::NotYet("this triggerer is older than the worker that deferred it: update it".to_owned())
+                }
             }
         };
         match tokio::time::timeout(LOOK_TIME_MAX, looking).await {

@@ -10,58 +10,126 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// The entries of a folder, as far as the budget goes, sorted.
-pub(crate) fn entries(folder: &Path, budget: &mut usize) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if *budget == 0 {
-            break;
+/// The folder that a pattern names before its first wildcard.
+pub(crate) fn fixed_folder(pattern: &str) -> PathBuf {
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let fixed = parts[..parts.len() - 1].iter().take_while(|part| !is_pattern(part));
+    let folder = fixed.copied().collect::<Vec<_>>().join("/");
+    if folder.is_empty() { PathBuf::from("/") } else { PathBuf::from(folder) }
+}
+
+/// An entry of a folder.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub path: PathBuf,
+    /// A folder itself. Links are none: they may lead in a circle.
+    pub is_folder: bool,
+}
+
+/// One walk through folders, with a limit on how much it reads.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    left: usize,
+    /// A folder that could not be read, and why.
+    pub refused: Option<String>,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Walk { left: ENTRIES_MAX, refused: None }
+    }
+}
+
+impl Walk {
+    /// It has read as much as it may; what is beyond has not been seen.
+    pub fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The entries of a folder, as far as the limit allows, sorted.
+    pub fn entries(&mut self, folder: &Path) -> Vec<Entry> {
+        let mut found = Vec::new();
+        let read = match std::fs::read_dir(folder) {
+            Ok(read) => read,
+            Err(error) => {
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    self.refused = Some(format!("cannot look into the folder `{}`: {error}", folder.display()));
+                }
+                return found;
+            }
+        };
+        for entry in read.flatten() {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
+            found.push(Entry { path: entry.path(), is_folder: entry.file_type().is_ok_and(|kind| kind.is_dir()) });
         }
-        *budget -= 1;
-        found.push(entry.path());
+        found.sort();
+        found
     }
-    found.sort();
-    found
-}
 
-/// The paths that a pattern stands for. A path without wildcards is looked at as it is.
-pub(crate) fn matching(pattern: &str, budget: &mut usize) -> Vec<PathBuf> {
-    let plain = PathBuf::from(pattern);
-    if plain.exists() || !is_pattern(pattern) {
-        return if plain.exists() { vec![plain] } else { Vec::new() };
+    /// The paths that a pattern stands for, each once, sorted. A path without wildcards is looked at as it is.
+    pub fn matching(&mut self, pattern: &str) -> Vec<PathBuf> {
+        let plain = PathBuf::from(pattern);
+        if plain.exists() || !is_pattern(pattern) {
+            return if plain.exists() { vec![plain] } else { Vec::new() };
+        }
+        let start = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::from(".") };
+        let mut parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        // One after the other they mean the same as one, and would lead to everything twice.
+        parts.dedup_by(|one, other| *one == "**" && *other == "**");
+        if parts.last() == Some(&"**") {
+            parts.push("*");
+        }
+        let mut found = Vec::new();
+        self.descend(&start, &parts, &mut found);
+        found.sort();
+        found.dedup();
+        found
     }
-    let start = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::from(".") };
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let mut found = Vec::new();
-    descend(&start, &parts, budget, &mut found);
-    found
-}
 
-fn descend(folder: &Path, parts: &[&str], budget: &mut usize, found: &mut Vec<PathBuf>) {
-    let Some((part, rest)) = parts.split_first() else { return };
-    if *part == "**" {
-        descend(folder, rest, budget, found);
-        for path in entries(folder, budget) {
-            // Links are not followed: they may lead in a circle.
-            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                descend(&path, parts, budget, found);
+    fn descend(&mut self, folder: &Path, parts: &[&str], found: &mut Vec<PathBuf>) {
+        let Some((part, rest)) = parts.split_first() else { return };
+        if !is_pattern(part) {
+            return self.go_on(folder.join(part), rest, found);
+        }
+        // Each folder is read once, also where it stands for none of the folders of `**`.
+        let entries = self.entries(folder);
+        if *part != "**" {
+            return self.among(&entries, folder, parts, found);
+        }
+        self.among(&entries, folder, rest, found);
+        for entry in entries.iter().filter(|entry| entry.is_folder && !is_hidden(&entry.path)) {
+            self.descend(&entry.path, parts, found);
+        }
+    }
+
+    /// Goes on with those entries of a folder that fit the first part.
+    fn among(&mut self, entries: &[Entry], folder: &Path, parts: &[&str], found: &mut Vec<PathBuf>) {
+        let Some((part, rest)) = parts.split_first() else { return };
+        if !is_pattern(part) {
+            return self.go_on(folder.join(part), rest, found);
+        }
+        for Entry { path, .. } in entries {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            // As in a shell, hidden files want to be named.
+            if (part.starts_with('.') || !name.starts_with('.')) && is_match(part, &name) {
+                self.go_on(path.clone(), rest, found);
             }
         }
-        return;
     }
-    let candidates = if is_pattern(part) {
-        let named = |path: &PathBuf| {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            // As in a shell, hidden files want to be named.
-            (part.starts_with('.') || !name.starts_with('.')) && is_match(part, &name)
-        };
-        entries(folder, budget).into_iter().filter(named).collect()
-    } else {
-        vec![folder.join(part)]
-    };
-    for path in candidates.into_iter().filter(|path| path.exists()) {
-        if rest.is_empty() { found.push(path) } else { descend(&path, rest, budget, found) }
+
+    fn go_on(&mut self, path: PathBuf, rest: &[&str], found: &mut Vec<PathBuf>) {
+        if !path.exists() {
+            return;
+        }
+        if rest.is_empty() { found.push(path) } else { self.descend(&path, rest, found) }
     }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
 /// Whether a name fits a pattern of `*`, `?` and `[abc]`, `[a-z]`, `[!a]`.
@@ -126,6 +194,28 @@ fn in_set(set: &[char], character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_folder_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        for name in ["1.csv", "2.txt", "a/3.csv", "a/b/4.csv", "a/b/.5.csv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let mut walk = Walk::default();
+        let found = walk.matching(&format!("{}/**/*.csv", folder.path().display()));
+        assert_eq!(found, ["1.csv", "a/3.csv", "a/b/4.csv"].map(|name| folder.path().join(name)));
+        assert_eq!(ENTRIES_MAX - walk.left, 3 + 2 + 2);
+    }
+
+    #[test]
+    fn the_folder_before_the_first_wildcard_is_known() {
+        for (pattern, folder) in
+            [("/in/*.csv", "/in"), ("/in/a.csv", "/in"), ("/*/x/a", "/"), ("/in/**/a", "/in"), ("/a", "/")]
+        {
+            assert_eq!(fixed_folder(pattern), Path::new(folder), "{pattern}");
+        }
+    }
 
     #[test]
     fn names_fit_patterns() {

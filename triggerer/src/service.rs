@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::carried::{Carried, Carrying};
 use crate::check::{Checks, Found};
+use crate::lane::{Lane, Lanes};
 
 /// The loop looks for free triggers at least this often, bell or no bell.
 const TAKE_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,10 +24,8 @@ const TAKE_INTERVAL: Duration = Duration::from_secs(5);
 const COMPARE_INTERVAL: Duration = Duration::from_secs(30);
 /// Writes down what looks have found.
 const NOTE_INTERVAL: Duration = Duration::from_secs(2);
-/// Triggers that are fired, or looked at, in one go.
+/// Triggers that are taken up, or fired, in one go.
 const BATCH_MAX: usize = 500;
-/// Looks at once.
-const LOOKS_MAX: usize = 512;
 /// Pause after the store failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 /// A timer is set for no longer than this, so that a moved clock is noticed.
@@ -61,6 +60,7 @@ pub struct Triggerer {
 struct Looked {
     /// As whom it was looked at: what another life of this triggerer wanted to know counts for nothing.
     process: ProcessId,
+    lane: Lane,
     key: TaskInstanceKey,
     epoch: Epoch,
     found: Found,
@@ -70,8 +70,8 @@ struct Looked {
 struct State {
     process: ProcessId,
     carried: Carried,
-    /// Looks under way.
-    looking: usize,
+    /// Looks under way, and what is due and waits for one.
+    lanes: Lanes<(TaskInstanceKey, Epoch)>,
     /// What has fired and is not recorded yet.
     fired: Vec<Firing>,
     notes: HashMap<TaskInstanceKey, CheckNote>,
@@ -174,16 +174,14 @@ impl Triggerer {
         self.take(state).await?;
         loop {
             let now = self.store.now();
-            let room = BATCH_MAX.min(LOOKS_MAX - state.looking.min(LOOKS_MAX));
-            let due = if room == 0 { Vec::new() } else { state.carried.take_due(now, room) };
-            let is_more = due.len() == room && room > 0;
-            for carrying in due {
-                if carrying.held.deferral.trigger.fires_at().is_some() {
-                    measure_lateness(now, carrying.held.due_at);
-                    state.fired.push(firing(&carrying.held, Found::There(Value::Null)));
+            let due = state.carried.take_due(now, BATCH_MAX);
+            let is_more = due.len() == BATCH_MAX;
+            for Carrying { held, .. } in due {
+                if held.deferral.trigger.fires_at().is_some() {
+                    measure_lateness(now, held.due_at);
+                    state.fired.push(firing(&held, Found::There(Value::Null)));
                 } else {
-                    state.looking += 1;
-                    self.look(state.process, carrying, results.clone());
+                    state.lanes.enter(self.checks.lane(&held.deferral.trigger), (held.task_instance, held.epoch));
                 }
             }
             self.fire(state).await?;
@@ -191,6 +189,7 @@ impl Triggerer {
                 break;
             }
         }
+        self.start_looks(state, results);
         if state.last_note.elapsed() >= NOTE_INTERVAL && !state.notes.is_empty() {
             state.last_note = Instant::now();
             let notes: Vec<CheckNote> = state.notes.drain().map(|(_, note)| note).collect();
@@ -212,23 +211,35 @@ impl Triggerer {
         let taken = self.store.take_triggers(state.process, room).await?;
         state.last_take = Some(Instant::now());
         taken.into_iter().for_each(|held| state.carried.add(held));
+        metrics::gauge!("flow_triggerer_looks_waiting").set(state.lanes.waiting() as f64);
         let count = state.carried.count();
         metrics::gauge!("flow_triggerer_triggers", "kind" => "timer").set(count.timers as f64);
         metrics::gauge!("flow_triggerer_triggers", "kind" => "poller").set(count.pollers as f64);
         Ok(())
     }
 
+    /// As many looks as there is room for.
+    fn start_looks(&self, state: &mut State, results: &mpsc::UnboundedSender<Looked>) {
+        while let Some((lane, (key, epoch))) = state.lanes.next() {
+            match state.carried.get_mut(key, epoch) {
+                Some(carrying) => self.look(state.process, lane, Arc::clone(&carrying.held), results.clone()),
+                // Ended while it waited for its turn.
+                None => state.lanes.leave(&lane),
+            }
+        }
+    }
+
     /// Looks in a task of its own: its panic is its own, too.
-    fn look(&self, process: ProcessId, carrying: Carrying, results: mpsc::UnboundedSender<Looked>) {
+    fn look(&self, process: ProcessId, lane: Lane, held: Arc<HeldTrigger>, results: mpsc::UnboundedSender<Looked>) {
         let checks = Arc::clone(&self.checks);
         tokio::spawn(async move {
-            let held = Arc::clone(&carrying.held);
-            let looking = tokio::spawn(async move { checks.look(&carrying.held.deferral).await });
+            let (key, epoch) = (held.task_instance, held.epoch);
+            let looking = tokio::spawn(async move { checks.look(&held.deferral).await });
             let found = looking.await.unwrap_or_else(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "a look at a trigger broke down");
                 Found::Failed("the look broke down: please report this as a bug".to_owned())
             });
-            let _ = results.send(Looked { process, key: held.task_instance, epoch: held.epoch, found });
+            let _ = results.send(Looked { process, lane, key, epoch, found });
         });
     }
 
@@ -298,7 +309,7 @@ impl State {
         State {
             process,
             carried: Carried::default(),
-            looking: 0,
+            lanes: Lanes::default(),
             fired: Vec::new(),
             notes: HashMap::new(),
             last_take: None,
@@ -313,18 +324,17 @@ impl State {
             return Duration::ZERO;
         }
         let due = self.carried.next_due().map_or(SLEEP_MAX, |at| at.since(now));
-        let due = if self.looking >= LOOKS_MAX { SLEEP_MAX } else { due };
         let note = if self.notes.is_empty() { SLEEP_MAX } else { NOTE_INTERVAL };
         due.min(note).min(SLEEP_MAX)
     }
 
     /// Takes in what a look has found.
     fn take_in(&mut self, now: Timestamp, looked: Looked) {
-        let Looked { process, key, epoch, found } = looked;
+        let Looked { process, lane, key, epoch, found } = looked;
         if process != self.process {
             return;
         }
-        self.looking = self.looking.saturating_sub(1);
+        self.lanes.leave(&lane);
         metrics::counter!("flow_triggerer_checks_total").increment(1);
         let Some(carrying) = self.carried.get_mut(key, epoch) else { return };
         carrying.checks = carrying.checks.saturating_add(1);

@@ -127,6 +127,8 @@ pub(crate) enum Ending {
     Rescheduled {
         at: Timestamp,
         resume: Option<Value>,
+        /// What it waits for, in words.
+        reason: Option<String>,
     },
     /// It waits for a person's answer.
     AwaitingInput(Box<Question>),
@@ -450,11 +452,15 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
         Ending::Lost(reason) => (OutcomeKind::Lost, Some(reason)),
         Ending::Stopped(Stop::Released) => (OutcomeKind::Released, Some("released".to_owned())),
         Ending::Stopped(Stop::Fenced) => return None,
-        Ending::Deferred(deferral) => (OutcomeKind::Deferred(Box::new(limited(*deferral, order))), None),
-        Ending::Rescheduled { at, resume } => (OutcomeKind::Rescheduled { at, resume }, None),
+        Ending::Deferred(deferral) => {
+            let waits = format!("waits {}", deferral.trigger.summary());
+            (OutcomeKind::Deferred(Box::new(limited(*deferral, order))), Some(waits))
+        }
+        Ending::Rescheduled { at, resume, reason } => (OutcomeKind::Rescheduled { at, resume }, reason),
         Ending::AwaitingInput(question) => (OutcomeKind::AwaitingInput(question), None),
     };
-    if let Some(reason) = &reason {
+    // Whoever suspends a try has said why in its log.
+    if let Some(reason) = reason.as_ref().filter(|_| !kind.suspends()) {
         log.system(now, reason);
     }
     let (pieces, totals) = log.finish(now);

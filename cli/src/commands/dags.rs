@@ -173,7 +173,7 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     }
     // Only whole folders know which DAGs there are.
     if paths.iter().all(|path| path.is_dir()) {
-        flow_dagfile::warn_of_unknown_dags(&mut files);
+        flow_dagfile::check_links(&mut files);
     }
     let broken = files.iter().filter(|file| file.result.is_err()).count();
     let color = std::io::stderr().is_terminal();

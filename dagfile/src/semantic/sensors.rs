@@ -5,12 +5,19 @@ use std::time::Duration;
 
 use flow_model::operator::Operator;
 use flow_model::operator::sensor::{ExternalTaskSensor, HttpSensor};
+use flow_model::time::duration_text;
 
+use super::layout::Layout;
 use super::splices;
 use super::tasks::METHODS;
 use crate::diagnostic::Problems;
 use crate::suggest::{listed, nearest};
 use crate::tree::Node;
+
+const POKE_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Nobody looks at these.
+const TIMERS: [&str; 4] = ["time_sensor", "date_time_sensor", "time_delta_sensor", "day_of_week_sensor"];
 
 /// Nobody needs to look more often, and a slip of the unit would flood whoever is asked.
 const POKE_INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -45,11 +52,7 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
             }
             let _ = super::schedule::zone(node.get("timezone"), "UTC", problems);
         }
-        Operator::FileSensor(sensor) if sensor.filepath.trim().is_empty() => {
-            problems
-                .add(place("filepath"), "`filepath` is empty")
-                .hint("name a file, such as \"/data/in/{{ ds }}.csv\"");
-        }
+        Operator::FileSensor(sensor) => check_path(&sensor.filepath, place("filepath"), problems),
         Operator::HttpSensor(sensor) => check_http(sensor, node, problems),
         Operator::RedisKeySensor(sensor) => {
             super::sql::check_connection(&sensor.connection, node, problems);
@@ -66,6 +69,39 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
                 .hint("for instance \"test -e ready\"");
         }
         _ => {}
+    }
+}
+
+/// What works, and is probably not meant.
+pub(super) fn warn(layout: &Layout<'_>, warnings: &mut Problems) {
+    let sensors = layout.tasks.iter().flat_map(|task| task.entry.node.entries());
+    for sensor in sensors.filter(|entry| entry.key.ends_with("_sensor") && !TIMERS.contains(&entry.key.as_str())) {
+        let duration = |field: &str| sensor.node.get(field).and_then(Node::text).map(duration_text::parse);
+        let (Some(Ok(timeout)), poke_interval) = (duration("timeout"), duration("poke_interval")) else { continue };
+        let Ok(poke_interval) = poke_interval.unwrap_or(Ok(POKE_INTERVAL_DEFAULT)) else { continue };
+        if timeout <= poke_interval && !timeout.is_zero() {
+            let shown = duration_text::format(poke_interval);
+            warnings
+                .add(
+                    sensor.node.deepest(&["timeout"]).span.clone(),
+                    format!("it looks only once: `timeout` is not longer than `poke_interval` ({shown})"),
+                )
+                .hint("shorten `poke_interval`, or raise `timeout`");
+        }
+    }
+}
+
+fn check_path(path: &str, span: Range<usize>, problems: &mut Problems) {
+    if path.trim().is_empty() {
+        problems.add(span, "`filepath` is empty").hint("name a file, such as \"/data/in/{{ ds }}.csv\"");
+    } else if !path.starts_with(['/', '{']) {
+        problems
+            .add(span, format!("`{path}` is a relative path, and triggerers run anywhere"))
+            .hint("write the whole path, beginning with `/`");
+    } else if path.contains('[') && !path.contains(']') {
+        problems
+            .add(span, "a `[` in the pattern is never closed, so nothing fits it")
+            .hint("close it with `]`, or write `[[]` for the character itself");
     }
 }
 
@@ -119,10 +155,17 @@ fn check_http(sensor: &HttpSensor, node: &Node, problems: &mut Problems) {
                 .hint("for instance `200` or `2xx`");
         }
     }
-    if sensor.response_check.as_ref().is_some_and(|check| check.equals.is_none() && check.contains.is_none()) {
+    for (field, check) in [("response_check", &sensor.response_check), ("failure_check", &sensor.failure_check)] {
+        if check.as_ref().is_some_and(|check| check.is_empty()) {
+            problems
+                .add(place(field).span.clone(), format!("`{field}` says nothing that could be checked"))
+                .hint("add `path`, `equals`, `one_of` or `contains`");
+        }
+    }
+    if sensor.body.is_some() && sensor.json.is_some() {
         problems
-            .add(place("response_check").span.clone(), "`response_check` says nothing that could be checked")
-            .hint("add `equals` or `contains`");
+            .add(node.span.clone(), "a request has one body: `body` is text, `json` is JSON")
+            .hint("keep one of the two");
     }
 }
 
@@ -138,6 +181,14 @@ fn check_external(sensor: &ExternalTaskSensor, node: &Node, problems: &mut Probl
                 "a sensor waits for a task, for several tasks, or for a task group, not for two of these",
             )
             .hint("keep one of `external_task_id`, `external_task_ids` and `external_task_group_id`");
+    }
+    if sensor.execution_delta.is_some() && sensor.external_logical_date.is_some() {
+        problems
+            .add(
+                place("external_logical_date"),
+                "`execution_delta` and `external_logical_date` both say which run is waited for",
+            )
+            .hint("keep one of the two");
     }
     let mut seen = sensor.allowed_states.clone();
     for (field, states) in [("failed_states", &sensor.failed_states), ("skipped_states", &sensor.skipped_states)] {

@@ -6,7 +6,7 @@ use flow_model::operator::{Operator, TriggerDag};
 use flow_model::{Dag, Task};
 
 use crate::diagnostic::Problems;
-use crate::named_dag::NamedDag;
+use crate::links::NamedDag;
 use crate::tree::Node;
 
 pub(super) fn check(trigger: &TriggerDag, node: &Node, problems: &mut Problems) {

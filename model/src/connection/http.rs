@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::{Connection, ConnectionError, SecretText};
 
+/// Types of connections that lead to something else than a web server.
+const OTHER_TYPES: [&str; 4] = ["postgres", "mysql", "sqlite", "redis"];
+
 /// A request's address, and with what it gets in.
 #[derive(Debug, Clone)]
 pub struct HttpTarget {
@@ -28,6 +31,9 @@ impl Connection {
         self.leads_to(&["http", "slack"])?;
         let wrong =
             |why: &str| ConnectionError(format!("connection `{}` cannot be used for a request: {why}", self.conn_id));
+        if OTHER_TYPES.contains(&self.conn_type.as_str()) {
+            return Err(wrong(&format!("its type is `{}`, not `http`", self.conn_type)));
+        }
         let host = self.host.as_deref().unwrap_or_default().trim_end_matches('/');
         if host.is_empty() {
             return Err(wrong("it has no host"));

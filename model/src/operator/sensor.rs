@@ -73,6 +73,9 @@ macro_rules! sensor {
             /// For files that come from Airflow: every mode means that no worker slot is held.
             #[serde(default = "crate::operator::sensor::default_mode")]
             pub mode: crate::operator::sensor::Mode,
+            /// For files that come from Airflow: every sensor waits in the triggerer, whatever this says.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub deferrable: Option<bool>,
         }
 
         impl $name {

@@ -109,7 +109,7 @@ pub(super) fn entry(entry: StreamId) -> StreamEntry {
 
 /// `host` is a name or, beginning with `/`, a socket; `schema` is the number of the database.
 fn client(connection: &Connection) -> Result<Client> {
-    let bad = |why: String| QueueError::BadUrl { why: format!("connection `{}`: {why}", connection.conn_id) };
+    let bad = |why: String| QueueError::BadConnection { conn_id: connection.conn_id.clone(), why };
     if connection.conn_type != "redis" {
         return Err(bad(format!("its type is `{}`, not `redis`", connection.conn_type)));
     }

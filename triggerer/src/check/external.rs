@@ -2,7 +2,7 @@
 
 use flow_model::deferral::Trigger;
 use flow_model::{RunState, TaskState, Timestamp};
-use flow_store::{ExternalRun, Store, StoreError};
+use flow_store::{ExternalDag, ExternalRun, Store, StoreError};
 use serde_json::Value;
 
 use super::Found;
@@ -76,11 +76,22 @@ async fn answer(
             "{missing}\nhint: correct the name, or take `check_existence` away to wait for it"
         )));
     }
-    let run = store.external_run(wanted.dag_id, logical_date).await?;
-    Ok(match run {
-        None => Found::NotYet(format!("DAG `{}` has no run of {logical_date}", wanted.dag_id)),
+    let with_tasks = !wanted.task_ids.is_empty() || wanted.group.is_some();
+    Ok(match store.external_run(wanted.dag_id, logical_date, with_tasks).await? {
+        None => Found::NotYet(no_run(wanted.dag_id, logical_date, store.external_dag(wanted.dag_id).await?.as_ref())),
         Some(run) => judge(wanted, &run),
     })
+}
+
+/// Why there is no such run, as far as that can be told: most often the dates differ, and nobody sees it.
+fn no_run(dag_id: &str, logical_date: Timestamp, dag: Option<&ExternalDag>) -> String {
+    let Some(dag) = dag else { return format!("there is no DAG `{dag_id}`") };
+    let newest = match dag.newest_logical_date {
+        Some(newest) => format!("its newest is of {newest}"),
+        None => "it has none at all".to_owned(),
+    };
+    let paused = if dag.is_paused { ", and it is paused" } else { "" };
+    format!("DAG `{dag_id}` has no run of {logical_date}; {newest}{paused}")
 }
 
 /// What does not exist, of what is waited for.
@@ -188,6 +199,18 @@ mod tests {
         let mixed = [("load.x", Success), ("loader", Failed), ("load.y", Success)];
         assert_eq!(judge(&group, &run(RunState::Failed, &mixed)), Found::There(Value::Null));
         assert!(matches!(judge(&group, &run(RunState::Running, &[("a", Success)])), Found::NotYet(_)));
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_told_with_what_is() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let wanted = at("2026-03-05T00:00:00Z");
+        assert_eq!(no_run("d", wanted, None), "there is no DAG `d`");
+        let mut dag = ExternalDag { is_paused: false, newest_logical_date: None };
+        assert!(no_run("d", wanted, Some(&dag)).ends_with("; it has none at all"));
+        dag = ExternalDag { is_paused: true, newest_logical_date: Some(at("2026-03-04T00:00:00Z")) };
+        let expected = "DAG `d` has no run of 2026-03-05T00:00:00+00:00; its newest is of 2026-03-04T00:00:00+00:00, and it is paused";
+        assert_eq!(no_run("d", wanted, Some(&dag)), expected);
     }
 
     #[test]

@@ -1,18 +1,15 @@
 //! Looks for files.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flow_model::Timestamp;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use super::Found;
-use crate::glob::{ENTRIES_MAX, entries, matching};
+use crate::glob::{ENTRIES_MAX, Walk, fixed_folder};
+use crate::mounts::FileThreads;
 
-/// Looks at once; a file system that hangs takes no more threads than this.
-const LOOKS_MAX: usize = 32;
 /// Paths that are remembered.
 const PATHS_MAX: usize = 100;
 
@@ -25,36 +22,22 @@ pub(super) struct Wanted {
     pub now: Timestamp,
 }
 
-/// Looks for files in threads of their own.
-pub(super) struct FileLooks(Arc<Semaphore>);
-
-impl Default for FileLooks {
-    fn default() -> Self {
-        FileLooks(Arc::new(Semaphore::new(LOOKS_MAX)))
-    }
-}
-
-impl FileLooks {
-    pub async fn look(&self, wanted: Wanted) -> Found {
-        let Ok(permit) = Arc::clone(&self.0).acquire_owned().await else {
-            return Found::NotYet("the triggerer stops".to_owned());
-        };
-        // The permit stays with the thread: one that hangs keeps it, even when nobody waits for it any more.
-        let looking = tokio::task::spawn_blocking(move || {
-            let found = find(&wanted);
-            drop(permit);
-            found
-        });
-        looking.await.unwrap_or_else(|error| Found::NotYet(format!("the look failed: {error}")))
-    }
+/// Looks for files in a thread.
+pub(super) async fn look(threads: &FileThreads, wanted: Wanted) -> Found {
+    let path = wanted.path.clone();
+    threads.run(&path, move || find(&wanted)).await.unwrap_or_else(Found::NotYet)
 }
 
 fn find(wanted: &Wanted) -> Found {
-    let mut budget = ENTRIES_MAX;
+    if !wanted.path.starts_with('/') {
+        let why = format!("`{}` is a relative path, and triggerers run anywhere", wanted.path);
+        return Found::FailedForGood(format!("{why}\nhint: write the whole path, beginning with `/`"));
+    }
+    let mut walk = Walk::default();
     let mut why = None;
     let mut found = Vec::new();
-    for path in matching(&wanted.path, &mut budget) {
-        match fits(&path, wanted, &mut budget) {
+    for path in walk.matching(&wanted.path) {
+        match fits(&path, wanted, &mut walk) {
             Ok(()) if found.len() < PATHS_MAX => found.push(path.display().to_string()),
             Ok(()) => {}
             Err(reason) => why = Some(reason),
@@ -63,18 +46,35 @@ fn find(wanted: &Wanted) -> Found {
     if !found.is_empty() {
         return Found::There(json!(found));
     }
-    if budget == 0 {
+    if walk.is_over() {
         return Found::NotYet(format!("gave up after {ENTRIES_MAX} entries of folders"));
     }
-    Found::NotYet(why.unwrap_or_else(|| format!("there is no `{}`", wanted.path)))
+    // A folder that cannot be read tells more than that nothing was found in it.
+    let why = why.or(walk.refused).unwrap_or_else(|| absent(&wanted.path));
+    Found::NotYet(why)
+}
+
+/// What is missing: the folder is worth a word of its own, because no file will ever come there.
+fn absent(pattern: &str) -> String {
+    let folder = fixed_folder(pattern);
+    match folder.metadata() {
+        Ok(metadata) if !metadata.is_dir() => {
+            format!("there is no `{pattern}`, because `{}` is no folder", folder.display())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("there is no `{pattern}`, nor a folder `{}`", folder.display())
+        }
+        Err(error) => format!("cannot look at `{}`: {error}", folder.display()),
+        Ok(_) => format!("there is no `{pattern}`"),
+    }
 }
 
 /// Whether a path counts; if not, why.
-fn fits(path: &Path, wanted: &Wanted, budget: &mut usize) -> Result<(), String> {
+fn fits(path: &Path, wanted: &Wanted, walk: &mut Walk) -> Result<(), String> {
     let shown = path.display();
     let metadata = path.metadata().map_err(|error| format!("cannot look at `{shown}`: {error}"))?;
     if metadata.is_dir() {
-        return if !wanted.recursive || has_file(path, wanted, budget) {
+        return if !wanted.recursive || has_file(path, wanted, walk) {
             Ok(())
         } else {
             Err(format!("there is no file in `{shown}` yet"))
@@ -94,10 +94,9 @@ fn age(changed: SystemTime, now: Timestamp) -> Duration {
     now.since(Timestamp::UNIX_EPOCH + since_epoch)
 }
 
-fn has_file(folder: &Path, wanted: &Wanted, budget: &mut usize) -> bool {
-    entries(folder, budget).into_iter().any(|path| {
-        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-        if is_folder { has_file(&path, wanted, budget) } else { fits(&path, wanted, budget).is_ok() }
+fn has_file(folder: &Path, wanted: &Wanted, walk: &mut Walk) -> bool {
+    walk.entries(folder).into_iter().any(|entry| {
+        if entry.is_folder { has_file(&entry.path, wanted, walk) } else { fits(&entry.path, wanted, walk).is_ok() }
     })
 }
 
@@ -115,6 +114,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         assert_eq!(look(&path("x"), false, 0, None), Found::NotYet(format!("there is no `{}`", path("x").display())));
+        assert!(matches!(look(Path::new("in/x"), false, 0, None), Found::FailedForGood(_)));
+        let (file, its_folder) = (path("no/x"), path("no"));
+        let expected = format!("there is no `{}`, nor a folder `{}`", file.display(), its_folder.display());
+        assert_eq!(look(&file, false, 0, None), Found::NotYet(expected));
         std::fs::create_dir_all(path("in/deep")).unwrap();
         assert!(matches!(look(&path("in"), false, 0, None), Found::There(_)));
         assert!(matches!(look(&path("in"), true, 0, None), Found::NotYet(_)));
@@ -123,6 +126,11 @@ mod tests {
         assert!(matches!(look(&path("in"), true, 0, None), Found::There(_)));
         let Found::There(found) = look(&path("in/**/*.csv"), false, 0, None) else { panic!("it is there") };
         assert_eq!(found, json!([path("in/deep/a.csv")]));
+        // Folders that lead in a circle are not followed, and what is found on two ways is told once.
+        std::os::unix::fs::symlink(path("in"), path("in/deep/again")).unwrap();
+        assert_eq!(look(&path("in/**/**/*.csv"), false, 0, None), Found::There(json!([path("in/deep/a.csv")])));
+        let Found::There(all) = look(&path("in/**"), false, 0, None) else { panic!("it is there") };
+        assert_eq!(all, json!([path("in/deep"), path("in/deep/a.csv"), path("in/deep/again")]));
         let expected = format!("`{}` has 5 of 6 bytes", path("in/deep/a.csv").display());
         assert_eq!(look(&path("in/*/?.csv"), false, 6, None), Found::NotYet(expected));
         let ages = Duration::from_secs(100 * 365 * 86_400);

@@ -1,23 +1,19 @@
-//! Looks at HTTP answers, over shared connections and with a limit for each host.
+//! Looks at HTTP answers, over shared connections.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use flow_model::SecretText;
 use flow_model::connection::HttpTarget;
 use flow_model::operator::sensor::ResponseCheck;
+use flow_model::time::duration_text;
 use flow_secrets::{Masker, Secrets};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::Found;
 
-/// Requests to one host at once.
-const REQUESTS_PER_HOST_MAX: usize = 16;
-/// Hosts that are remembered; beyond it the table starts anew, which only forgets who is being asked.
-const HOSTS_MAX: usize = 10_000;
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -27,8 +23,12 @@ pub(super) struct Wanted<'a> {
     pub connection: Option<&'a str>,
     pub method: &'a str,
     pub headers: &'a BTreeMap<String, String>,
+    pub query: &'a BTreeMap<String, String>,
+    pub body: Option<&'a str>,
     pub expected_status: &'a [String],
     pub check: Option<&'a ResponseCheck>,
+    pub failure_check: Option<&'a ResponseCheck>,
+    pub timeout: Duration,
 }
 
 /// Sends requests.
@@ -37,43 +37,38 @@ pub(super) struct HttpLooks {
     free: OnceLock<reqwest::Client>,
     /// Follows no redirects: what is secret in a connection goes to its host only.
     staying: OnceLock<reqwest::Client>,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl HttpLooks {
-    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Found {
+    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>) -> Found {
         let masker = Masker::default();
         let target = match target(secrets, &wanted, &masker).await {
             Ok(target) => target,
             Err(found) => return found,
         };
         let address = target.as_ref().map_or(wanted.url, |target| &target.url);
-        let Ok(url) = address.parse::<reqwest::Url>() else {
+        let Ok(url) = address.trim().parse::<reqwest::Url>() else {
             return Found::FailedForGood(format!("`{}` is not a URL", wanted.url));
         };
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let request = match self.request(&wanted, target.as_ref(), url, timeout) {
+        let (is_tls, host) = (url.scheme() == "https", url.host_str().unwrap_or_default().to_owned());
+        let request = match self.request(&wanted, target.as_ref(), url) {
             Ok(request) => request,
             Err(why) => return Found::FailedForGood(why),
         };
-        let Ok(_permit) = self.limit(host).acquire_owned().await else {
-            return Found::NotYet("the triggerer stops".to_owned());
-        };
         let found = match answer(request).await {
-            // Before it is judged: what is told of it is cut, and a piece of a secret would not be found.
-            Ok((status, body)) if masker.finds(&body) => judge(&wanted, status, &masker.mask(&body)),
-            Ok((status, body)) => judge(&wanted, status, &body),
-            Err(why) => Found::NotYet(why),
+            Ok(mut answer) => {
+                // Before it is judged: what is told of it is cut, and a piece of a secret would not be found.
+                if masker.finds(&answer.body) {
+                    answer.body = masker.mask(&answer.body).into_owned();
+                }
+                judge(&wanted, &answer)
+            }
+            Err(NoAnswer::TooLarge) => {
+                Found::NotYet(format!("the answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20))
+            }
+            Err(NoAnswer::Request(error)) => Found::NotYet(told(&error, &host, is_tls, wanted.timeout)),
         };
         found.masked(&masker)
-    }
-
-    fn limit(&self, host: String) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= HOSTS_MAX {
-            hosts.clear();
-        }
-        Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_PER_HOST_MAX))))
     }
 
     fn request(
@@ -81,7 +76,6 @@ impl HttpLooks {
         wanted: &Wanted<'_>,
         target: Option<&HttpTarget>,
         url: reqwest::Url,
-        timeout: Duration,
     ) -> Result<reqwest::RequestBuilder, String> {
         let method: reqwest::Method =
             wanted.method.parse().map_err(|_| format!("`{}` is not an HTTP method", wanted.method))?;
@@ -105,7 +99,13 @@ impl HttpLooks {
         for (name, value) in target.map(|target| target.headers.as_slice()).unwrap_or_default() {
             request = request.header(name, value.expose());
         }
-        Ok(request.headers(headers).timeout(timeout))
+        if !wanted.query.is_empty() {
+            request = request.query(wanted.query);
+        }
+        if let Some(body) = wanted.body {
+            request = request.body(body.to_owned());
+        }
+        Ok(request.headers(headers).timeout(wanted.timeout))
     }
 
     fn client(&self, stays: bool) -> Result<&reqwest::Client, String> {
@@ -132,32 +132,70 @@ async fn target(secrets: &Secrets, wanted: &Wanted<'_>, masker: &Masker) -> Resu
     connection.http_target(wanted.url).map(Some).map_err(|error| Found::FailedForGood(error.to_string()))
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, String), String> {
-    let mut response = request.send().await.map_err(|error| chain(&error))?;
+/// What came back.
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+/// Why nothing did.
+enum NoAnswer {
+    TooLarge,
+    Request(reqwest::Error),
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
+    let mut response = request.send().await.map_err(NoAnswer::Request)?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(NoAnswer::Request)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes"));
+            return Err(NoAnswer::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// Pure: whether the answer is the wanted one.
-fn judge(wanted: &Wanted<'_>, status: u16, body: &str) -> Found {
+fn judge(wanted: &Wanted<'_>, Answer { status, body }: &Answer) -> Found {
     let is_expected = wanted.expected_status.iter().any(|expected| match expected.strip_suffix("xx") {
         Some(class) => class.parse() == Ok(status / 100),
-        None => expected.parse() == Ok(status),
+        None => expected.parse() == Ok(*status),
     });
     if !is_expected {
-        return Found::NotYet(format!("answered with status {status}"));
+        let stays = if (300..400).contains(status) && wanted.connection.is_some() {
+            "; with a connection no redirect is followed"
+        } else {
+            ""
+        };
+        return Found::NotYet(format!("answered with status {status}{stays}"));
+    }
+    if let Some(check) = wanted.failure_check.filter(|check| check.check(body).is_ok()) {
+        return Found::Failed(format!("{}, so it will not come (`failure_check`)", check.summary()));
     }
     if let Some(Err(why)) = wanted.check.map(|check| check.check(body)) {
         return Found::NotYet(why);
     }
-    Found::There(serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)))
+    Found::There(serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.as_str())))
+}
+
+/// What went wrong, in a few words for people.
+fn told(error: &reqwest::Error, host: &str, is_tls: bool, timeout: Duration) -> String {
+    if error.is_timeout() {
+        let while_connecting = if error.is_connect() { " (no connection came about)" } else { "" };
+        return format!("no whole answer within {}{while_connecting}", duration_text::format(timeout));
+    }
+    if error.is_redirect() {
+        return format!("it is sent on again and again: {}", chain(error));
+    }
+    if !error.is_connect() {
+        return chain(error);
+    }
+    let cause = std::iter::successors(std::error::Error::source(error), |cause| cause.source()).last();
+    let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+    let tls = if is_tls && cause.contains("InvalidContentType") { "; does it speak TLS (`https`) there?" } else { "" };
+    format!("cannot connect to `{host}`: {cause}{tls}")
 }
 
 /// An error with its causes, in one line.
@@ -183,22 +221,39 @@ mod tests {
 
     #[test]
     fn answers_are_judged() {
-        let headers = BTreeMap::new();
+        let nothing = BTreeMap::new();
         let expected = ["2xx".to_owned(), "404".to_owned()];
-        let check = ResponseCheck { path: Some("state".to_owned()), equals: Some(json!("up")), contains: None };
+        let check = |check: Value| serde_json::from_value::<ResponseCheck>(check).unwrap();
+        let (up, broken) = (
+            check(json!({ "path": "state", "equals": "up" })),
+            check(json!({ "path": "state", "one_of": ["broken", "gone"] })),
+        );
         let mut wanted = Wanted {
             url: "http://h",
             connection: None,
             method: "GET",
-            headers: &headers,
+            headers: &nothing,
+            query: &nothing,
+            body: None,
             expected_status: &expected,
             check: None,
+            failure_check: None,
+            timeout: Duration::from_secs(1),
         };
-        assert_eq!(judge(&wanted, 204, ""), Found::There(json!("")));
-        assert_eq!(judge(&wanted, 404, "[1]"), Found::There(json!([1])));
-        assert_eq!(judge(&wanted, 503, ""), Found::NotYet("answered with status 503".to_owned()));
-        wanted.check = Some(&check);
-        assert_eq!(judge(&wanted, 200, r#"{"state":"up"}"#), Found::There(json!({"state": "up"})));
-        assert!(matches!(judge(&wanted, 200, r#"{"state":"down"}"#), Found::NotYet(_)));
+        let judged =
+            |wanted: &Wanted<'_>, status: u16, body: &str| judge(wanted, &Answer { status, body: body.to_owned() });
+        assert_eq!(judged(&wanted, 204, ""), Found::There(json!("")));
+        assert_eq!(judged(&wanted, 404, "[1]"), Found::There(json!([1])));
+        assert_eq!(judged(&wanted, 503, ""), Found::NotYet("answered with status 503".to_owned()));
+        wanted.connection = Some("shop");
+        let Found::NotYet(why) = judged(&wanted, 302, "") else { panic!("it has not come") };
+        assert!(why.contains("no redirect is followed"), "{why}");
+        (wanted.check, wanted.failure_check) = (Some(&up), Some(&broken));
+        assert_eq!(judged(&wanted, 200, r#"{"state":"up"}"#), Found::There(json!({"state": "up"})));
+        assert!(matches!(judged(&wanted, 200, r#"{"state":"down"}"#), Found::NotYet(_)));
+        let expected = "`state` is one of [\"broken\",\"gone\"], so it will not come (`failure_check`)";
+        assert_eq!(judged(&wanted, 200, r#"{"state":"gone"}"#), Found::Failed(expected.to_owned()));
+        // Another status says nothing about it.
+        assert!(matches!(judged(&wanted, 500, r#"{"state":"gone"}"#), Found::NotYet(_)));
     }
 }

@@ -91,7 +91,7 @@ fn refused(error: &QueueError) -> Found {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let why = format!("{error}{cause}");
     match error {
-        QueueError::BadUrl { .. } => Found::FailedForGood(why),
+        QueueError::BadUrl { .. } | QueueError::BadConnection { .. } => Found::FailedForGood(why),
         QueueError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Found::FailedForGood(why),
         QueueError::Redis { .. } | QueueError::Connect { .. } => Found::NotYet(why),
     }

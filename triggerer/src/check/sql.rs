@@ -1,20 +1,13 @@
 //! Asks databases.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow_secrets::{Masker, Secrets};
 use flow_sql::{Keep, Request, SqlClient, SqlError};
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 
 use super::Found;
 
-/// Queries at once over one connection (as people name them): a database is there for others, too.
-const QUERIES_MAX: usize = 4;
-/// Connections that are remembered; beyond it the table starts anew, which only forgets who is being asked.
-const CONNECTIONS_MAX: usize = 10_000;
 /// Bytes of the row that becomes the event.
 const ROW_BYTES_MAX: usize = 64 * 1024;
 
@@ -30,14 +23,10 @@ pub(super) struct Wanted<'a> {
 #[derive(Default)]
 pub(super) struct SqlLooks {
     client: SqlClient,
-    limits: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl SqlLooks {
     pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Found {
-        let Ok(_permit) = self.limit(wanted.connection).acquire_owned().await else {
-            return Found::NotYet("the triggerer stops".to_owned());
-        };
         let connection = match secrets.connection(wanted.connection).await {
             Ok(connection) => connection,
             Err(error) if error.is_missing() => return Found::FailedForGood(error.to_string()),
@@ -57,14 +46,6 @@ impl SqlLooks {
             Err(error) => refused(&error),
         };
         found.masked(&masker)
-    }
-
-    fn limit(&self, connection: &str) -> Arc<Semaphore> {
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if limits.len() >= CONNECTIONS_MAX {
-            limits.clear();
-        }
-        Arc::clone(limits.entry(connection.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(QUERIES_MAX))))
     }
 }
 

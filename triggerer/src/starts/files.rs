@@ -1,8 +1,8 @@
 //! Files that arrive.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use flow_model::Timestamp;
@@ -11,18 +11,18 @@ use flow_model::start::{Existing, FileArrival};
 use flow_store::StoreError;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use super::source::{Event, Source};
 use super::warn;
-use crate::glob::{ENTRIES_MAX, is_pattern, matching};
+use crate::glob::{ENTRIES_MAX, Walk, fixed_folder};
+use crate::mounts::FileThreads;
 
 /// Runs that one look starts at most; the others follow with the next.
 const RUNS_PER_LOOK: usize = 100;
 /// The shortest pause between two looks.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Looks at once; a file system that hangs takes no more threads than this.
-static LOOKS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(32)));
+/// Where the looks work, apart from those of sensors.
+static THREADS: LazyLock<FileThreads> = LazyLock::new(FileThreads::default);
 
 /// Looks at the files of a pattern.
 pub(super) struct FileWatch {
@@ -157,15 +157,11 @@ impl Observed {
     }
 }
 
-/// Looks in a thread of its own, which keeps its permit even if nobody waits for it any more.
+/// Looks in a thread.
 async fn look(pattern: String) -> Look {
-    let Ok(permit) = Arc::clone(&LOOKS).acquire_owned().await else { return Look::default() };
-    let looking = tokio::task::spawn_blocking(move || {
-        let look = look_at(&pattern);
-        drop(permit);
-        look
-    });
-    looking.await.unwrap_or_else(|error| Look { problem: Some(format!("the look failed: {error}")), ..Look::default() })
+    let path = pattern.clone();
+    let looking = THREADS.run(&path, move || look_at(&pattern)).await;
+    looking.unwrap_or_else(|problem| Look { problem: Some(problem), ..Look::default() })
 }
 
 fn look_at(pattern: &str) -> Look {
@@ -174,18 +170,19 @@ fn look_at(pattern: &str) -> Look {
         let problem = format!("cannot look into the folder `{}`: {error}", folder.display());
         return Look { problem: Some(problem), ..Look::default() };
     }
-    let mut budget = ENTRIES_MAX;
+    let mut walk = Walk::default();
     let mut found = Look::default();
-    for path in matching(pattern, &mut budget) {
+    for path in walk.matching(pattern) {
         match seen(&path) {
             Ok(file) => found.files.extend(file),
             Err(problem) => found.problem = Some(problem),
         }
     }
-    if budget == 0 {
+    if walk.is_over() {
         found.problem =
             Some(format!("the pattern leads through more than {ENTRIES_MAX} entries of folders: the rest is not seen"));
     }
+    found.problem = found.problem.or(walk.refused);
     found
 }
 
@@ -201,14 +198,6 @@ fn seen(path: &Path) -> Result<Option<Seen>, String> {
     let modified = metadata.modified().map_err(|error| format!("cannot tell when `{shown}` was changed: {error}"))?;
     let modified = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(Some(Seen { modified: Timestamp::UNIX_EPOCH + modified, path: shown.to_owned(), size: metadata.len() }))
-}
-
-/// The folder that a pattern names before its first wildcard.
-fn fixed_folder(pattern: &str) -> PathBuf {
-    let parts: Vec<&str> = pattern.split('/').collect();
-    let fixed = parts[..parts.len() - 1].iter().take_while(|part| !is_pattern(part));
-    let folder = fixed.copied().collect::<Vec<_>>().join("/");
-    if folder.is_empty() { PathBuf::from("/") } else { PathBuf::from(folder) }
 }
 
 #[cfg(test)]
@@ -263,14 +252,5 @@ mod tests {
         std::fs::write(folder.path().join("in/.hidden.csv"), "1").unwrap();
         let found = look_at(&pattern);
         assert_eq!((found.files.len(), found.files[0].size, found.problem), (1, 5, None));
-    }
-
-    #[test]
-    fn the_folder_before_the_first_wildcard_is_known() {
-        for (pattern, folder) in
-            [("/in/*.csv", "/in"), ("/in/a.csv", "/in"), ("/*/x/a", "/"), ("/in/**/a", "/in"), ("/a", "/")]
-        {
-            assert_eq!(fixed_folder(pattern), Path::new(folder), "{pattern}");
-        }
     }
 }

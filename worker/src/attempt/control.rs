@@ -95,7 +95,8 @@ fn again(workshop: &Workshop, repeat: &Repeat, iteration: u32, log: &AttemptLog)
     }
     let pause = duration_text::format(repeat.every);
     log.system(now, &format!("iteration {iteration} of at most {}: not yet; again in {pause}", repeat.max));
-    Ended::new(Ending::Rescheduled { at: now + repeat.every, resume: Some(json!({ "iteration": iteration + 1 })) })
+    let resume = Some(json!({ "iteration": iteration + 1 }));
+    Ended::new(Ending::Rescheduled { at: now + repeat.every, resume, reason: None })
 }
 
 /// The XComs by key.

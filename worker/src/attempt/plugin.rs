@@ -140,9 +140,9 @@ fn conclude(end: End, conversation: Conversation, refusal: Option<String>, now: 
         PluginResult::Failed(reason) => Ending::Failed(reason),
         PluginResult::FailedForGood(reason) => Ending::FailedForGood(reason),
         PluginResult::RetryAfter(delay, reason) => Ending::FailedRetryAfter(delay, reason),
-        PluginResult::Deferred { until: Until::At(at), resume } => Ending::Rescheduled { at, resume },
+        PluginResult::Deferred { until: Until::At(at), resume } => Ending::Rescheduled { at, resume, reason: None },
         PluginResult::Deferred { until: Until::After(delay), resume } => {
-            Ending::Rescheduled { at: now + delay, resume }
+            Ending::Rescheduled { at: now + delay, resume, reason: None }
         }
     };
     Ended { kind, exit_code: code, xcoms, skips: Vec::new() }

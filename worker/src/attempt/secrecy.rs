@@ -103,9 +103,11 @@ pub(super) fn conceal(mut ended: Ended, masker: &Masker) -> Ended {
         Ending::FailedRetryAfter(delay, reason) => Ending::FailedRetryAfter(delay, masked(masker, reason)),
         Ending::FailedForGood(reason) => Ending::FailedForGood(masked(masker, reason)),
         Ending::Lost(reason) => Ending::Lost(masked(masker, reason)),
-        Ending::Rescheduled { at, resume } => {
-            Ending::Rescheduled { at, resume: resume.map(|resume| masker.mask_json(resume)) }
-        }
+        Ending::Rescheduled { at, resume, reason } => Ending::Rescheduled {
+            at,
+            resume: resume.map(|resume| masker.mask_json(resume)),
+            reason: reason.map(|reason| masked(masker, reason)),
+        },
         Ending::Deferred(deferral) => {
             let trigger = serde_json::to_value(&deferral.trigger).unwrap_or_default();
             if masker.finds_in(&trigger) {

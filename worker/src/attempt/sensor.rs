@@ -90,7 +90,9 @@ async fn poke(
         return Ended::new(kind);
     }
     log.system(now, &format!("not yet ({why}); looks again at {at}"));
-    Ended::new(Ending::Rescheduled { at, resume: Some(json!({ "looks": looks })) })
+    let times = if looks == 1 { "one look".to_owned() } else { format!("{looks} looks") };
+    let reason = format!("{times}, until {end} at most; the last found: {why}");
+    Ended::new(Ending::Rescheduled { at, resume: Some(json!({ "looks": looks })), reason: Some(reason) })
 }
 
 fn looks_before(order: &WorkOrder) -> u32 {
@@ -184,16 +186,20 @@ const fn week_day(day: civil::Weekday) -> WeekDay {
 }
 
 fn external(order: &WorkOrder, sensor: ExternalTaskSensor) -> Result<Trigger, String> {
-    let logical_date = order.logical_date.ok_or(
-        "its run has no logical date, so there is no run of the other DAG that belongs to it\nhint: trigger it with a logical date",
-    )?;
+    let logical_date = match &sensor.external_logical_date {
+        Some(at) => read_instant(at)?,
+        None => {
+            let own = order.logical_date.ok_or("its run has no logical date, so there is no run of the other DAG that belongs to it\nhint: trigger it with a logical date, or say `external_logical_date`")?;
+            own - sensor.execution_delta.unwrap_or_default()
+        }
+    };
     let mut task_ids = sensor.external_task_ids;
     task_ids.extend(sensor.external_task_id);
     Ok(Trigger::ExternalTask {
         dag_id: sensor.external_dag_id,
         task_ids,
         task_group_id: sensor.external_task_group_id,
-        logical_date: logical_date - sensor.execution_delta.unwrap_or_default(),
+        logical_date,
         allowed_states: sensor.allowed_states,
         failed_states: sensor.failed_states,
         skipped_states: sensor.skipped_states,

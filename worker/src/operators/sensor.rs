@@ -1,6 +1,7 @@
 //! Sensors: what they wait for, rendered. The worker only renders and defers; looking is the triggerer's work, except where
 //! the look is a program of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow_model::Task;
@@ -94,7 +95,11 @@ pub(super) fn prepare(
         Operator::ExternalTaskSensor(sensor) => {
             let text = renderer.text("external_dag_id", &sensor.external_dag_id)?;
             let external_dag_id = show(rendered, "external_dag_id", text);
-            Look::External(ExternalTaskSensor { external_dag_id, ..sensor.clone() })
+            let external_logical_date = match &sensor.external_logical_date {
+                Some(at) => Some(show(rendered, "external_logical_date", renderer.text("external_logical_date", at)?)),
+                None => None,
+            };
+            Look::External(ExternalTaskSensor { external_dag_id, external_logical_date, ..sensor.clone() })
         }
         Operator::CommandSensor(sensor) => {
             let bash = Bash {
@@ -120,11 +125,22 @@ fn file(sensor: &FileSensor, renderer: &Renderer, rendered: &mut Map<String, Val
 }
 
 fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
-    let headers = sensor
-        .headers
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), renderer.text(&format!("headers.{name}"), value)?)))
-        .collect::<Result<_, TemplateError>>()?;
+    let pairs = |field: &str, entries: &BTreeMap<String, String>| {
+        let one =
+            |(name, value): (&String, &String)| Ok((name.clone(), renderer.text(&format!("{field}.{name}"), value)?));
+        entries.iter().map(one).collect::<Result<BTreeMap<String, String>, TemplateError>>()
+    };
+    let mut headers = pairs("headers", &sensor.headers)?;
+    let body = match (&sensor.body, &sensor.json) {
+        (Some(body), _) => Some(show(rendered, "body", renderer.text("body", body)?)),
+        (None, Some(json)) => {
+            if !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+                headers.insert("content-type".to_owned(), "application/json".to_owned());
+            }
+            Some(show(rendered, "body", renderer.json("json", json)?.to_string()))
+        }
+        (None, None) => None,
+    };
     rendered.insert("method".to_owned(), json!(sensor.method));
     Ok(Trigger::Http {
         url: show(
@@ -135,8 +151,11 @@ fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Val
         connection: sensor.connection.clone(),
         method: sensor.method.clone(),
         headers,
+        query: pairs("query", &sensor.query)?,
+        body,
         expected_status: sensor.expected_status.clone(),
         check: sensor.response_check.clone(),
+        failure_check: sensor.failure_check.clone(),
         timeout: sensor.request_timeout,
     })
 }

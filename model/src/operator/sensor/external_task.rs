@@ -37,6 +37,10 @@ sensor!(
         #[serde(default, with = "crate::time::duration_text::option", skip_serializing_if = "Option::is_none")]
         #[schemars(schema_with = "crate::operator::duration_schema")]
         execution_delta: Option<Duration>,
+        /// The logical date of the other run, where it is not a fixed while earlier (a template that gives an instant, such
+        /// as `{{ data_interval_end }}`; Airflow: `execution_date_fn`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_logical_date: Option<String>,
         /// Whether it fails at once if there is no such DAG or task, instead of waiting for it.
         #[serde(default)]
         check_existence: bool,

@@ -28,12 +28,24 @@ sensor!(
         /// Request headers (values are templates). They are kept while the sensor waits, so they must not hold secrets.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         headers: BTreeMap<String, String>,
+        /// Query parameters, added to the URL and encoded (values are templates). They are kept, too.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        query: BTreeMap<String, String>,
+        /// Request body as text (a template). It is kept, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// Request body as JSON; every text inside is a template. It is kept, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        json: Option<Value>,
         /// Status codes of the wanted answer: single codes, or classes such as `2xx`. Any other means: not yet.
         #[serde(default = "default_expected_status")]
         expected_status: Vec<String>,
         /// What the answer must say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        response_check: Option<ResponseCheck>,
+        response_check: Option<Box<ResponseCheck>>,
+        /// What an answer with such a status says when it will never come: the task fails at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure_check: Option<Box<ResponseCheck>>,
         /// How long one exchange may take.
         #[serde(default = "default_request_timeout", with = "crate::time::duration_text")]
         #[schemars(schema_with = "crate::operator::duration_schema")]
@@ -45,12 +57,16 @@ sensor!(
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseCheck {
-    /// Where in a JSON answer to look: `status`, `items.0.state`. Without it the whole answer is looked at.
+    /// Where in a JSON answer to look: `status`, `items.0.state`. Without it the whole answer is looked at. Alone it says
+    /// that there must be something: neither nothing nor null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The value there must be this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<Value>,
+    /// The value there must be one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<Value>,
     /// The text there must contain this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
@@ -64,19 +80,49 @@ impl ResponseCheck {
     pub fn check(&self, body: &str) -> Result<(), String> {
         let parsed = || serde_json::from_str::<Value>(body).map_err(|_| "the answer is not JSON".to_owned());
         let found = match &self.path {
-            Some(path) => lookup(&parsed()?, path).ok_or_else(|| format!("the answer has no `{path}`"))?,
-            None if self.equals.is_some() => serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim())),
+            Some(path) => lookup(&parsed()?, path)
+                .filter(|value| !value.is_null() || self.equals == Some(Value::Null))
+                .ok_or_else(|| format!("the answer has no `{path}`"))?,
+            None if self.equals.is_some() || !self.one_of.is_empty() => {
+                serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim()))
+            }
             None => Value::from(body),
         };
         let place = self.path.as_deref().map_or("the answer".to_owned(), |path| format!("`{path}`"));
         if let Some(wanted) = self.equals.as_ref().filter(|wanted| **wanted != found) {
             return Err(format!("{place} is {}, not {wanted}", short(&found)));
         }
+        if !self.one_of.is_empty() && !self.one_of.contains(&found) {
+            return Err(format!(
+                "{place} is {}, not one of {}",
+                short(&found),
+                short(&Value::from(self.one_of.clone()))
+            ));
+        }
         let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
         match &self.contains {
             Some(wanted) if !text.contains(wanted) => Err(format!("{place} does not contain `{wanted}`")),
             _ => Ok(()),
         }
+    }
+}
+
+impl ResponseCheck {
+    /// It says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.path.is_none() && self.equals.is_none() && self.one_of.is_empty() && self.contains.is_none()
+    }
+
+    /// What it wants, in a few words.
+    pub fn summary(&self) -> String {
+        let place = self.path.as_deref().map_or("the answer".to_owned(), |path| format!("`{path}`"));
+        let wanted = [
+            self.equals.as_ref().map(|value| format!("is {}", short(value))),
+            (!self.one_of.is_empty()).then(|| format!("is one of {}", short(&Value::from(self.one_of.clone())))),
+            self.contains.as_ref().map(|text| format!("contains `{text}`")),
+        ];
+        let wanted: Vec<String> = wanted.into_iter().flatten().collect();
+        if wanted.is_empty() { format!("{place} is there") } else { format!("{place} {}", wanted.join(" and ")) }
     }
 }
 
@@ -120,6 +166,11 @@ mod tests {
         assert_eq!(check(json!({"path": "items.0.n", "equals": 3}), body), Ok(()));
         assert_eq!(check(json!({"path": "items.0.n", "equals": 4}), body).unwrap_err(), "`items.0.n` is 3, not 4");
         assert_eq!(check(json!({"path": "gone", "equals": 4}), body).unwrap_err(), "the answer has no `gone`");
+        assert_eq!(check(json!({"path": "state", "one_of": ["done", "failed"]}), body), Ok(()));
+        let expected = "`state` is \"done\", not one of [\"new\",\"failed\"]";
+        assert_eq!(check(json!({"path": "state", "one_of": ["new", "failed"]}), body).unwrap_err(), expected);
+        assert_eq!(check(json!({"path": "items"}), body), Ok(()));
+        assert_eq!(check(json!({"path": "state"}), r#"{"state": null}"#).unwrap_err(), "the answer has no `state`");
         assert_eq!(check(json!({"contains": "done"}), body), Ok(()));
         assert!(check(json!({"path": "state", "contains": "ing"}), body).is_err());
         assert_eq!(check(json!({"equals": "ok"}), "ok\n"), Ok(()));

@@ -1,5 +1,6 @@
 //! One process on SQLite: DAG text goes in, states and logs come out.
 
+mod abuse;
 mod arrivals;
 mod callbacks;
 mod commands;
