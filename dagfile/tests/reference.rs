@@ -66,13 +66,9 @@ fn it_names_every_key() {
         }
     };
     look(&schema["properties"]);
+    look(&schema["$defs"]["task_group"]["properties"]);
+    // The operators themselves are among these; their keys are on the page that is made from the types.
     look(task);
-    for operator in task.as_object().unwrap().values() {
-        for form in operator["anyOf"].as_array().into_iter().flatten() {
-            look(&form["properties"]);
-        }
-    }
-    missing.retain(|key| key != "duration");
     assert!(missing.is_empty(), "docs/dag-file.md does not name {missing:?}");
 }
 
