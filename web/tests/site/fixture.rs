@@ -255,12 +255,17 @@ impl Site {
 
     /// Reports the end of an attempt, with a last line of its log.
     pub(crate) async fn finish(&self, order: &WorkOrder, kind: OutcomeKind) {
+        self.finish_with(order, kind, |_| {}).await;
+    }
+
+    /// The same with an outcome that is not the usual one.
+    pub(crate) async fn finish_with(&self, order: &WorkOrder, kind: OutcomeKind, change: impl FnOnce(&mut Outcome)) {
         let reason = match kind {
             OutcomeKind::Failed { .. } | OutcomeKind::FailedForGood => Some("exit code 1".to_owned()),
             _ => None,
         };
         let exit_code = Some(i32::from(kind != OutcomeKind::Success));
-        let outcome = Outcome {
+        let mut outcome = Outcome {
             reason,
             exit_code,
             rendered: Some(r#"{"command":"echo 3"}"#.to_owned()),
@@ -270,6 +275,7 @@ impl Site {
             log_lines: 1,
             ..Outcome::new(order, kind, self.store.now())
         };
+        change(&mut outcome);
         let recorded = self.store.record_outcomes(self.store.now(), self.worker, &[outcome]).await.unwrap();
         assert_eq!(recorded, [Recorded::Applied]);
     }

@@ -6,6 +6,7 @@ mod dags;
 mod decide_tick;
 mod fixture;
 mod hooks;
+mod hostile;
 mod mapped;
 mod pages;
 mod pools;
