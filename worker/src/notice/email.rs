@@ -43,7 +43,7 @@ async fn send_within(connection: &Connection, email: &Email, limit: Duration) ->
 
 /// What helps with an error that people meet.
 fn hint(error: &lettre::transport::smtp::Error) -> &'static str {
-    let code = error.status().map(|code| u16::from(code));
+    let code = error.status().map(u16::from);
     let says = |words: &str| chain(error).contains(words);
     match code {
         Some(530 | 534 | 535) => "\nhint: are `login` and `password` of the connection right?",

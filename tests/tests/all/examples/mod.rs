@@ -13,7 +13,15 @@ use flow_tests::{Api, Cluster, Done, Program, Role, Standalone, eventually, even
 /// An installation of either kind.
 enum Home {
     Alone(Box<Standalone>),
-    OnServers { cluster: Cluster, api: Api, roles: Vec<Role>, _redis: Redis },
+    OnServers(Box<Servers>),
+}
+
+struct Servers {
+    cluster: Cluster,
+    api: Api,
+    roles: Vec<Role>,
+    // Stopped after the roles, which want it.
+    _redis: Redis,
 }
 
 impl Home {
@@ -34,7 +42,7 @@ impl Home {
         let roles = ["scheduler", "web", "worker", "triggerer"];
         let roles = roles.map(|role| cluster.start(role, &[role]).expect("a role starts")).into();
         let api = cluster.api().expect("a token");
-        let home = Home::OnServers { cluster, api, roles, _redis: redis };
+        let home = Home::OnServers(Box::new(Servers { cluster, api, roles, _redis: redis }));
         for dag in home.dags() {
             let path = format!("/api/v2/dags/{dag}");
             let what = format!("`{dag}` is published");
@@ -46,14 +54,14 @@ impl Home {
     fn api(&self) -> &Api {
         match self {
             Home::Alone(standalone) => standalone.api(),
-            Home::OnServers { api, .. } => api,
+            Home::OnServers(servers) => &servers.api,
         }
     }
 
     fn folder(&self) -> &Path {
         match self {
             Home::Alone(standalone) => standalone.folder(),
-            Home::OnServers { cluster, .. } => cluster.folder(),
+            Home::OnServers(servers) => servers.cluster.folder(),
         }
     }
 
@@ -61,9 +69,9 @@ impl Home {
     fn flowctl(&self, args: &[&str]) -> Done {
         match self {
             Home::Alone(standalone) => standalone.flowctl(args),
-            Home::OnServers { cluster, api, .. } => {
-                let program = cluster.program().clone().env("FLOW__CLIENT__URL", api.url());
-                program.env("FLOW__CLIENT__TOKEN", api.token()).run(args)
+            Home::OnServers(servers) => {
+                let program = servers.cluster.program().clone().env("FLOW__CLIENT__URL", servers.api.url());
+                program.env("FLOW__CLIENT__TOKEN", servers.api.token()).run(args)
             }
         }
     }
@@ -102,7 +110,8 @@ impl Home {
     async fn stop_and_audit(self) {
         match self {
             Home::Alone(mut standalone) => standalone.stop_and_audit().await,
-            Home::OnServers { cluster, roles, .. } => {
+            Home::OnServers(servers) => {
+                let Servers { cluster, roles, .. } = *servers;
                 for mut role in roles {
                     role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
                 }
