@@ -52,6 +52,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// DAGs that the examples are about.
 const OTHERS: &[(&str, &str)] = &[
     ("ingest", "[tasks.load]\nnoop = true\n"),
+    ("monthly", "[tasks.close]\nnoop = true\n"),
     ("report", "[params]\nday = { type = 'string' }\n[tasks.tell]\nbash = 'echo {{ params.day }}'\n"),
     (
         "warehouse",
@@ -134,6 +135,7 @@ impl Imagined {
             .env("FLOW_CONN_REDIS_DEFAULT", self.redis.url())
             .env("FLOW_CONN_SMTP_DEFAULT", smtp.to_string())
             .env("FLOW_CONN_SLACK_DEFAULT", slack.to_string())
+            .env("FLOW_CONN_JOBS_API", json!({ "conn_type": "http", "host": url }).to_string())
             .env("FLOW_CONN_PAGER", json!({ "conn_type": "http", "host": url }).to_string())
             .env("FLOW_VAR_REGION", "eu")
             .env("FLOW_VAR_ORDERS_HOOK", "a secret for the hook")
@@ -151,10 +153,11 @@ impl Imagined {
     }
 
     async fn run_all(&self, home: Home) {
-        // What others look back at has been there for an hour.
-        let earlier = ["trigger", "ingest", "--logical-date", &format!("{DAY}T05:00:00Z")];
-        let run = home.flowctl(&earlier).expect(0).stdout.trim().to_owned();
-        assert_eq!(home.ends("ingest", &run).await, "success");
+        // What others look back at.
+        for (dag, date) in [("ingest", format!("{DAY}T05:00:00Z")), ("monthly", "2026-01-01".to_owned())] {
+            let done = home.flowctl(&["trigger", dag, "--logical-date", &date]).expect(0);
+            assert_eq!(home.ends(dag, done.stdout.trim()).await, "success");
+        }
         let run = home.flowctl(&["trigger", "warehouse"]).expect(0).stdout.trim().to_owned();
         assert_eq!(home.ends("warehouse", &run).await, "success", "{}", home.shown("warehouse", &run));
         let mut runs: Vec<(&str, String, Option<Fate>)> = Vec::new();

@@ -73,7 +73,7 @@ async fn statements_run_and_rows_become_xcoms() {
     let log = |task: &str| flow.flowctl(&["tasks", "logs", "books", task, "--run", &run]).expect(0).stdout;
     let fill = log("fill");
     assert!(fill.contains("statement 2 of 3: insert into orders values (:who, :amount)"), "{fill}");
-    assert!(fill.contains("1 rows affected in "), "{fill}");
+    assert!(fill.contains("1 row affected in "), "{fill}");
     let rows = flow.api().xcom("books", &run, "rows", "return_value").await;
     assert_eq!(rows, json!([{ "who": hostile, "amount": 7, "missing": null }]));
     assert_eq!(flow.api().xcom("books", &run, "rows", "row_count").await, 1);

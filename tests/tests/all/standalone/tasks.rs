@@ -262,7 +262,7 @@ async fn xcoms_are_pushed_from_inside() {
     assert_eq!(flow.api().xcom("xcoms", &run, "give", "answer").await, 43);
     flow.flowctl(&["xcoms", "get", "xcoms", "give", "deep"]).expect(3);
     let imported = flow.flowctl(&["xcoms", "import", "xcoms", "values.json"]).expect(0);
-    assert!(imported.stderr.contains("5 values set"), "{}", imported.stderr);
+    assert!(imported.stderr.contains("5 values in the run"), "{}", imported.stderr);
     assert_eq!(flow.api().xcom("xcoms", &run, "give", "answer").await, 42);
     assert_eq!(flow.api().xcom("xcoms", &run, "give", "fresh").await, serde_json::json!([1]));
     let refused = flow.flowctl(&["xcoms", "set", "xcoms", "misuse", "k", "1"]).expect(1);
