@@ -63,6 +63,11 @@ fn message(connection: &Connection, email: &Email) -> Result<Message, String> {
                 connection.conn_id
             )
         })?;
+    if email.to.iter().chain(&email.cc).chain(&email.bcc).all(|text| text.trim_matches([' ', ',']).is_empty()) {
+        return Err(
+            "nobody is named as the recipient\nhint: does the template of `to` render to an address?".to_owned()
+        );
+    }
     let mut builder = Message::builder().from(mailbox(from)?).subject(one_line(&email.subject));
     for (list, kind) in [(&email.to, 0), (&email.cc, 1), (&email.bcc, 2)] {
         for address in list {
@@ -73,11 +78,6 @@ fn message(connection: &Connection, email: &Email) -> Result<Message, String> {
                 _ => builder.bcc(mailbox),
             };
         }
-    }
-    if email.to.iter().chain(&email.cc).chain(&email.bcc).all(|text| text.trim_matches([' ', ',']).is_empty()) {
-        return Err(
-            "nobody is named as the recipient\nhint: does the template of `to` render to an address?".to_owned()
-        );
     }
     let built = match (&email.text, &email.html) {
         (Some(text), Some(html)) => builder.multipart(MultiPart::alternative_plain_html(text.clone(), html.clone())),

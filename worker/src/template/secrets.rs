@@ -132,6 +132,11 @@ impl Object for ConnectionValue {
         ObjectRepr::Map
     }
 
+    /// `{% if conn.get("db", none) %}` asks whether it is there.
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.fields.get_item(key).ok().filter(|value| !value.is_undefined())
     }

@@ -257,8 +257,9 @@ fn variables_and_connections_are_looked_up_by_name() {
     );
     assert_eq!(
         text("{{ conn.get('gone', none) is none }} {{ var.value.get('gone', default=none) is none }}").unwrap(),
-        "true true"
+        "True True"
     );
+    assert_eq!(text("{{ 'there' if conn.db else 'gone' }} {{ 'a task' if ti else 'none' }}").unwrap(), "there a task");
     assert_eq!(text("{{ conn.db.extra_dejson.sslmode }} {{ conn.get('db') }}").unwrap(), "require db");
     assert_eq!(
         text("{{ conn.db.get_uri() }}").unwrap(),

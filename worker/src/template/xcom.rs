@@ -163,6 +163,11 @@ pub(super) struct TaskInstanceValue {
 }
 
 impl Object for TaskInstanceValue {
+    /// A callback of a DAG knows no task: `{% if ti %}` tells whether this one does.
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Map
     }

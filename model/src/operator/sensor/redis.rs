@@ -23,7 +23,7 @@ sensor!(
     ///
     /// ```toml
     /// [tasks.orders]
-    /// redis_stream_sensor = { connection = "redis_default", stream = "orders", count = 10 }
+    /// redis_stream_sensor = { connection = "redis_default", stream = "orders", count = 10, poke_interval = "5s" }
     /// ```
     RedisStreamSensor {
         /// The name of a connection of type `redis`.

@@ -51,7 +51,7 @@ async fn what_is_refused_or_leads_elsewhere_says_so() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_told_with_what_to_do() {
-    let told = Bench::new(&json!({ "http": { "url": "{{ 'told' }}" } })).run().await;
+    let told = Bench::new(&json!({ "http": { "url": "{{ 'told' | safe }}" } })).run().await;
     assert!(told.log.contains("`told` is not an HTTP URL: relative URL without a base\n"), "{}", told.log);
     assert!(told.log.contains("hint: it begins with http://"), "{}", told.log);
 }
