@@ -24,7 +24,6 @@ pub mod retry;
 pub mod schedule;
 pub mod start;
 pub mod state;
-pub mod template_names;
 pub mod time;
 pub mod trigger_rule;
 

@@ -49,7 +49,7 @@ use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::xcom;
-use crate::template::{Lookups, RETURN_VALUE, Renderer, Scope, TemplateError, Wanted};
+use crate::template::{AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
 /// Times that templates may ask for further values before it is taken for a loop.
@@ -237,7 +237,7 @@ async fn with_lookups<T>(
     let lookups = Arc::new(Lookups::default());
     let mut named = order.clone();
     named.map_values.extend(names);
-    let renderer = Renderer::new(Arc::new(Scope::new(named, Arc::clone(&lookups))));
+    let renderer = Renderer::new(Arc::new(AttemptScope::new(named, Arc::clone(&lookups))));
     for _ in 0..LOOKUP_ROUNDS_MAX {
         let error = match render(&renderer) {
             Ok(rendered) => return Ok(rendered),

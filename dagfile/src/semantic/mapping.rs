@@ -1,7 +1,7 @@
 //! `expand` and `expand_kwargs`: over what tasks and groups are mapped.
 
 use flow_model::expand::{MAX_MAP_LENGTH_LIMIT, Mapping, Source};
-use flow_model::template_names::TEMPLATE_NAMES;
+use flow_template::names::TEMPLATE_NAMES;
 
 use super::layout::{Layout, Target};
 use crate::diagnostic::Problems;

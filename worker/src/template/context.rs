@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use flow_model::Timestamp;
 use flow_model::params::resolve_params;
-use flow_model::template_names::TEMPLATE_NAMES;
 use flow_secrets::SecretsError;
 use flow_store::WorkOrder;
+use flow_template::names::TEMPLATE_NAMES;
+use flow_template::{DateValue, Macros, Scope, from_json};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json, json};
 
-use super::dates::{DateValue, Macros};
-use super::from_json;
 use super::secrets::{Variables, connections, missing};
 use super::xcom::{Lookups, Outputs, TaskInstanceValue};
 
@@ -22,16 +21,16 @@ const OF_TASKS: [&str; 6] = ["task", "task_instance", "ti", "task_instance_key_s
 
 /// Everything that the templates of one attempt may name.
 #[derive(Debug)]
-pub struct Scope {
+pub struct AttemptScope {
     order: WorkOrder,
     params: Map<String, Json>,
     lookups: Arc<Lookups>,
 }
 
-impl Scope {
+impl AttemptScope {
     /// The scope of a claimed task instance.
     pub fn new(order: WorkOrder, lookups: Arc<Lookups>) -> Self {
-        Scope { params: params_of(&order), order, lookups }
+        AttemptScope { params: params_of(&order), order, lookups }
     }
 
     /// The XComs that have been fetched for this attempt.
@@ -134,9 +133,10 @@ impl Scope {
         .into();
         Value::from_object(TaskInstanceValue { fields, lookups: Arc::clone(&self.lookups) })
     }
+}
 
-    /// Whether a dotted path leads to a value.
-    pub(super) fn knows(&self, path: &str) -> bool {
+impl Scope for AttemptScope {
+    fn knows(&self, path: &str) -> bool {
         let mut parts = path.split('.');
         let mut value = parts.next().and_then(|name| self.name(name));
         for part in parts {
@@ -150,8 +150,7 @@ impl Scope {
         value.is_some()
     }
 
-    /// What to do about a path that leads nowhere.
-    pub(super) fn hint_for(&self, path: &str) -> String {
+    fn hint_for(&self, path: &str) -> String {
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
         let listed = |names: Vec<&String>| {
             if names.is_empty() {
@@ -208,7 +207,7 @@ pub(crate) fn params_of(order: &WorkOrder) -> Map<String, Json> {
     params
 }
 
-impl Object for Scope {
+impl Object for AttemptScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.name(key.as_str()?)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_model::Connection;
 use flow_secrets::SecretsError;
+use flow_template::from_json;
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
@@ -63,7 +64,7 @@ impl Named {
                 }
                 // The parser's words could hold a part of the value.
                 let wrong = |_| Error::new(ErrorKind::InvalidOperation, format!("variable `{name}` is not JSON"));
-                serde_json::from_str::<Json>(&text).map(|value| Some(super::from_json(&value))).map_err(wrong)
+                serde_json::from_str::<Json>(&text).map(|value| Some(from_json(&value))).map_err(wrong)
             }
         }
     }
@@ -124,7 +125,7 @@ fn connection(conn_id: &str, fields: &Json) -> Result<Value, Error> {
     let mut shown = fields.clone();
     shown["extra_dejson"] = shown["extra"].take();
     shown["extra"] = Json::String(shown["extra_dejson"].to_string());
-    Ok(Value::from_object(ConnectionValue { connection, fields: super::from_json(&shown) }))
+    Ok(Value::from_object(ConnectionValue { connection, fields: from_json(&shown) }))
 }
 
 impl Object for ConnectionValue {

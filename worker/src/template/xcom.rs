@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_model::DagGraph;
 use flow_store::{XComInstances, XComPull, XComRun};
+use flow_template::from_json;
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -87,11 +88,11 @@ impl Outputs {
         let lookups = &self.lookups;
         let fields = match lookups.get(Wanted::of(task_id, RETURN_VALUE))? {
             Some(serde_json::Value::Object(fields)) => fields,
-            Some(other) => return Ok(Some(super::from_json(&other))),
+            Some(other) => return Ok(Some(from_json(&other))),
             // No output: the task may have left named values only.
             None => match lookups.get(Wanted::Named(task_id.to_owned()))? {
                 Some(serde_json::Value::Object(named)) if !named.is_empty() => {
-                    return Ok(Some(super::from_json(&named)));
+                    return Ok(Some(from_json(&named)));
                 }
                 _ => return Ok(None),
             },
@@ -138,10 +139,10 @@ impl Object for TaskOutput {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
         if let Some(field) = self.fields.get(key) {
-            return Some(super::from_json(field));
+            return Some(from_json(field));
         }
         match self.lookups.get(Wanted::Named(self.task_id.clone())) {
-            Ok(named) => named?.get(key).map(super::from_json),
+            Ok(named) => named?.get(key).map(from_json),
             Err(error) => Some(Value::from(error)),
         }
     }
@@ -220,7 +221,7 @@ impl Pull {
             instances: self.instances.clone(),
             run: self.run.clone(),
         });
-        let value = lookups.get(wanted)?.as_ref().map(super::from_json);
+        let value = lookups.get(wanted)?.as_ref().map(from_json);
         Ok(value.or_else(|| self.default.clone()).unwrap_or_else(|| Value::from(())))
     }
 }

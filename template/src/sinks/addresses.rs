@@ -1,12 +1,12 @@
 //! Values in e-mail addresses. The author's commas separate addresses; a value is one address, or a part of one.
 
-use super::marks::{Marked, Piece};
+use crate::marks::{Marked, Piece};
 
 /// The addresses, with the values in place.
 ///
 /// # Errors
 /// In words, with a hint: a value would be more than its part of an address.
-pub(super) fn split(marked: &Marked) -> Result<Vec<String>, String> {
+pub(crate) fn split(marked: &Marked) -> Result<Vec<String>, String> {
     let mut addresses: Vec<Vec<Piece<'_>>> = vec![Vec::new()];
     for piece in marked.pieces() {
         match piece {

@@ -1,6 +1,6 @@
 //! Values in Markdown: text, never a link, a heading or the end of a code block.
 
-use super::marks::{Marked, Piece};
+use crate::marks::{Marked, Piece};
 
 /// What Markdown gives a meaning wherever it stands: <https://spec.commonmark.org/0.31.2/#backslash-escapes>.
 const SPECIAL: &str = "\\`*_[]()<>#|~&!";
@@ -16,7 +16,7 @@ enum Place {
 }
 
 /// Puts the values in place of the marks.
-pub(super) fn quote(marked: &Marked) -> String {
+pub(crate) fn quote(marked: &Marked) -> String {
     let mut out = String::with_capacity(marked.text.len());
     let mut place = Place::Text;
     for piece in marked.pieces() {

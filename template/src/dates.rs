@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 /// A date and time with its zone.
 #[derive(Debug)]
-pub(super) struct DateValue(Zoned);
+pub struct DateValue(Zoned);
 
 impl DateValue {
     /// An instant as templates see it, in UTC.
@@ -130,7 +130,7 @@ fn invalid(error: jiff::Error) -> Error {
 }
 
 /// Airflow's date filters.
-pub(super) fn add_filters(environment: &mut Environment<'_>) {
+pub(crate) fn add_filters(environment: &mut Environment<'_>) {
     let filters = [
         ("ds", "%Y-%m-%d"),
         ("ds_nodash", "%Y%m%d"),
@@ -151,7 +151,7 @@ fn date_of(value: &Value) -> Result<Arc<DateValue>, Error> {
 
 /// `macros`: Airflow's helpers for date texts.
 #[derive(Debug)]
-pub(super) struct Macros;
+pub struct Macros;
 
 impl Object for Macros {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::marks::{Marked, Piece};
+use crate::marks::{Marked, Piece};
 
 /// Puts the values in place of the marks, each as `escape` writes it.
 ///
 /// # Errors
 /// In words, with a hint: with a value a step of the path is `..`.
-pub(super) fn quote(marked: &Marked, escape: fn(&str) -> String) -> Result<String, String> {
+pub(crate) fn quote(marked: &Marked, escape: fn(&str) -> String) -> Result<String, String> {
     let mut out = String::with_capacity(marked.text.len());
     let mut placed: Vec<Range<usize>> = Vec::new();
     for piece in marked.pieces() {

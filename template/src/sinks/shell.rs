@@ -4,7 +4,7 @@
 //! reference to a variable in place of each mark, quoted for where it stands; the values travel in the environment. No
 //! value ever becomes code: if the reader misjudges a place, the text is wrong there, but nothing is executed.
 
-use super::marks::Marks;
+use crate::marks::Marks;
 
 /// Shell code with the values that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,7 +80,7 @@ type Refusal = (usize, String);
 ///
 /// # Errors
 /// Line and reason: an expression stands where no value can be passed safely.
-pub(super) fn quote(text: &str, marks: Marks, values: &[String]) -> Result<ShellScript, Refusal> {
+pub(crate) fn quote(text: &str, marks: Marks, values: &[String]) -> Result<ShellScript, Refusal> {
     let mut quoter = Quoter {
         text,
         at: 0,
@@ -506,5 +506,23 @@ fn parameter_is_arithmetic(inside: &str) -> bool {
         [b'[', ..] => true,
         [b':', next, ..] => !b"-=+?".contains(next),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn reading_any_code_ends(code in "[ -~\n]{0,60}", value in "[ -~]{0,8}") {
+            let marks = Marks::new(7);
+            let marked = format!("{code}{}{code}", marks.write(0));
+            if let Ok(script) = quote(&marked, marks, std::slice::from_ref(&value)) {
+                prop_assert_eq!(script.shown, format!("{code}{value}{code}"));
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::marks::{Marked, MarkedValue, Piece};
+use crate::marks::{Marked, MarkedValue, Piece};
 
 /// Everything but what RFC 3986 calls unreserved.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,7 +54,7 @@ pub enum UrlStart {
 ///
 /// # Errors
 /// In words, with a hint: a value stands where it would decide about more than its own part.
-pub(super) fn quote(marked: &Marked, start: UrlStart) -> Result<String, String> {
+pub(crate) fn quote(marked: &Marked, start: UrlStart) -> Result<String, String> {
     let pieces = marked.pieces();
     let mut out = String::with_capacity(marked.text.len());
     let mut part = if start == UrlStart::Path { Part::Path } else { Part::Scheme };

@@ -3,7 +3,7 @@
 
 /// Rendered text with a mark for each value.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(crate) struct Marked {
     pub text: String,
     pub marks: Marks,
     pub values: Vec<MarkedValue>,
@@ -11,14 +11,14 @@ pub(super) struct Marked {
 
 /// A value, and whether the author has percent-encoded it already.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MarkedValue {
+pub(crate) struct MarkedValue {
     pub text: String,
     pub is_encoded: bool,
 }
 
 /// A piece of marked text.
 #[derive(Debug)]
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// Text of the author's.
     Own(&'a str),
     /// A value.
@@ -47,7 +47,7 @@ impl Marked {
 
 /// Marks in rendered text: characters for private use around a number, with a nonce so that no value can forge one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     nonce: u64,
 }
 

@@ -1,0 +1,16 @@
+//! Templates: Jinja with Airflow's names, strict about what is not defined. Renders text for the place that it goes to, so
+//! that no value becomes code there. Knows nothing of runs and stores: what the names stand for is a [`Scope`]'s.
+
+mod dates;
+mod engine;
+mod error;
+mod marks;
+pub mod names;
+mod renderer;
+mod sinks;
+
+pub use dates::{DateValue, Macros};
+pub use engine::from_json;
+pub use error::TemplateError;
+pub use renderer::{Renderer, Scope, check_syntax, is_template};
+pub use sinks::{ShellScript, UrlStart};

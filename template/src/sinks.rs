@@ -1,0 +1,10 @@
+//! The places that rendered text goes to: each writes values so that they stay values there.
+
+pub(crate) mod addresses;
+pub(crate) mod markdown;
+pub(crate) mod path;
+pub(crate) mod shell;
+pub(crate) mod url;
+
+pub use shell::ShellScript;
+pub use url::UrlStart;
