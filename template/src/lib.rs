@@ -4,13 +4,18 @@
 mod dates;
 mod engine;
 mod error;
-mod marks;
 pub mod names;
+mod pieces;
+mod recorder;
 mod renderer;
 mod sinks;
+mod values;
 
 pub use dates::{DateValue, Macros};
 pub use engine::from_json;
 pub use error::TemplateError;
 pub use renderer::{Renderer, Scope, check_syntax, is_template};
 pub use sinks::{ShellScript, UrlStart};
+
+#[cfg(test)]
+mod tests;

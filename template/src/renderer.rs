@@ -1,14 +1,19 @@
 //! Renders templates: as plain text, or for the place that the text goes to.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use minijinja::value::{Object, ObjectRepr};
-use minijinja::{Environment, ErrorKind, Value};
+use flow_model::operator::branch::is_truthy;
+use minijinja::value::Object;
+use minijinja::{Error, ErrorKind, Value};
+use serde_json::Value as Json;
 
 use crate::engine::environment;
 use crate::error::{TemplateError, describe};
-use crate::marks::{Marked, MarkedValue, Marks};
+use crate::pieces::{Piece, Pieces};
+use crate::recorder::Recorder;
 use crate::sinks::{self, ShellScript, UrlStart};
+use crate::values;
 
 /// What the names of a template stand for.
 pub trait Scope: Send + Sync {
@@ -39,28 +44,96 @@ impl Renderer {
         if !is_template(source) {
             return Ok(source.to_owned());
         }
-        self.render(environment(), field, source)
+        Ok(self.pieces(field, source)?.text())
     }
 
-    /// Renders every text inside a JSON value.
+    /// The value of a field: a template that is one whole expression (`{{ ... }}`, and nothing around it) gives the value
+    /// itself, any other one text. What has no value (`{{ x if false }}`) is null; dates are their text.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or JSON has no such value.
+    pub fn value(&self, field: &str, source: &str) -> Result<Json, TemplateError> {
+        match self.whole_json(field, source)? {
+            Some(value) => Ok(value),
+            None => self.text(field, source).map(Json::String),
+        }
+    }
+
+    /// Whether a condition holds, and the text of what it came to. One whole expression is judged by its value: nothing,
+    /// zero, an empty text, list or table mean no; so do the texts `false`, `no`, `off`, `none`, `null` and `0`.
     ///
     /// # Errors
     /// As [`Renderer::text`].
-    pub fn json(&self, field: &str, value: &serde_json::Value) -> Result<serde_json::Value, TemplateError> {
-        use serde_json::Value as Json;
+    pub fn condition(&self, field: &str, source: &str) -> Result<(bool, String), TemplateError> {
+        let source = source.trim();
+        match self.whole(field, source)? {
+            Some(value) if value.as_str().is_none() => Ok((value.is_true(), value.to_string())),
+            Some(text) => Ok((is_truthy(&text.to_string()), text.to_string())),
+            None => self.text(field, source).map(|text| (is_truthy(&text), text)),
+        }
+    }
+
+    /// Renders every text inside a JSON value, each as [`Renderer::value`] does. What stands inside of a longer text must be
+    /// a text itself, or have one that JSON and SQL share: no list, no table, no null.
+    ///
+    /// # Errors
+    /// As [`Renderer::value`]; or a list, a table or a null stands inside of a text.
+    pub fn json(&self, field: &str, value: &Json) -> Result<Json, TemplateError> {
         Ok(match value {
-            Json::String(text) => Json::String(self.text(field, text)?),
+            Json::String(text) => match self.whole_json(field, text)? {
+                Some(value) => value,
+                None => Json::String(self.text_of_texts(field, text)?),
+            },
             Json::Array(items) => {
                 Json::Array(items.iter().map(|item| self.json(field, item)).collect::<Result<_, _>>()?)
             }
             Json::Object(entries) => Json::Object(
                 entries
                     .iter()
-                    .map(|(key, value)| Ok((key.clone(), self.json(field, value)?)))
+                    .map(|(key, value)| Ok((key.clone(), self.json(&format!("{field}.{key}"), value)?)))
                     .collect::<Result<_, TemplateError>>()?,
             ),
             other => other.clone(),
         })
+    }
+
+    fn text_of_texts(&self, field: &str, source: &str) -> Result<String, TemplateError> {
+        if !is_template(source) {
+            return Ok(source.to_owned());
+        }
+        let pieces = self.pieces(field, source)?;
+        let no_text = pieces.iter().find_map(|piece| match piece {
+            Piece::Value(value) => values::stays_no_text(value.kind).map(|what| (what, &value.text)),
+            Piece::Own(_) => None,
+        });
+        match no_text {
+            Some((what, text)) => Err(TemplateError::refused(
+                field,
+                format!(
+                    "{what} (`{}`) stands inside of a text\nhint: a value keeps its type where the template is that one expression, with nothing around it; inside of a text say how it is written, as with `| join(',')`, `| tojson` or `| default('', true)`",
+                    shortened(text)
+                ),
+            )),
+            None => Ok(pieces.text()),
+        }
+    }
+
+    /// The value of a template that is one whole expression.
+    fn whole(&self, field: &str, source: &str) -> Result<Option<Value>, TemplateError> {
+        let Some(expression) = values::whole_expression(source) else { return Ok(None) };
+        let mut environment = environment();
+        Recorder::default().attach(&mut environment);
+        // What cannot be read as one expression is several, or a mistake that the template tells better.
+        let Ok(expression) = environment.compile_expression(expression) else { return Ok(None) };
+        expression
+            .eval(&self.context)
+            .map(Some)
+            .map_err(|error| self.explain(field, &error, || expression.undeclared_variables(true)))
+    }
+
+    fn whole_json(&self, field: &str, source: &str) -> Result<Option<Json>, TemplateError> {
+        let refused = |message| TemplateError::refused(field, message);
+        self.whole(field, source)?.map(|value| values::to_json(&value).map_err(refused)).transpose()
     }
 
     /// Renders shell code: no value is spliced into it, each becomes a variable that is quoted for where it stands.
@@ -71,9 +144,8 @@ impl Renderer {
         if !is_template(source) {
             return Ok(ShellScript::constant(source));
         }
-        let Marked { text, marks, values } = self.marked(environment(), field, source)?;
-        let values: Vec<String> = values.into_iter().map(|value| value.text).collect();
-        sinks::shell::quote(&text, marks, &values).map_err(|(line, message)| TemplateError {
+        let pieces = self.pieces(field, source)?;
+        sinks::shell::quote(&pieces).map_err(|(line, message)| TemplateError {
             field: field.to_owned(),
             line: Some(line),
             message,
@@ -88,12 +160,8 @@ impl Renderer {
         if !is_template(source) {
             return Ok(source.to_owned());
         }
-        let mut environment = environment();
-        environment.add_filter("urlencode", |value: &Value| {
-            minijinja::filters::urlencode(value).map(|text| Value::from_object(Encoded(text)))
-        });
-        let marked = self.marked(environment, field, source)?;
-        sinks::url::quote(&marked, start).map_err(|message| TemplateError::refused(field, message))
+        let pieces = self.pieces(field, source)?;
+        sinks::url::quote(&pieces, start).map_err(|message| TemplateError::refused(field, message))
     }
 
     /// Renders the path of a file: no value climbs out of the folder in which it stands. `escape` is for values, where the
@@ -105,8 +173,8 @@ impl Renderer {
         if !is_template(source) {
             return Ok(source.to_owned());
         }
-        let marked = self.marked(environment(), field, source)?;
-        sinks::path::quote(&marked, escape).map_err(|message| TemplateError::refused(field, message))
+        let pieces = self.pieces(field, source)?;
+        sinks::path::quote(&pieces, escape).map_err(|message| TemplateError::refused(field, message))
     }
 
     /// Renders Markdown: what values hold is text.
@@ -114,7 +182,7 @@ impl Renderer {
     /// # Errors
     /// As [`Renderer::text`].
     pub fn markdown(&self, field: &str, source: &str) -> Result<String, TemplateError> {
-        Ok(sinks::markdown::quote(&self.marked(environment(), field, source)?))
+        Ok(sinks::markdown::quote(&self.pieces(field, source)?))
     }
 
     /// Renders e-mail addresses, separated by commas: no value adds another one.
@@ -122,8 +190,8 @@ impl Renderer {
     /// # Errors
     /// As [`Renderer::text`]; or a value is more than its part of an address.
     pub fn addresses(&self, field: &str, source: &str) -> Result<Vec<String>, TemplateError> {
-        let marked = self.marked(environment(), field, source)?;
-        sinks::addresses::split(&marked).map_err(|message| TemplateError::refused(field, message))
+        let pieces = self.pieces(field, source)?;
+        sinks::addresses::split(&pieces).map_err(|message| TemplateError::refused(field, message))
     }
 
     /// Renders a field whose own text is markup: what values hold is escaped, and never markup.
@@ -134,55 +202,39 @@ impl Renderer {
         if !is_template(source) {
             return Ok(source.to_owned());
         }
+        let pieces = self.pieces(field, source)?;
+        let written = pieces.iter().map(|piece| match piece {
+            Piece::Own(text) => text.clone(),
+            Piece::Value(value) => escape(&value.text),
+        });
+        Ok(written.collect())
+    }
+
+    /// Renders, and tells the values in the text from what is the author's.
+    fn pieces(&self, field: &str, source: &str) -> Result<Pieces, TemplateError> {
         let mut environment = environment();
-        environment.set_formatter(move |out, state, value| {
-            if value.is_undefined() || value.is_safe() {
-                return minijinja::escape_formatter(out, state, value);
-            }
-            out.write_str(&escape(&value.to_string())).map_err(minijinja::Error::from)
-        });
-        self.render(environment, field, source)
-    }
-
-    /// Renders with a mark for each value. What the author has called `safe` becomes text of the author's.
-    fn marked(&self, mut environment: Environment<'_>, field: &str, source: &str) -> Result<Marked, TemplateError> {
-        let values = Arc::new(Mutex::new(Vec::new()));
-        let marks = Marks::new(rand::random());
-        let collected = Arc::clone(&values);
-        environment.set_formatter(move |out, state, value| {
-            if value.is_undefined() || value.is_safe() {
-                return minijinja::escape_formatter(out, state, value);
-            }
-            let mut values = collected.lock().unwrap_or_else(PoisonError::into_inner);
-            // A value made of other values (a macro, a captured block) is one value.
-            let text = marks.resolve(&value.to_string(), &values);
-            let is_encoded = value.downcast_object_ref::<Encoded>().is_some();
-            let mark = marks.write(values.len());
-            values.push(MarkedValue { text, is_encoded });
-            out.write_str(&mark).map_err(minijinja::Error::from)
-        });
-        let text = self.render(environment, field, source)?;
-        let values = std::mem::take(&mut *values.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Marked { text, marks, values })
-    }
-
-    fn render(&self, environment: Environment<'_>, field: &str, source: &str) -> Result<String, TemplateError> {
+        let recorder = Recorder::default();
+        recorder.attach(&mut environment);
         let template =
             environment.template_from_named_str(field, source).map_err(|error| TemplateError::syntax(field, &error))?;
-        template.render(&self.context).map_err(|error| {
-            let message = match error.kind() {
-                ErrorKind::UndefinedError => self.explain_undefined(&template),
-                ErrorKind::OutOfFuel => "it does not come to an end".to_owned(),
-                _ => describe(&error),
-            };
-            TemplateError { field: field.to_owned(), line: error.line(), message }
-        })
+        template
+            .render_captured_to(&self.context, recorder.clone())
+            .map_err(|error| self.explain(field, &error, || template.undeclared_variables(true)))?;
+        Ok(recorder.take())
+    }
+
+    fn explain(&self, field: &str, error: &Error, names: impl FnOnce() -> HashSet<String>) -> TemplateError {
+        let message = match error.kind() {
+            ErrorKind::UndefinedError => self.explain_undefined(names()),
+            ErrorKind::OutOfFuel => "it does not come to an end".to_owned(),
+            _ => describe(error),
+        };
+        TemplateError { field: field.to_owned(), line: error.line(), message }
     }
 
     /// Names what is missing.
-    fn explain_undefined(&self, template: &minijinja::Template<'_, '_>) -> String {
-        let mut missing: Vec<String> =
-            template.undeclared_variables(true).into_iter().filter(|path| !self.scope.knows(path)).collect();
+    fn explain_undefined(&self, names: HashSet<String>) -> String {
+        let mut missing: Vec<String> = names.into_iter().filter(|path| !self.scope.knows(path)).collect();
         missing.sort();
         if missing.is_empty() {
             return "it uses a value that is not defined".to_owned();
@@ -193,17 +245,12 @@ impl Renderer {
     }
 }
 
-/// What the filter `urlencode` makes in a URL: text that is not encoded again.
-#[derive(Debug)]
-struct Encoded(String);
-
-impl Object for Encoded {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+/// The beginning of a text, for a message.
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARS: usize = 60;
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

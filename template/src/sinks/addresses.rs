@@ -1,14 +1,14 @@
 //! Values in e-mail addresses. The author's commas separate addresses; a value is one address, or a part of one.
 
-use crate::marks::{Marked, Piece};
+use crate::pieces::{Piece, Pieces};
 
 /// The addresses, with the values in place.
 ///
 /// # Errors
 /// In words, with a hint: a value would be more than its part of an address.
-pub(crate) fn split(marked: &Marked) -> Result<Vec<String>, String> {
-    let mut addresses: Vec<Vec<Piece<'_>>> = vec![Vec::new()];
-    for piece in marked.pieces() {
+pub(crate) fn split(pieces: &Pieces) -> Result<Vec<String>, String> {
+    let mut addresses: Vec<Vec<Piece>> = vec![Vec::new()];
+    for piece in pieces.iter() {
         match piece {
             Piece::Own(text) => {
                 for (position, part) in text.split(',').enumerate() {
@@ -16,17 +16,17 @@ pub(crate) fn split(marked: &Marked) -> Result<Vec<String>, String> {
                         addresses.push(Vec::new());
                     }
                     if !part.trim().is_empty() {
-                        addresses.last_mut().expect("one was just added").push(Piece::Own(part));
+                        addresses.last_mut().expect("one was just added").push(Piece::Own(part.to_owned()));
                     }
                 }
             }
-            value @ Piece::Value(_) => addresses.last_mut().expect("one was just added").push(value),
+            value @ Piece::Value(_) => addresses.last_mut().expect("one was just added").push(value.clone()),
         }
     }
     addresses.iter().filter(|pieces| !pieces.is_empty()).map(|pieces| join(pieces)).collect()
 }
 
-fn join(pieces: &[Piece<'_>]) -> Result<String, String> {
+fn join(pieces: &[Piece]) -> Result<String, String> {
     if let [Piece::Value(whole)] = pieces {
         return Ok(whole.text.trim().to_owned());
     }

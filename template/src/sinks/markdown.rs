@@ -1,6 +1,6 @@
 //! Values in Markdown: text, never a link, a heading or the end of a code block.
 
-use crate::marks::{Marked, Piece};
+use crate::pieces::{Piece, Pieces};
 
 /// What Markdown gives a meaning wherever it stands: <https://spec.commonmark.org/0.31.2/#backslash-escapes>.
 const SPECIAL: &str = "\\`*_[]()<>#|~&!";
@@ -16,10 +16,10 @@ enum Place {
 }
 
 /// Puts the values in place of the marks.
-pub(crate) fn quote(marked: &Marked) -> String {
-    let mut out = String::with_capacity(marked.text.len());
+pub(crate) fn quote(pieces: &Pieces) -> String {
+    let mut out = String::new();
     let mut place = Place::Text;
-    for piece in marked.pieces() {
+    for piece in pieces.iter() {
         match piece {
             Piece::Own(text) => {
                 for (position, line) in text.split('\n').enumerate() {

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use crate::marks::{Marked, Piece};
+use crate::pieces::{Piece, Pieces};
 
 /// Puts the values in place of the marks, each as `escape` writes it.
 ///
 /// # Errors
 /// In words, with a hint: with a value a step of the path is `..`.
-pub(crate) fn quote(marked: &Marked, escape: fn(&str) -> String) -> Result<String, String> {
-    let mut out = String::with_capacity(marked.text.len());
+pub(crate) fn quote(pieces: &Pieces, escape: fn(&str) -> String) -> Result<String, String> {
+    let mut out = String::new();
     let mut placed: Vec<Range<usize>> = Vec::new();
-    for piece in marked.pieces() {
+    for piece in pieces.iter() {
         match piece {
             Piece::Own(text) => out.push_str(text),
             Piece::Value(value) => {

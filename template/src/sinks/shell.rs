@@ -4,7 +4,7 @@
 //! reference to a variable in place of each mark, quoted for where it stands; the values travel in the environment. No
 //! value ever becomes code: if the reader misjudges a place, the text is wrong there, but nothing is executed.
 
-use crate::marks::Marks;
+use crate::pieces::{Piece, Pieces};
 
 /// Shell code with the values that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,7 +80,22 @@ type Refusal = (usize, String);
 ///
 /// # Errors
 /// Line and reason: an expression stands where no value can be passed safely.
-pub(crate) fn quote(text: &str, marks: Marks, values: &[String]) -> Result<ShellScript, Refusal> {
+pub(crate) fn quote(pieces: &Pieces) -> Result<ShellScript, Refusal> {
+    let marks = Marks::new(rand::random());
+    let (mut text, mut values) = (String::new(), Vec::new());
+    for piece in pieces.iter() {
+        match piece {
+            Piece::Own(own) => text.push_str(own),
+            Piece::Value(value) => {
+                text.push_str(&marks.write(values.len()));
+                values.push(value.text.clone());
+            }
+        }
+    }
+    quote_marked(&text, marks, &values)
+}
+
+fn quote_marked(text: &str, marks: Marks, values: &[String]) -> Result<ShellScript, Refusal> {
     let mut quoter = Quoter {
         text,
         at: 0,
@@ -102,6 +117,53 @@ pub(crate) fn quote(text: &str, marks: Marks, values: &[String]) -> Result<Shell
         .map(|(index, (_, value))| (variable(index), value.clone()))
         .collect();
     Ok(ShellScript { code: quoter.out, variables, shown: marks.resolve(text, values) })
+}
+
+/// Marks in rendered text: characters for private use around a number, with a nonce so that no value can forge one.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
+    nonce: u64,
+}
+
+const OPEN: char = '\u{E0F0}';
+const CLOSE: char = '\u{E0F1}';
+
+impl Marks {
+    fn new(nonce: u64) -> Self {
+        Marks { nonce }
+    }
+
+    fn write(self, index: usize) -> String {
+        format!("{OPEN}{:x}:{index}{CLOSE}", self.nonce)
+    }
+
+    /// The mark at the start of a text: its index, and its length in bytes.
+    fn read(self, text: &str) -> Option<(usize, usize)> {
+        let inner = text.strip_prefix(OPEN)?;
+        let (inner, _) = inner.split_once(CLOSE)?;
+        let (nonce, index) = inner.split_once(':')?;
+        (nonce == format!("{:x}", self.nonce)).then_some(())?;
+        Some((index.parse().ok()?, OPEN.len_utf8() + inner.len() + CLOSE.len_utf8()))
+    }
+
+    /// A text with values in place of marks.
+    fn resolve<T: AsRef<str>>(self, text: &str, values: &[T]) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(OPEN) {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some((index, length)) = self.read(rest) {
+                out.push_str(values.get(index).map_or("", T::as_ref));
+                rest = &rest[length..];
+            } else {
+                out.push(OPEN);
+                rest = &rest[OPEN.len_utf8()..];
+            }
+        }
+        out.push_str(rest);
+        out
+    }
 }
 
 fn variable(index: usize) -> String {
@@ -520,7 +582,7 @@ mod tests {
         fn reading_any_code_ends(code in "[ -~\n]{0,60}", value in "[ -~]{0,8}") {
             let marks = Marks::new(7);
             let marked = format!("{code}{}{code}", marks.write(0));
-            if let Ok(script) = quote(&marked, marks, std::slice::from_ref(&value)) {
+            if let Ok(script) = quote_marked(&marked, marks, std::slice::from_ref(&value)) {
                 prop_assert_eq!(script.shown, format!("{code}{value}{code}"));
             }
         }

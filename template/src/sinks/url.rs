@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::marks::{Marked, MarkedValue, Piece};
+use crate::pieces::{Piece, Pieces, PlacedValue};
 
 /// Everything but what RFC 3986 calls unreserved.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,9 +54,8 @@ pub enum UrlStart {
 ///
 /// # Errors
 /// In words, with a hint: a value stands where it would decide about more than its own part.
-pub(crate) fn quote(marked: &Marked, start: UrlStart) -> Result<String, String> {
-    let pieces = marked.pieces();
-    let mut out = String::with_capacity(marked.text.len());
+pub(crate) fn quote(pieces: &Pieces, start: UrlStart) -> Result<String, String> {
+    let mut out = String::new();
     let mut part = if start == UrlStart::Path { Part::Path } else { Part::Scheme };
     let mut path = 0..usize::MAX;
     let mut placed: Vec<Range<usize>> = Vec::new();
@@ -80,7 +79,7 @@ pub(crate) fn quote(marked: &Marked, start: UrlStart) -> Result<String, String> 
             }
             Piece::Value(value) => {
                 let from = out.len();
-                out.push_str(&write(value, part, &pieces[at + 1..])?);
+                out.push_str(&write(value, part, &pieces.as_slice()[at + 1..])?);
                 placed.push(from..out.len());
                 part = if part == Part::Slashes { Part::Authority } else { part };
             }
@@ -94,7 +93,7 @@ pub(crate) fn quote(marked: &Marked, start: UrlStart) -> Result<String, String> 
 }
 
 /// A value as it stands in a part; `rest` is what comes after it.
-fn write(value: &MarkedValue, part: Part, rest: &[Piece<'_>]) -> Result<String, String> {
+fn write(value: &PlacedValue, part: Part, rest: &[Piece]) -> Result<String, String> {
     let encoded = || utf8_percent_encode(&value.text, ENCODED).to_string();
     match part {
         Part::Scheme => Err("a value cannot be the beginning of a URL: it would choose where the request goes\nhint: write the host, or give it to a `connection`; where the value may choose the host, say so with `{{ ... | safe }}`".to_owned()),
@@ -113,7 +112,7 @@ fn write(value: &MarkedValue, part: Part, rest: &[Piece<'_>]) -> Result<String, 
 }
 
 /// Whether what stands here is in front of the `@` of a login.
-fn is_in_userinfo(rest: &[Piece<'_>]) -> bool {
+fn is_in_userinfo(rest: &[Piece]) -> bool {
     let own = rest.iter().filter_map(|piece| match piece {
         Piece::Own(text) => Some(text.chars()),
         Piece::Value(_) => None,

@@ -59,7 +59,12 @@ fn goes_on(value: &Value) -> bool {
 fn followed(graph: &DagGraph, task: u32, value: &Value) -> Result<BTreeSet<u32>, String> {
     let ids = match value {
         Value::String(text) => chosen_ids(text)?,
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|id| {
+                id.as_str().map(str::to_owned).ok_or_else(|| format!("the branch chose `{id}`, which names no task"))
+            })
+            .collect::<Result<_, _>>()?,
         Value::Null => Vec::new(),
         other => return Err(format!("the branch chose `{other}`, which names no task")),
     };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use flow_model::control::{FailureAction, FailureRule, Repeat, check_outputs};
-use flow_model::operator::branch::is_truthy;
 use flow_model::time::duration_text;
 use flow_store::WorkOrder;
 use serde_json::{Map, Value, json};
@@ -18,8 +17,8 @@ pub(super) fn refusal(order: &WorkOrder, iteration: u32, renderer: &Renderer) ->
     if order.is_continued || iteration > 1 {
         return Ok(None);
     }
-    let said = renderer.text("run_if", condition)?;
-    Ok((!is_truthy(&said)).then(|| format!("`run_if` says no: it is `{}`", said.trim())))
+    let (holds, shown) = renderer.condition("run_if", condition)?;
+    Ok((!holds).then(|| format!("`run_if` says no: it is `{}`", shown.trim())))
 }
 
 /// What a failure means, if a rule of the task decides about it.
@@ -80,10 +79,8 @@ async fn is_over(
 ) -> Result<bool, PrepareError> {
     let output = values(ended).remove(RETURN_VALUE).unwrap_or_default();
     let names = Map::from_iter([("output".to_owned(), output), ("iteration".to_owned(), json!(iteration))]);
-    with_lookups(workshop, order, names, log.masker(), |renderer| {
-        Ok(is_truthy(&renderer.text("until", &repeat.until)?))
-    })
-    .await
+    with_lookups(workshop, order, names, log.masker(), |renderer| Ok(renderer.condition("until", &repeat.until)?.0))
+        .await
 }
 
 fn again(workshop: &Workshop, repeat: &Repeat, iteration: u32, log: &AttemptLog) -> Ended {

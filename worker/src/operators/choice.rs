@@ -1,7 +1,6 @@
 //! The operators that choose what goes on: `branch`, `short_circuit`, `latest_only`. What they come to is a value; the
 //! attempt reads the choice from it (`attempt/choice.rs`).
 
-use flow_model::operator::branch::is_truthy;
 use flow_model::operator::{Branch, ShortCircuit};
 use flow_model::schedule::Bounds;
 use flow_model::state::RunType;
@@ -23,9 +22,9 @@ pub(super) fn branch(
     rendered: &mut Map<String, Value>,
 ) -> Result<Work, TemplateError> {
     if let Some(choose) = &branch.choose {
-        let chosen = renderer.text("choose", choose)?;
-        rendered.insert("choose".to_owned(), json!(chosen));
-        return Ok(Work::Value(Value::String(chosen)));
+        let chosen = renderer.value("choose", choose.trim())?;
+        rendered.insert("choose".to_owned(), chosen.clone());
+        return Ok(Work::Value(chosen));
     }
     if let Some(code) = &branch.bash {
         let work = process::shell(order.task(), code, Vec::new(), &SKIP_ON_EXIT_CODE, renderer, rendered)?;
@@ -47,9 +46,9 @@ pub(super) fn short_circuit(
         let work = process::shell(task, code, Vec::new(), &SKIP_ON_EXIT_CODE, renderer, rendered)?;
         return Ok(Work::Process(work));
     }
-    let condition = renderer.text("condition", short.condition.as_deref().unwrap_or_default())?;
-    rendered.insert("condition".to_owned(), json!(condition));
-    Ok(Work::Value(Value::Bool(is_truthy(&condition))))
+    let (holds, shown) = renderer.condition("condition", short.condition.as_deref().unwrap_or_default())?;
+    rendered.insert("condition".to_owned(), json!(shown));
+    Ok(Work::Value(Value::Bool(holds)))
 }
 
 /// Whether no later tick of the schedule has come yet (Airflow: `LatestOnlyOperator`).

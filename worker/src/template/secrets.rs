@@ -81,6 +81,11 @@ pub(super) fn missing(is_connection: bool, name: &str) -> SecretsError {
 }
 
 impl Object for Named {
+    /// Nothing to list: names are looked up one by one.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Map
     }
@@ -129,6 +134,11 @@ fn connection(conn_id: &str, fields: &Json) -> Result<Value, Error> {
 }
 
 impl Object for ConnectionValue {
+    /// Nothing to list: names are looked up one by one.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Map
     }

@@ -103,6 +103,11 @@ impl Outputs {
 }
 
 impl Object for Outputs {
+    /// Nothing to list: names are looked up one by one.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let step = key.as_str()?;
         let names = self.prefixes.iter().map(String::as_str).chain([""]).map(|prefix| format!("{prefix}{step}"));
@@ -164,6 +169,11 @@ pub(super) struct TaskInstanceValue {
 }
 
 impl Object for TaskInstanceValue {
+    /// Nothing to list: names are looked up one by one.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+
     /// A callback of a DAG knows no task: `{% if ti %}` tells whether this one does.
     fn is_true(self: &Arc<Self>) -> bool {
         true
