@@ -499,6 +499,9 @@ fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
                 Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
                 Some("marked") => "was marked as skipped".to_owned(),
                 Some("branch") => "was skipped: a branch or short circuit before it left it out".to_owned(),
+                Some("producer_skipped") => {
+                    "was skipped: the task that leaves what it is mapped over was skipped".to_owned()
+                }
                 Some("empty_map") => "was skipped: there is nothing to map it over, the list is empty".to_owned(),
                 Some("trigger_rule") | None if task.try_number == 0 => skipped_by_rule(facts),
                 _ => format!("was skipped{}", because(reason)),

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::dag::{Dag, Task, TaskGroup, WeightRule};
 use crate::expand::Mapping;
 use crate::ids::DagVersionKey;
+use crate::trigger_rule::TriggerRule;
 
 /// A published DAG version, ready for scheduling. Immutable, so it may be cached for ever.
 ///
@@ -27,8 +28,11 @@ pub struct DagGraph {
     pub scopes: Vec<MapScope>,
     /// Setups that each task needs, directly or not; for a teardown those that it cleans up after.
     pub setups: Vec<Vec<u32>>,
-    /// Tasks before each task that may have left it out: branches directly before it, and short circuits anywhere before.
+    /// Tasks before each task that may leave it out: branches directly before it, and short circuits anywhere before. Nothing
+    /// leaves out a teardown, nor what waits for nothing (`always`).
     pub deciders: Vec<Vec<u32>>,
+    /// Tasks that leave what each task, or the group around it, is mapped over.
+    pub producers: Vec<Vec<u32>>,
     /// The other way round: tasks that look at the state of each task, besides counting it as their upstream.
     pub looked_at_by: Vec<Vec<u32>>,
     index_of: HashMap<String, u32>,
@@ -65,10 +69,12 @@ impl DagGraph {
         let (map_scope, scopes) = map_scopes(&dag);
         let setups = setups(&dag, &upstream, &downstream);
         let deciders = deciders(&dag, &upstream, &downstream);
+        let producers = producers(&scopes, &map_scope, &index_of);
         let mut looked_at_by = vec![Vec::new(); dag.tasks.len()];
-        for (index, (setups, deciders)) in setups.iter().zip(&deciders).enumerate() {
-            let others = setups.iter().chain(deciders);
-            others.for_each(|&other: &u32| looked_at_by[other as usize].push(index as u32));
+        for index in 0..dag.tasks.len() {
+            let others: BTreeSet<u32> =
+                [&setups, &deciders, &producers].into_iter().flat_map(|lists| &lists[index]).copied().collect();
+            others.into_iter().for_each(|other| looked_at_by[other as usize].push(index as u32));
         }
         DagGraph {
             version,
@@ -80,6 +86,7 @@ impl DagGraph {
             scopes,
             setups,
             deciders,
+            producers,
             looked_at_by,
             index_of,
         }
@@ -213,6 +220,13 @@ fn setups(dag: &Dag, upstream: &[Vec<u32>], downstream: &[Vec<u32>]) -> Vec<Vec<
     setups
 }
 
+fn producers(scopes: &[MapScope], map_scope: &[Option<u32>], index_of: &HashMap<String, u32>) -> Vec<Vec<u32>> {
+    let of_scope =
+        |scope: &MapScope| scope.mapping.tasks().iter().filter_map(|id| index_of.get(*id).copied()).collect();
+    let of_scopes: Vec<Vec<u32>> = scopes.iter().map(of_scope).collect();
+    map_scope.iter().map(|scope| scope.map_or_else(Vec::new, |scope| of_scopes[scope as usize].clone())).collect()
+}
+
 fn deciders(dag: &Dag, upstream: &[Vec<u32>], downstream: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let decides = |index: &u32| dag.tasks[*index as usize].operator.decides_what_follows();
     let mut deciders: Vec<Vec<u32>> =
@@ -222,6 +236,11 @@ fn deciders(dag: &Dag, upstream: &[Vec<u32>], downstream: &[Vec<u32>]) -> Vec<Ve
             if !deciders[after].contains(&(index as u32)) {
                 deciders[after].push(index as u32);
             }
+        }
+    }
+    for (task, deciders) in dag.tasks.iter().zip(&mut deciders) {
+        if task.is_teardown || task.trigger_rule == TriggerRule::Always {
+            deciders.clear();
         }
     }
     deciders

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod control;
 pub mod crash;
 pub mod dag;
+pub mod decision;
 pub mod deferral;
 pub mod expand;
 pub mod explain;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decision::{Ending, Standing};
 use crate::graph::DagGraph;
 use crate::ids::{DagRunKey, TaskInstanceKey};
 use crate::state::RunState;
 use crate::time::Timestamp;
-use crate::trigger_rule::UpstreamCounts;
 
 /// A DAG that must be looked at: a tick is due, a run waits, or a run has ended.
 #[derive(Debug, Clone)]
@@ -127,75 +127,12 @@ pub struct TouchedTask {
     pub task_index: u32,
     /// -1 for an instance that is not mapped, or not expanded yet.
     pub map_index: i64,
-    /// Its mapping has to be evaluated (again) before it may run.
-    pub must_expand: bool,
     /// Not to be queued yet, although its rule may hold: its group or run starts again after a pause.
     pub is_delayed: bool,
-    /// How its upstream stands.
-    pub upstream: UpstreamCounts,
-    /// How the setups that it needs stand.
-    pub setups: UpstreamCounts,
-    /// What the branches and short circuits before it say.
-    pub choice: Choice,
-    /// For `depends_on_past`: whether the previous run allows it.
-    pub past: Past,
+    /// What is before it, and how that stands.
+    pub standing: Standing,
     /// Its pool, slots and priority, should it become ready.
     pub ready: ReadyTask,
-}
-
-/// What the branches and short circuits before a task instance say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Choice {
-    /// Nothing: its trigger rule decides.
-    #[default]
-    Open,
-    /// Of the instances of a mapped one, all that have decided left it out, and others have still to decide.
-    Pending,
-    /// One of them left it out, with all its instances.
-    LeftOut,
-}
-
-/// How the instances of a branch or short circuit stand to one task after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Votes {
-    /// They have decided, and left the task out.
-    pub left_out: i64,
-    /// They are not finished.
-    pub pending: i64,
-    /// They follow the task, or ended without a decision (they failed, or were skipped).
-    pub others: i64,
-}
-
-impl Votes {
-    /// A task is left out where all instances say so. One that says otherwise is enough to leave it to its trigger rule, so
-    /// the answer does not depend on the order in which they end.
-    pub const fn choice(self) -> Choice {
-        match self {
-            Votes { left_out: 0, .. } | Votes { others: 1.., .. } => Choice::Open,
-            Votes { pending: 1.., .. } => Choice::Pending,
-            Votes { .. } => Choice::LeftOut,
-        }
-    }
-}
-
-impl Choice {
-    /// What several branches before a task come to: one that leaves it out is enough.
-    pub const fn and(self, other: Choice) -> Choice {
-        match (self, other) {
-            (Choice::LeftOut, _) | (_, Choice::LeftOut) => Choice::LeftOut,
-            (Choice::Pending, _) | (_, Choice::Pending) => Choice::Pending,
-            (Choice::Open, Choice::Open) => Choice::Open,
-        }
-    }
-}
-
-/// What `depends_on_past` and `wait_for_downstream` say about a task instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Past {
-    /// The task does not look at the past, or the past allows it.
-    Clear,
-    /// The previous run has not come that far, or failed there.
-    Blocked,
 }
 
 /// A task instance that may be queued when limits allow.
@@ -259,12 +196,8 @@ pub struct LiveSlots {
 pub struct TickPlan {
     /// Their trigger rule holds.
     pub schedule: Vec<TaskInstanceKey>,
-    /// Their trigger rule says skip.
-    pub skip: Vec<TaskInstanceKey>,
-    /// Their trigger rule says that something before them failed.
-    pub fail_by_upstream: Vec<TaskInstanceKey>,
-    /// A branch or short circuit before them left them out.
-    pub leave_out: Vec<TaskInstanceKey>,
+    /// They end without having run.
+    pub end: Vec<(TaskInstanceKey, Ending)>,
     /// Their trigger rule holds, and their mapping has to be evaluated: by run, the instances that asked for it.
     pub expand: Vec<Expansion>,
     /// Their rule holds, but the past does not allow them yet.
@@ -290,4 +223,8 @@ pub struct Expansion {
     pub ready: Vec<u32>,
     /// The undecided instances of these.
     pub instances: Vec<TaskInstanceKey>,
+    /// Instances in a group that will end without running, however many there come to be, and how.
+    pub ending: Vec<(TaskInstanceKey, Ending)>,
+    /// Producers that had nothing to do: what they leave is an empty list.
+    pub empty: Vec<u32>,
 }

@@ -94,36 +94,36 @@ pub enum Verdict {
 }
 
 impl TriggerRule {
-    /// Applies the rule to a task that needs setups (Airflow 3.3 `TriggerRuleDep`): a teardown runs when all is done and one
-    /// of its setups succeeded; other tasks wait for their setups, and end as these do where they did not succeed. Only
-    /// `always` ignores setups.
-    pub fn with_setups(self, upstream: UpstreamCounts, setups: UpstreamCounts) -> Verdict {
-        let verdict = self.evaluate(upstream);
+    /// What the setups that a task needs say about it, whatever its rule: work waits for all of them, and ends as they do where
+    /// they did not succeed; a teardown needs one that succeeded. Only `always` ignores setups.
+    pub fn of_setups(self, setups: UpstreamCounts) -> Verdict {
         let total = setups.total - setups.removed;
+        let is_done = setups.done() >= setups.total;
+        let has_failed = setups.failed + setups.upstream_failed > 0;
         if total == 0 || self == TriggerRule::Always {
-            return verdict;
+            return Verdict::Run;
         }
         if self == TriggerRule::AllDoneSetupSuccess {
-            return match verdict {
-                Verdict::Run if setups.success > 0 => Verdict::Run,
-                Verdict::Run if setups.done() < setups.total => Verdict::Wait,
-                Verdict::Run if setups.skipped >= total => Verdict::Skip,
-                Verdict::Run => Verdict::UpstreamFailed,
-                other => other,
+            return match setups {
+                _ if setups.success > 0 => Verdict::Run,
+                _ if !is_done => Verdict::Wait,
+                _ if has_failed => Verdict::UpstreamFailed,
+                _ => Verdict::Skip,
             };
         }
-        match verdict {
-            _ if setups.failed + setups.upstream_failed > 0 => Verdict::UpstreamFailed,
+        match setups {
+            _ if has_failed => Verdict::UpstreamFailed,
+            _ if !is_done => Verdict::Wait,
             _ if setups.skipped > 0 => Verdict::Skip,
-            Verdict::Run if setups.success < total => Verdict::Wait,
-            other => other,
+            _ => Verdict::Run,
         }
     }
 
     /// Applies the rule (Airflow 3.3 `TriggerRuleDep._evaluate_trigger_rule`).
     ///
-    /// A rule that can no longer hold acts at once. Where one snapshot shows several decisive upstream tasks, a failure
-    /// wins over a skip, so that the outcome of a decision never depends on the order of rows.
+    /// What it says never depends on which upstream task was quicker: it acts as soon as its answer cannot change any more. A
+    /// failure wins over a skip, so that `all_success` waits with a skip until nothing can fail any more (Airflow acts on whichever
+    /// it sees first).
     pub fn evaluate(self, upstream: UpstreamCounts) -> Verdict {
         use TriggerRule as R;
         use Verdict::{Run, Skip, UpstreamFailed, Wait};
@@ -139,12 +139,12 @@ impl TriggerRule {
         match self {
             R::Always => Run,
             R::AllSuccess if failed > 0 => UpstreamFailed,
-            R::AllSuccess if skipped > 0 => Skip,
+            R::AllSuccess if !all_done => Wait,
             R::AllSuccess => {
-                if all_done {
-                    Run
+                if skipped > 0 {
+                    Skip
                 } else {
-                    Wait
+                    Run
                 }
             }
             R::AllFailed if success > 0 || skipped > 0 => Skip,

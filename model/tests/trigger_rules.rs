@@ -38,19 +38,22 @@ fn holds(rule: TriggerRule, states: &[TaskState]) -> bool {
     }
 }
 
-/// Whether the unfinished tasks can still end so that the rule holds.
-fn can_hold(rule: TriggerRule, states: &[TaskState]) -> bool {
+/// All ways in which the unfinished tasks can end.
+fn ends(states: &[TaskState]) -> Vec<Vec<TaskState>> {
     match states.iter().position(|state| !state.is_finished()) {
-        None => holds(rule, states),
-        Some(open) => OUTCOMES.iter().any(|&outcome| {
-            let mut ended = states.to_vec();
-            ended[open] = outcome;
-            can_hold(rule, &ended)
-        }),
+        None => vec![states.to_vec()],
+        Some(open) => OUTCOMES
+            .iter()
+            .flat_map(|&outcome| {
+                let mut ended = states.to_vec();
+                ended[open] = outcome;
+                ends(&ended)
+            })
+            .collect(),
     }
 }
 
-/// What happens to a task whose rule can no longer hold.
+/// What happens to a task whose rule does not hold, now that all is done.
 fn refusal(rule: TriggerRule, states: &[TaskState]) -> Verdict {
     let any_failed = states.iter().any(|s| matches!(s, TaskState::Failed | TaskState::UpstreamFailed));
     let any_skipped = states.contains(&TaskState::Skipped);
@@ -72,14 +75,19 @@ fn refusal(rule: TriggerRule, states: &[TaskState]) -> Verdict {
     }
 }
 
+/// What is said as soon as no end can change it any more.
 fn oracle(rule: TriggerRule, states: &[TaskState]) -> Verdict {
     let counted: Vec<TaskState> = states.iter().copied().filter(|state| *state != TaskState::Removed).collect();
     if counted.is_empty() || holds(rule, &counted) {
-        Verdict::Run
-    } else if can_hold(rule, &counted) {
-        Verdict::Wait
-    } else {
-        refusal(rule, &counted)
+        return Verdict::Run;
+    }
+    let at_the_end = |states: &Vec<TaskState>| if holds(rule, states) { Verdict::Run } else { refusal(rule, states) };
+    let mut verdicts: Vec<Verdict> = ends(&counted).iter().map(at_the_end).collect();
+    verdicts.dedup();
+    match verdicts[..] {
+        // It would hold in any case, but not before they are done.
+        [verdict] if verdict != Verdict::Run => verdict,
+        _ => Verdict::Wait,
     }
 }
 
@@ -122,39 +130,6 @@ fn every_rule_agrees_with_the_oracle_on_all_short_lists() {
     }
 }
 
-#[test]
-fn a_teardown_asks_how_its_setups_ended() {
-    use TaskState as S;
-    use Verdict::{Run, Skip, UpstreamFailed, Wait};
-    let rule = TriggerRule::AllDoneSetupSuccess;
-    for (upstream, setups, verdict) in [
-        (vec![S::Success, S::Failed], vec![S::Success], Run),
-        (vec![S::Success, S::Running], vec![S::Success], Wait),
-        (vec![S::UpstreamFailed], vec![S::Failed], UpstreamFailed),
-        (vec![S::Skipped], vec![S::Skipped], Skip),
-        (vec![S::Skipped], vec![S::Skipped, S::Success], Run),
-        (vec![S::Skipped], vec![S::Skipped, S::Failed], UpstreamFailed),
-        (vec![S::Skipped], vec![S::Skipped, S::Running], Wait),
-    ] {
-        assert_eq!(rule.with_setups(counts(&upstream), counts(&setups)), verdict, "{upstream:?} {setups:?}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn work_needs_its_setups_whatever_its_rule(rule in rule(), upstream in states(4), setups in states(3)) {
-        let verdict = rule.with_setups(counts(&upstream), counts(&setups));
-        let counted: Vec<TaskState> = setups.into_iter().filter(|state| *state != TaskState::Removed).collect();
-        let alone = rule.evaluate(counts(&upstream));
-        if counted.is_empty() || rule == TriggerRule::Always {
-            prop_assert_eq!(verdict, alone);
-        } else if verdict == Verdict::Run {
-            prop_assert!(counted.contains(&TaskState::Success));
-            prop_assert!(rule == TriggerRule::AllDoneSetupSuccess || counted.iter().all(|state| *state == TaskState::Success));
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -173,13 +148,7 @@ proptest! {
             }
             states[at] = end;
             let after = rule.evaluate(counts(&states));
-            match before {
-                Verdict::Wait => {}
-                Verdict::Run => prop_assert_eq!(after, Verdict::Run),
-                Verdict::Skip | Verdict::UpstreamFailed => {
-                    prop_assert!(matches!(after, Verdict::Skip | Verdict::UpstreamFailed), "{:?}", after);
-                }
-            }
+            prop_assert!(before == Verdict::Wait || before == after, "{:?} {:?}", before, after);
             before = after;
         }
     }

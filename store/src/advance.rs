@@ -6,9 +6,10 @@ mod restart;
 mod rows;
 mod slots;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flow_model::plan::{DagLimits, LiveSlots, Past, RunSnapshot, TickPlan, TickSnapshot};
+use flow_model::decision::{Ending, Past};
+use flow_model::plan::{DagLimits, LiveSlots, RunSnapshot, TickPlan, TickSnapshot};
 use flow_model::{DagRunKey, DagVersionKey, Epoch, RunState, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 
@@ -159,7 +160,7 @@ impl Store {
                 touched.sort_unstable_by_key(|row| row.id);
                 for row in touched {
                     if let Some(run) = runs.get_mut(&row.dag_run_id) {
-                        run.touched.push(row.touched(now));
+                        run.touched.push(row.touched(&std::sync::Arc::clone(&run.graph), now));
                     }
                 }
                 snapshot.runs = run_rows.iter().filter_map(|row| runs.remove(&row.id)).collect();
@@ -195,7 +196,7 @@ impl Store {
                     if let Some(run) = snapshot.runs.iter_mut().find(|run| run.run.0 == row.dag_run_id)
                         && !run.touched.iter().any(|task| task.task_instance.0 == row.id)
                     {
-                        run.touched.push(row.touched(now));
+                        run.touched.push(row.touched(&std::sync::Arc::clone(&run.graph), now));
                     }
                 }
             }
@@ -216,7 +217,7 @@ impl Store {
                 let blocked: HashSet<i64> = blocked.into_iter().collect();
                 for task in snapshot.runs.iter_mut().flat_map(|run| &mut run.touched) {
                     if blocked.contains(&task.task_instance.0) {
-                        task.past = Past::Blocked;
+                        task.standing.past = Past::Blocked;
                     }
                 }
             }
@@ -274,7 +275,7 @@ impl Store {
             let plan = decide(&snapshot);
 
             // Apply: every statement repeats its guard.
-            advanced.ended_undecided = plan.skip.len() + plan.leave_out.len() + plan.fail_by_upstream.len();
+            advanced.ended_undecided = plan.end.len();
             advanced.decided = plan.schedule.len() + advanced.ended_undecided;
             // What was passed over is asked for again with the full tasks left out.
             advanced.is_unfinished |= plan.has_passed_over && !plan.admit.is_empty();
@@ -286,21 +287,15 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
             }
-            for (tasks, state, reason) in [
-                (&plan.skip, "skipped", "trigger_rule"),
-                (&plan.leave_out, "skipped", "branch"),
-                (&plan.fail_by_upstream, "upstream_failed", "upstream_failed"),
-            ] {
-                if !tasks.is_empty() {
-                    sqlx::query(statement!(tx, "end_undecided_tasks"))
-                        .bind(json(tasks))
-                        .bind(at)
-                        .bind(actor_id)
-                        .bind(state)
-                        .bind(reason)
-                        .execute(&mut *tx)
-                        .await?;
-                }
+            for ((state, reason), tasks) in by_ending(&plan.end) {
+                sqlx::query(statement!(tx, "end_undecided_tasks"))
+                    .bind(json(&tasks))
+                    .bind(at)
+                    .bind(actor_id)
+                    .bind(state)
+                    .bind(reason)
+                    .execute(&mut *tx)
+                    .await?;
             }
             if !plan.wait_for_past.is_empty() {
                 sqlx::query(statement!(tx, "wait_for_past")).bind(json(&plan.wait_for_past)).execute(&mut *tx).await?;
@@ -363,6 +358,15 @@ impl Store {
             advanced
         })
     }
+}
+
+/// Task instances that end without running, by the state and the reason they get.
+fn by_ending(endings: &[(TaskInstanceKey, Ending)]) -> BTreeMap<(&'static str, &'static str), Vec<TaskInstanceKey>> {
+    let mut found: BTreeMap<_, Vec<TaskInstanceKey>> = BTreeMap::new();
+    for &(task, ending) in endings {
+        found.entry(ending.state_and_reason()).or_default().push(task);
+    }
+    found
 }
 
 /// Which tasks of the previous run the touched tasks look at.

@@ -4,18 +4,15 @@ use std::collections::HashMap;
 
 use super::{Findings, RunEvent, RunHistory, TaskEvent, TaskHistory, subject};
 use crate::TaskState;
+use crate::decision::{
+    BRANCH, Decision, EMPTY_MAP, Ending, MappingStage, ProducerCounts, Producers, Standing, UPSTREAM_FAILED,
+};
 use crate::moves::Actor;
 use crate::state::RunState;
 use crate::trigger_rule::{TriggerRule, UpstreamCounts, Verdict};
 
 /// The reason of moves that the end of a run's time brings about.
 pub(super) const TIMEOUT: &str = "dagrun_timeout";
-/// The reason of what a branch or short circuit left out.
-const BRANCH: &str = "branch";
-/// The reason of what is mapped over nothing.
-const EMPTY_MAP: &str = "empty_map";
-/// The reason of what ends because of what is before it.
-const UPSTREAM_FAILED: &str = "upstream_failed";
 
 pub(super) fn check(run: &RunHistory, found: &mut Findings) {
     chain(run, found);
@@ -112,31 +109,67 @@ fn dependencies(run: &RunHistory, task: &TaskHistory, instances: &Instances<'_>,
             }
             continue;
         }
-        let verdict = match event.to {
-            // What is mapped over nothing ends with the rest of its group, what is mapped over what is not there by itself.
-            TaskState::Skipped if is_mapped && event.reason.as_deref() == Some(EMPTY_MAP) => continue,
-            TaskState::Removed | TaskState::Failed if is_mapped => continue,
-            TaskState::UpstreamFailed if is_mapped && event.reason.as_deref() != Some(UPSTREAM_FAILED) => Verdict::Run,
-            TaskState::Skipped => Verdict::Skip,
-            TaskState::UpstreamFailed => Verdict::UpstreamFailed,
-            _ => Verdict::Run,
-        };
-        let rule = definition.trigger_rule;
-        let seen = |view: View| {
-            let count = |others: &[Vec<u32>]| counts(run, task, &others[task.task_index as usize], instances, view);
-            (count(&run.graph.upstream), count(&run.graph.setups))
-        };
+        let Some(wanted) = said(event, is_mapped) else { continue };
         let views = Belonging::ALL.map(|belonging| View { seq: event.seq, belonging });
-        let has_followed =
-            views.into_iter().map(seen).any(|(upstream, setups)| may_have_said(rule, upstream, setups, verdict));
-        if !has_followed {
-            let (upstream, _) = seen(views[0]);
+        let standings = views.map(|view| standing(run, task, definition.trigger_rule, instances, view));
+        if !standings.iter().any(|standing| may_have_said(standing, wanted)) {
+            let (rule, upstream) = (definition.trigger_rule, standings[0].upstream);
             found.add(
                 "I8",
                 format!("{rule} does not lead to {} with {upstream:?} (event {})", event.to, event.event_no),
             );
         }
     }
+}
+
+/// What a decision says of the guards together; `None` where it follows from the values of a mapping.
+fn said(event: &TaskEvent, is_mapped: bool) -> Option<Verdict> {
+    match event.to {
+        // What is mapped over nothing ends as it would have started, or with the rest of its group.
+        TaskState::Skipped if is_mapped && event.reason.as_deref() == Some(EMPTY_MAP) => None,
+        TaskState::Removed | TaskState::Failed if is_mapped => None,
+        TaskState::UpstreamFailed if is_mapped && event.reason.as_deref() != Some(UPSTREAM_FAILED) => {
+            Some(Verdict::Run)
+        }
+        TaskState::Skipped => Some(Verdict::Skip),
+        TaskState::UpstreamFailed => Some(Verdict::UpstreamFailed),
+        _ => Some(Verdict::Run),
+    }
+}
+
+/// What was before a task instance, as far as the history tells.
+fn standing(
+    run: &RunHistory,
+    task: &TaskHistory,
+    rule: TriggerRule,
+    instances: &Instances<'_>,
+    view: View,
+) -> Standing {
+    let count = |others: &[Vec<u32>]| counts(run, task, &others[task.task_index as usize], instances, view);
+    let mut producers = Producers::default();
+    for &producer in &run.graph.producers[task.task_index as usize] {
+        producers.add(producer, produced(&looked_at(run, task, producer, instances, view), view.seq));
+    }
+    let upstream = count(&run.graph.upstream);
+    let setups = count(&run.graph.setups);
+    Standing { upstream, setups, producers, ..Standing::new(rule) }
+}
+
+fn produced(instances: &[&TaskHistory], seq: i64) -> ProducerCounts {
+    let mut counts = ProducerCounts::default();
+    for instance in instances {
+        let last = instance.events.iter().take_while(|event| event.seq < seq).last();
+        let is_empty = last.is_some_and(|event| event.reason.as_deref() == Some(EMPTY_MAP));
+        match state_before(instance, seq) {
+            TaskState::Removed => {}
+            TaskState::Success => counts.success += 1,
+            TaskState::Failed | TaskState::UpstreamFailed => counts.failed += 1,
+            TaskState::Skipped if instance.map_index < 0 && !is_empty => counts.skipped += 1,
+            TaskState::Skipped => {}
+            _ => counts.pending += 1,
+        }
+    }
+    counts
 }
 
 /// The instances of each task.
@@ -235,11 +268,24 @@ fn state_before(task: &TaskHistory, seq: i64) -> TaskState {
     if seen == 0 { TaskState::None } else { task.events[seen - 1].to }
 }
 
-/// Whether the rule leads to the verdict with these counts, or without some that the decision may not have seen yet:
-/// of events that were appended just before it, not all need have been committed, and a tick decides about several tasks at once.
-fn may_have_said(rule: TriggerRule, seen: UpstreamCounts, setups: UpstreamCounts, verdict: Verdict) -> bool {
-    let mut ways = some_unseen(seen).into_iter().flat_map(|seen| some_unseen(setups).map(|setups| (seen, setups)));
-    ways.any(|(seen, setups)| rule.with_setups(seen, setups) == verdict)
+/// Whether this leads to the verdict, before or after the mapping was known, or without some counts that the decision may not have
+/// seen yet: of events that were appended just before it, not all need have been committed, and a tick decides about several tasks
+/// at once.
+fn may_have_said(seen: &Standing, wanted: Verdict) -> bool {
+    let mut ways = some_unseen(seen.upstream).into_iter().flat_map(|upstream| {
+        some_unseen(seen.setups).into_iter().flat_map(move |setups| {
+            [MappingStage::Done, MappingStage::OfTask].map(|mapping| (upstream, setups, mapping))
+        })
+    });
+    ways.any(|(upstream, setups, mapping)| {
+        let verdict = match (Standing { upstream, setups, mapping, ..seen.clone() }).decide() {
+            Decision::Wait(_) => Verdict::Wait,
+            Decision::End(Ending::UpstreamFailed(_)) => Verdict::UpstreamFailed,
+            Decision::End(Ending::Skipped(_) | Ending::LeftOut) => Verdict::Skip,
+            Decision::Expand(_) | Decision::Run => Verdict::Run,
+        };
+        verdict == wanted
+    })
 }
 
 /// The counts, and the counts without one kind.

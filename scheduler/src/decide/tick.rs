@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use flow_model::plan::{Choice, Expansion, Past, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
-use flow_model::trigger_rule::Verdict;
+use flow_model::decision::{Decision, Ending, Guard};
+use flow_model::plan::{Expansion, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
 use flow_model::{DagRunKey, RunState};
 
 /// Before a failed run starts again, where the DAG names no `run_retry_delay`: that of Airflow's tasks.
@@ -31,29 +31,17 @@ pub fn decide_tick(snapshot: &TickSnapshot) -> TickPlan {
 fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a ReadyTask>) {
     let mut expansions: BTreeMap<u32, Expansion> = BTreeMap::new();
     for task in &run.touched {
-        match task.choice {
-            Choice::Open => {}
-            Choice::Pending => continue,
-            Choice::LeftOut => {
-                plan.leave_out.push(task.task_instance);
-                continue;
-            }
-        }
-        let rule = run.graph.dag.tasks[task.task_index as usize].trigger_rule;
-        match (rule.with_setups(task.upstream, task.setups), task.past) {
-            (Verdict::Wait, _) => {}
-            (Verdict::Run, Past::Blocked) => plan.wait_for_past.push(task.task_instance),
-            (Verdict::Run, Past::Clear) => match run.graph.map_scope[task.task_index as usize] {
-                Some(scope) if task.must_expand => note_expansion(&mut expansions, run, scope, task),
-                _ => {
-                    plan.schedule.push(task.task_instance);
-                    if !task.is_delayed {
-                        ready.push(&task.ready);
-                    }
+        match task.standing.decide() {
+            Decision::Wait(Guard::Past) => plan.wait_for_past.push(task.task_instance),
+            Decision::Wait(_) => {}
+            Decision::End(ending) => plan.end.push((task.task_instance, ending)),
+            Decision::Expand(ending) => note_expansion(&mut expansions, run, task, ending),
+            Decision::Run => {
+                plan.schedule.push(task.task_instance);
+                if !task.is_delayed {
+                    ready.push(&task.ready);
                 }
-            },
-            (Verdict::Skip, _) => plan.skip.push(task.task_instance),
-            (Verdict::UpstreamFailed, _) => plan.fail_by_upstream.push(task.task_instance),
+            }
         }
     }
     plan.expand.extend(expansions.into_values());
@@ -69,13 +57,24 @@ fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a
     }
 }
 
-fn note_expansion(expansions: &mut BTreeMap<u32, Expansion>, run: &RunSnapshot, scope: u32, task: &TouchedTask) {
+fn note_expansion(
+    expansions: &mut BTreeMap<u32, Expansion>,
+    run: &RunSnapshot,
+    task: &TouchedTask,
+    ending: Option<Ending>,
+) {
+    let Some(scope) = run.graph.map_scope[task.task_index as usize] else { return };
     let expansion = expansions.entry(scope).or_insert_with(|| Expansion {
         run: run.run,
         scope,
         ready: Vec::new(),
         instances: Vec::new(),
+        ending: Vec::new(),
+        empty: task.standing.producers.empty.clone(),
     });
+    if let Some(ending) = ending {
+        return expansion.ending.push((task.task_instance, ending));
+    }
     if !expansion.ready.contains(&task.task_index) {
         expansion.ready.push(task.task_index);
     }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flow_model::plan::{RunSnapshot, TouchedTask, Votes};
+use flow_model::decision::{MappingStage, ProducerCounts, Votes};
+use flow_model::plan::{RunSnapshot, TouchedTask};
 use flow_model::trigger_rule::UpstreamCounts;
 use flow_model::{DagGraph, TaskState};
 use serde::Serialize;
@@ -142,6 +143,8 @@ pub(super) struct UpstreamState {
     map_index: Option<i64>,
     state: String,
     skips: Option<String>,
+    /// It was never expanded, and not because there was nothing to map it over.
+    is_whole: bool,
     instances: i64,
 }
 
@@ -154,13 +157,22 @@ fn questions(run: &RunSnapshot, touched: &TouchedTask, other: u32) -> Vec<Upstre
     vec![question(Some(touched.map_index)), question(Some(UNEXPANDED))]
 }
 
-/// The setups and deciders that the touched tasks look at.
+/// The producers that a touched task looks at: none, once it has been expanded.
+fn producers<'a>(graph: &'a DagGraph, touched: &TouchedTask) -> &'a [u32] {
+    match touched.standing.mapping {
+        MappingStage::Done => &[],
+        MappingStage::OfTask | MappingStage::OfGroup => &graph.producers[touched.task_index as usize],
+    }
+}
+
+/// The setups, deciders and producers that the touched tasks look at.
 pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuestion> {
     let mut questions = HashSet::new();
     for run in runs {
         for touched in &run.touched {
             let task = touched.task_index as usize;
             let asked = run.graph.setups[task].iter().chain(&run.graph.deciders[task]);
+            let asked = asked.chain(producers(&run.graph, touched));
             questions.extend(asked.flat_map(|&other| self::questions(run, touched, other)));
         }
     }
@@ -188,13 +200,17 @@ pub(super) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) 
             let task = touched.task_index as usize;
             for &setup in &graph.setups[task] {
                 for state in answer(questions(run, touched, setup)) {
-                    touched.setups.total += state.instances;
-                    touched.setups.add(task_state(&state.state)?, state.instances);
+                    touched.standing.setups.total += state.instances;
+                    touched.standing.setups.add(task_state(&state.state)?, state.instances);
                 }
             }
             for &decider in &graph.deciders[task] {
                 let votes = votes(&answer(questions(run, touched, decider)), touched.task_index)?;
-                touched.choice = touched.choice.and(votes.choice());
+                touched.standing.choice = touched.standing.choice.and(votes.choice());
+            }
+            for &producer in producers(&graph, touched) {
+                let instances = produced(&answer(questions(run, touched, producer)))?;
+                touched.standing.producers.add(producer, instances);
             }
         }
         run.touched = all_touched;
@@ -214,6 +230,22 @@ fn votes(decider: &[&UpstreamState], task: u32) -> Result<Votes> {
         }
     }
     Ok(votes)
+}
+
+/// What has become of the instances of a task that a mapping goes over.
+fn produced(producer: &[&UpstreamState]) -> Result<ProducerCounts> {
+    let mut counts = ProducerCounts::default();
+    for row in producer {
+        match task_state(&row.state)? {
+            TaskState::Removed => {}
+            TaskState::Success => counts.success += row.instances,
+            TaskState::Failed | TaskState::UpstreamFailed => counts.failed += row.instances,
+            TaskState::Skipped if row.is_whole => counts.skipped += row.instances,
+            TaskState::Skipped => {}
+            _ => counts.pending += row.instances,
+        }
+    }
+    Ok(counts)
 }
 
 fn leaves_out(decider: &UpstreamState, task: u32) -> bool {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use flow_model::decision::{EMPTY_MAP, Ending};
 use flow_model::expand::{ExpandError, Lookup};
 use flow_model::params::resolve_params;
 use flow_model::plan::Expansion;
@@ -57,11 +58,15 @@ pub(super) fn questions<'a>(graph: &'a DagGraph, expansion: &Expansion) -> Vec<X
 pub(super) struct RunValues {
     xcoms: HashMap<(String, String), Value>,
     params: Map<String, Value>,
+    /// Mapped tasks that had nothing to do: each of their values is an empty list.
+    empty: Vec<String>,
+    nothing: Value,
 }
 
 impl RunValues {
-    /// From the fetched rows, which come in the order of their map indexes, and the run's conf.
-    pub fn new(graph: &DagGraph, run: i64, rows: &[MappingXCom], conf: &str) -> Result<Self> {
+    /// From the fetched rows, which come in the order of their map indexes, the run's conf, and the producers that had nothing
+    /// to do.
+    pub fn new(graph: &DagGraph, run: i64, rows: &[MappingXCom], conf: &str, empty: &[u32]) -> Result<Self> {
         let corrupt = |what, error: serde_json::Error| StoreError::Corrupt { what, why: error.to_string() };
         let mut xcoms: HashMap<(String, String), Value> = HashMap::new();
         for row in rows.iter().filter(|row| row.dag_run_id == run) {
@@ -78,13 +83,15 @@ impl RunValues {
         }
         let conf: Map<String, Value> = serde_json::from_str(conf).map_err(|error| corrupt("run's conf", error))?;
         let params = resolve_params(&graph.dag.params, &conf).unwrap_or(conf);
-        Ok(RunValues { xcoms, params })
+        let empty = empty.iter().map(|&task| graph.dag.tasks[task as usize].task_id.clone()).collect();
+        Ok(RunValues { xcoms, params, empty, nothing: Value::Array(Vec::new()) })
     }
 }
 
 impl Lookup for RunValues {
     fn xcom(&self, task_id: &str, key: &str) -> Option<&Value> {
-        self.xcoms.get(&(task_id.to_owned(), key.to_owned()))
+        let nothing = || self.empty.iter().any(|empty| empty == task_id).then_some(&self.nothing);
+        self.xcoms.get(&(task_id.to_owned(), key.to_owned())).or_else(nothing)
     }
 
     fn param(&self, name: &str) -> Option<&Value> {
@@ -106,7 +113,7 @@ pub(super) fn instances(dag: &Dag, graph: &DagGraph, scope: u32, values: &RunVal
 pub(super) enum Instances {
     /// The values of each instance.
     Values(Vec<Map<String, Value>>),
-    /// An empty list: everything in the scope is skipped.
+    /// An empty list: what would run is skipped.
     Nothing,
     /// It cannot be evaluated: the state of the tasks that asked, and why.
     Refused(&'static str, String),
@@ -181,9 +188,22 @@ pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, 
     plan
 }
 
-/// The undecided rows of a scope that wait for it to be expanded.
-pub(super) fn undecided(rows: &[ScopeInstance]) -> Vec<i64> {
-    rows.iter().filter(|row| row.is_undecided() && row.must_expand).map(|row| row.id).collect()
+/// Rows that end with a scope for which there are no values: the state and the reason of each, and which ones.
+pub(super) type Ends = Vec<(&'static str, String, Vec<i64>)>;
+
+/// How the instances end that have asked for a mapping over nothing, or one that cannot be evaluated: those that would have run
+/// with the mapping; in a group, the others as what is before them says.
+pub(super) fn ends(expansion: &Expansion, state: &'static str, reason: &str) -> Ends {
+    let mut ends: Ends = vec![(state, reason.to_owned(), expansion.instances.iter().map(|task| task.0).collect())];
+    for (task, ending) in &expansion.ending {
+        let (state, why) = match ending {
+            // It would not have run, but neither was there anything to run it for.
+            Ending::Skipped(_) if reason == EMPTY_MAP => ("skipped", EMPTY_MAP),
+            ending => ending.state_and_reason(),
+        };
+        ends.push((state, why.to_owned(), vec![task.0]));
+    }
+    ends
 }
 
 /// Whether all rows of a scope stand as they did when the run began, so that those that are added stand like the ones that they
@@ -245,13 +265,13 @@ macro_rules! expand_mappings {
                 .bind(run.run.0)
                 .fetch_one(&mut *$tx)
                 .await?;
-            let values = $crate::advance::expand::RunValues::new(&graph, run.run.0, &xcoms, &conf)?;
+            let values = $crate::advance::expand::RunValues::new(&graph, run.run.0, &xcoms, &conf, &expansion.empty)?;
             let rows: Vec<$crate::advance::expand::ScopeInstance> = sqlx::query_as(statement!($tx, "scope_instances"))
                 .bind(run.run.0)
                 .bind(json(&scope.tasks))
                 .fetch_all(&mut *$tx)
                 .await?;
-            let (end, state, reason) =
+            let ends: $crate::advance::expand::Ends =
                 match $crate::advance::expand::instances(&graph.dag, &graph, expansion.scope, &values) {
                     $crate::advance::expand::Instances::Values(values) => {
                         let plan = $crate::advance::expand::plan(&rows, &expansion.ready, &values);
@@ -294,12 +314,17 @@ macro_rules! expand_mappings {
                                 .execute(&mut *$tx)
                                 .await?;
                         }
-                        if scope.group_id.is_some() && !$crate::advance::expand::is_untouched(&rows) {
+                        let is_untouched = $crate::advance::expand::is_untouched(&rows);
+                        if scope.group_id.is_some() && !is_untouched {
                             sqlx::query(statement!($tx, "recount_upstream"))
                                 .bind(run.run.0)
                                 .bind(json(&$crate::advance::expand::edges(&graph, &scope.tasks)))
                                 .execute(&mut *$tx)
                                 .await?;
+                        }
+                        // What will not run is decided about with the others of its index.
+                        if scope.group_id.is_some() && !(is_untouched && expansion.ending.is_empty()) {
+                            moved += 1;
                             sqlx::query(statement!($tx, "look_at_tasks"))
                                 .bind(run.run.0)
                                 .bind(json(&scope.tasks))
@@ -313,16 +338,16 @@ macro_rules! expand_mappings {
                             .execute(&mut *$tx)
                             .await?;
                         moved += schedule.len();
-                        (plan.remove, "removed", "mapping_shrunk".to_owned())
+                        vec![("removed", "mapping_shrunk".to_owned(), plan.remove)]
                     }
                     $crate::advance::expand::Instances::Nothing => {
-                        ($crate::advance::expand::undecided(&rows), "skipped", "empty_map".to_owned())
+                        $crate::advance::expand::ends(expansion, "skipped", flow_model::decision::EMPTY_MAP)
                     }
                     $crate::advance::expand::Instances::Refused(state, why) => {
-                        (expansion.instances.iter().map(|task| task.0).collect(), state, why)
+                        $crate::advance::expand::ends(expansion, state, &why)
                     }
                 };
-            if !end.is_empty() {
+            for (state, reason, end) in ends.into_iter().filter(|(.., end)| !end.is_empty()) {
                 moved += end.len();
                 sqlx::query(statement!($tx, "end_undecided_tasks"))
                     .bind(json(&end))

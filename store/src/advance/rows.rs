@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flow_model::plan::{Choice, Past, ReadyTask, RunSnapshot, TaskLimits, TouchedTask};
+use flow_model::decision::{MappingStage, Standing};
+use flow_model::plan::{ReadyTask, RunSnapshot, TaskLimits, TouchedTask};
 use flow_model::trigger_rule::UpstreamCounts;
 use flow_model::{DagGraph, DagRunKey, TaskInstanceKey, Timestamp};
 
@@ -62,24 +63,24 @@ pub(super) struct TaskRow {
 }
 
 impl TaskRow {
-    pub fn touched(self, now: Timestamp) -> TouchedTask {
+    pub fn touched(self, graph: &DagGraph, now: Timestamp) -> TouchedTask {
         TouchedTask {
             task_instance: TaskInstanceKey(self.id),
             task_index: index(self.task_index),
             map_index: self.map_index,
-            must_expand: self.must_expand,
             is_delayed: self.not_before.is_some_and(|not_before| not_before > now.as_micros()),
-            upstream: UpstreamCounts {
-                total: self.upstream_total,
-                success: self.upstream_success,
-                failed: self.upstream_failed,
-                upstream_failed: self.upstream_upstream_failed,
-                skipped: self.upstream_skipped,
-                removed: self.upstream_removed,
+            standing: Standing {
+                upstream: UpstreamCounts {
+                    total: self.upstream_total,
+                    success: self.upstream_success,
+                    failed: self.upstream_failed,
+                    upstream_failed: self.upstream_upstream_failed,
+                    skipped: self.upstream_skipped,
+                    removed: self.upstream_removed,
+                },
+                mapping: mapping_stage(graph, index(self.task_index), self.must_expand),
+                ..Standing::new(graph.dag.tasks[self.task_index as usize].trigger_rule)
             },
-            setups: UpstreamCounts::default(),
-            choice: Choice::Open,
-            past: Past::Clear,
             ready: ReadyTask {
                 task_instance: TaskInstanceKey(self.id),
                 limits: limits(self.dag_run_id, &self.task_id, self.max_per_dag, self.max_per_run),
@@ -89,6 +90,15 @@ impl TaskRow {
                 priority: self.priority,
             },
         }
+    }
+}
+
+/// Whether an instance of the task still has to be expanded.
+pub(crate) fn mapping_stage(graph: &DagGraph, task: u32, must_expand: bool) -> MappingStage {
+    match graph.scope_of(task) {
+        Some(scope) if must_expand && scope.group_id.is_some() => MappingStage::OfGroup,
+        Some(_) if must_expand => MappingStage::OfTask,
+        _ => MappingStage::Done,
     }
 }
 

@@ -20,6 +20,7 @@ cases!(
     a_short_circuit_in_a_mapped_group_stays_in_its_index,
     a_short_circuit_skips_everything_after_it,
     a_soft_short_circuit_leaves_the_rest_to_the_rules,
+    a_decision_is_waited_for_whatever_fails_before_it,
     a_teardown_runs_although_the_work_failed,
     work_ends_as_its_setup_does,
     a_failed_teardown_fails_the_run_only_if_told_to,
@@ -180,6 +181,47 @@ async fn a_soft_short_circuit_leaves_the_rest_to_the_rules(bench: Bench) {
     leave_out(&bench, &order, &["a"]).await;
     assert_eq!(bench.states().await, ["r check success", "r a skipped", "r b skipped", "r c queued"]);
     bench.assert_sound().await;
+}
+
+/// A failure beside a short circuit, both before tasks with every rule: in both orders, each ends the same way.
+async fn a_decision_is_waited_for_whatever_fails_before_it(bench: Bench) {
+    let mut dag = shaped("d", &["bad", "check", "further < check", "join < further"]);
+    dag.tasks[1].operator = short_circuit(true);
+    let rules: Vec<TriggerRule> =
+        TriggerRule::ALL.iter().copied().filter(|rule| *rule != TriggerRule::Always).collect();
+    for &rule in &rules {
+        let mut task = crate::dags::task(&format!("x_{rule}"), &["bad", "further"]);
+        task.trigger_rule = rule;
+        dag.tasks.push(task);
+    }
+    bench.publish(dag).await;
+    let everything_after: Vec<String> = ["further".to_owned(), "join".to_owned()]
+        .into_iter()
+        .chain(rules.iter().map(|rule| format!("x_{rule}")))
+        .collect();
+    let everything_after: Vec<&str> = everything_after.iter().map(String::as_str).collect();
+    for is_failure_first in [true, false] {
+        let run = bench.trigger("d", &format!("{is_failure_first}")).await;
+        bench.settle().await;
+        let mut orders = bench.claim_all().await;
+        orders.sort_by_key(|order| order.task_index);
+        let (bad, check) = (&orders[0], &orders[1]);
+        if is_failure_first {
+            bench.report(bad, OutcomeKind::FailedForGood).await;
+            bench.settle().await;
+            let undecided = format!("select count(*) from task_instance where dag_run_id = {run} and state = 'none'");
+            assert_eq!(bench.raw.number(&undecided).await, everything_after.len() as i64, "the decision is waited for");
+        }
+        leave_out(&bench, check, &everything_after).await;
+        if !is_failure_first {
+            bench.report(bad, OutcomeKind::FailedForGood).await;
+        }
+        bench.run_to_end(&[]).await;
+        let skipped = format!("select count(*) from task_instance where dag_run_id = {run} and state = 'skipped'");
+        assert_eq!(bench.raw.number(&skipped).await, everything_after.len() as i64);
+        assert_eq!(bench.run_state(run).await, "success", "no leaf has failed");
+        bench.assert_sound().await;
+    }
 }
 
 /// `create` before `work` before `delete`, which cleans up; `report` runs whatever `work` did.

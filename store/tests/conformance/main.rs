@@ -14,6 +14,7 @@ mod limits;
 mod losses;
 mod mapping;
 mod moves;
+mod orders;
 mod past;
 mod people;
 mod plans;

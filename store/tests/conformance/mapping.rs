@@ -20,7 +20,11 @@ cases!(
     a_mapping_over_a_mapped_task_has_its_length,
     a_mapped_group_goes_on_index_by_index,
     a_mapped_group_over_nothing_is_skipped,
-    what_is_decided_before_a_group_is_expanded_counts_for_all_its_instances,
+    a_task_of_a_group_that_does_not_run_has_its_instances_all_the_same,
+    over_a_skipped_task_everything_is_skipped,
+    over_a_failed_task_everything_is_upstream_failed,
+    a_mapping_over_nothing_leaves_an_empty_list,
+    over_nothing_each_task_of_a_group_follows_its_own_upstream,
     clearing_evaluates_the_mapping_again,
     clearing_one_index_of_a_mapped_group_leaves_the_others,
     ten_thousand_instances,
@@ -195,13 +199,20 @@ async fn a_mapped_group_over_nothing_is_skipped(bench: Bench) {
     bench.assert_sound().await;
 }
 
-/// `g.a` is skipped in the tick that expands the group: it never gets an index.
-async fn what_is_decided_before_a_group_is_expanded_counts_for_all_its_instances(bench: Bench) {
-    let mut dag = shaped("d", &["list", "other", "g.a < other list", "g.b < list g.a", "g.c < list", "done < g.b g.c"]);
-    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), expand: over(left_by("list")), ..TaskGroup::default() }];
+/// A DAG of the tasks, of which those whose ids begin with `g.` are a group that is mapped over a value.
+fn grouped(tasks: &[&str], source: Source) -> Dag {
+    let mut dag = shaped("d", tasks);
+    dag.groups = vec![TaskGroup { group_id: "g".to_owned(), expand: over(source), ..TaskGroup::default() }];
     for task in dag.tasks.iter_mut().filter(|task| task.task_id.starts_with("g.")) {
         task.group = Some("g".to_owned());
     }
+    dag
+}
+
+/// `g.a` is skipped in the tick that expands the group: as many times as the group has instances.
+async fn a_task_of_a_group_that_does_not_run_has_its_instances_all_the_same(bench: Bench) {
+    let tasks = ["list", "other", "g.a < other list", "g.b < list g.a", "g.c < list", "done < g.b g.c"];
+    let mut dag = grouped(&tasks, left_by("list"));
     dag.tasks[2].trigger_rule = TriggerRule::AllFailed;
     dag.tasks[3].trigger_rule = TriggerRule::AllDone;
     bench.publish(dag).await;
@@ -211,8 +222,105 @@ async fn what_is_decided_before_a_group_is_expanded_counts_for_all_its_instances
         succeed_with(&bench, &order, json!(["x", "y"])).await;
     }
     bench.run_to_end(&[]).await;
-    let ended = ["g.a[-1] skipped", "g.b[0] success", "g.b[1] success", "g.c[0] success", "g.c[1] success"];
-    assert_eq!(instances(&bench).await[2..7], ended);
+    let ended =
+        ["g.a[0] skipped", "g.a[1] skipped", "g.b[0] success", "g.b[1] success", "g.c[0] success", "g.c[1] success"];
+    assert_eq!(instances(&bench).await[2..8], ended);
+    assert_eq!(bench.run_state(run).await, "success");
+    bench.assert_sound().await;
+}
+
+/// What has become of `load`, mapped over `list` with every rule, and why.
+async fn over_a_producer_that(bench: &Bench, kind: OutcomeKind) -> Vec<String> {
+    let mut dag = shaped("d", &["list"]);
+    dag.tasks.extend(TriggerRule::ALL.iter().map(|&rule| {
+        let id = format!("load_{rule}");
+        Task { trigger_rule: rule, ..mapped(&id, &["list"], left_by("list")) }
+    }));
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    bench.report(&order, kind).await;
+    bench.run_to_end(&[]).await;
+    bench.assert_sound().await;
+    let mut told = bench
+        .raw
+        .texts(
+            "select task_id || ' ' || state || ' ' || reason from task_instance where task_index > 0 order by task_index",
+        )
+        .await;
+    told.push(bench.run_state(run).await);
+    told
+}
+
+async fn over_a_skipped_task_everything_is_skipped(bench: Bench) {
+    let told = over_a_producer_that(&bench, OutcomeKind::Skipped).await;
+    assert_eq!(told.last().map(String::as_str), Some("success"), "nothing has failed: {told:?}");
+    for (line, rule) in told.iter().zip(TriggerRule::ALL) {
+        let is_held = matches!(
+            rule,
+            TriggerRule::AllDone
+                | TriggerRule::AllDoneSetupSuccess
+                | TriggerRule::AllSkipped
+                | TriggerRule::NoneFailed
+                | TriggerRule::Always
+        );
+        let reason = if is_held { "producer_skipped" } else { "trigger_rule" };
+        assert_eq!(*line, format!("load_{rule} skipped {reason}"));
+    }
+}
+
+async fn over_a_failed_task_everything_is_upstream_failed(bench: Bench) {
+    let told = over_a_producer_that(&bench, OutcomeKind::FailedForGood).await;
+    assert_eq!(told.last().map(String::as_str), Some("failed"), "{told:?}");
+    for (line, rule) in told.iter().zip(TriggerRule::ALL) {
+        assert_eq!(*line, format!("load_{rule} upstream_failed upstream_failed"));
+    }
+}
+
+async fn a_mapping_over_nothing_leaves_an_empty_list(bench: Bench) {
+    // `a` and the group have nothing to do; `b` is mapped over what they leave and one more value.
+    let more = Source::List(vec![json!(7)]);
+    let mut dag = grouped(&["a", "g.x", "g.y < g.x", "b < a g.y"], numbers(0));
+    dag.tasks[0].expand = over(numbers(0));
+    dag.tasks[3].expand = over(Source::Concat(vec![left_by("a"), left_by("g.x"), left_by("g.y"), more]));
+    dag.tasks[3].trigger_rule = TriggerRule::NoneFailed;
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    bench.run_to_end(&[]).await;
+    let ended = ["a[-1] skipped", "g.x[-1] skipped", "g.y[-1] skipped", "b[0] success"];
+    assert_eq!(instances(&bench).await, ended);
+    assert_eq!(bench.run_state(run).await, "success");
+    bench.assert_sound().await;
+}
+
+/// A group over nothing, with a task before it that is not of the group.
+async fn over_nothing_each_task_of_a_group_follows_its_own_upstream(bench: Bench) {
+    let mut dag =
+        grouped(&["before", "g.start", "g.always < before", "g.work < g.start before", "g.last < g.work"], numbers(0));
+    dag.tasks[2].trigger_rule = TriggerRule::Always;
+    dag.tasks[4].trigger_rule = TriggerRule::NoneFailed;
+    bench.publish(dag).await;
+    let run = bench.trigger("d", "r").await;
+    let order = bench.claim_one().await;
+    let waiting = ["before[-1] running", "g.start[-1] skipped", "g.always[-1] skipped", "g.work[-1] none"];
+    assert_eq!(instances(&bench).await[..4], waiting, "only what waits for nothing else is over");
+    bench.report(&order, OutcomeKind::FailedForGood).await;
+    bench.run_to_end(&[]).await;
+    assert_eq!(instances(&bench).await[3..], ["g.work[-1] upstream_failed", "g.last[-1] upstream_failed"]);
+    assert_eq!(bench.run_state(run).await, "failed", "the failure is not lost");
+    let run = bench.trigger("d", "r2").await;
+    bench.run_to_end(&[]).await;
+    let ended = "select task_id || ' ' || state || ' ' || reason from task_instance
+        where dag_run_id = (select max(id) from dag_run) and task_index > 0 order by task_index";
+    assert_eq!(
+        bench.raw.texts(ended).await,
+        [
+            "g.start skipped empty_map",
+            "g.always skipped empty_map",
+            "g.work skipped empty_map",
+            "g.last skipped empty_map"
+        ]
+    );
     assert_eq!(bench.run_state(run).await, "success");
     bench.assert_sound().await;
 }
