@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::operator::sensor::ResponseCheck;
@@ -13,7 +15,7 @@ use crate::{RunState, TaskState, Timestamp};
 /// What a try waits for in the triggerer. Serialised as a table with its name in `kind`. It never holds secrets in
 /// clear, only names of connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Trigger {
     /// An instant. Costs no check at all.
     Time {
@@ -120,8 +122,36 @@ pub enum Trigger {
         failed_states: Vec<RunState>,
     },
     /// Something that a newer version of Flow knows: it waits for a triggerer of that version.
-    #[serde(other)]
-    Unknown,
+    Unknown {},
+}
+
+/// The names of the triggers that this version knows.
+const KINDS: [&str; 8] = ["time", "file", "http", "sql", "redis_key", "redis_stream", "external_task", "dag_run"];
+
+/// `{"kind": ..., ...}`. Not serde's own form of it, which cannot hand on numbers of more than 64 bits.
+impl Serialize for Trigger {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = Trigger::serialize(self, serde_json::value::Serializer).map_err(S::Error::custom)?;
+        let mut table = Map::from_iter([("kind".to_owned(), Value::from(self.kind()))]);
+        if let Value::Object(named) = named {
+            table.extend(named.into_iter().filter_map(|(_, fields)| fields.as_object().cloned()).flatten());
+        }
+        table.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Trigger {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields: Map<String, Value> = Deserialize::deserialize(deserializer)?;
+        let kind = match fields.shift_remove("kind") {
+            Some(Value::String(kind)) => kind,
+            _ => return Err(D::Error::missing_field("kind")),
+        };
+        if !KINDS.contains(&kind.as_str()) {
+            return Ok(Trigger::Unknown {});
+        }
+        Trigger::deserialize(Value::Object(Map::from_iter([(kind, Value::Object(fields))]))).map_err(D::Error::custom)
+    }
 }
 
 impl Trigger {
@@ -136,7 +166,7 @@ impl Trigger {
             Trigger::RedisStream { .. } => "redis_stream",
             Trigger::ExternalTask { .. } => "external_task",
             Trigger::DagRun { .. } => "dag_run",
-            Trigger::Unknown => "unknown",
+            Trigger::Unknown {} => "unknown",
         }
     }
 
@@ -151,7 +181,7 @@ impl Trigger {
             | Trigger::RedisStream { .. }
             | Trigger::ExternalTask { .. }
             | Trigger::DagRun { .. }
-            | Trigger::Unknown => None,
+            | Trigger::Unknown {} => None,
         }
     }
 
@@ -168,7 +198,7 @@ impl Trigger {
                 format!("for {entries} after {after} in the stream `{stream}` over the connection `{connection}`")
             }
             Trigger::DagRun { dag_id, run_id, .. } => format!("for the end of the run `{run_id}` of DAG `{dag_id}`"),
-            Trigger::Unknown => "for something that this version of Flow does not know".to_owned(),
+            Trigger::Unknown {} => "for something that this version of Flow does not know".to_owned(),
             Trigger::ExternalTask { dag_id, task_ids, task_group_id, logical_date, .. } => {
                 let what = match (task_ids.as_slice(), task_group_id) {
                     ([], None) => format!("the run of DAG `{dag_id}`"),
@@ -289,6 +319,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_trigger_asks_keeps_its_digits() {
+        let parameters = serde_json::from_str(r#"{"id": 12345678901234567890123, "share": 0.50}"#).unwrap();
+        let (connection, query) = ("db".to_owned(), "select :id".to_owned());
+        let timeout = Duration::from_millis(1_500);
+        let asked = Trigger::Sql { connection, query, parameters, fail_on_empty: false, timeout };
+        let text = serde_json::to_string(&asked).unwrap();
+        assert!(
+            text.starts_with(r#"{"kind":"sql","#) && text.contains(r#"12345678901234567890123,"share":0.50"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Trigger>(&text).unwrap(), asked);
+        assert!(serde_json::from_str::<Trigger>("{}").unwrap_err().to_string().contains("missing field `kind`"));
+    }
+
+    #[test]
     fn a_deferral_is_read_back() {
         let at = Timestamp::from_micros(1_234_567);
         let waiting = Deferral {
@@ -308,6 +353,6 @@ mod tests {
         // A worker of a newer version has deferred it: nothing else breaks.
         let newer = text.replace(r#""kind":"time""#, r#""kind":"moon_phase""#);
         let newer = serde_json::from_str::<Deferral>(&newer).unwrap();
-        assert_eq!((newer.trigger, newer.deadline_at), (Trigger::Unknown, Some(at)));
+        assert_eq!((newer.trigger, newer.deadline_at), (Trigger::Unknown {}, Some(at)));
     }
 }

@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_any_size_are_checked() {
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let limited = param(serde_json::json!({ "type": "integer", "minimum": 1, "maximum": 9 }));
+        let large = param(serde_json::json!({ "type": "integer", "minimum": 1 }));
+        let number = param(serde_json::json!({ "type": "number" }));
+        for text in ["12345678901234567890123", "9007199254740993"] {
+            assert!(large.check(&read(text)).is_ok() && limited.check(&read(text)).is_err(), "{text}");
+            assert_eq!(large.read_text(text).unwrap().to_string(), text);
+        }
+        assert!(large.check(&read("-12345678901234567890123")).is_err());
+        assert_eq!(number.read_text("1e400").unwrap().to_string(), "1e+400");
+    }
+
+    #[test]
     fn every_problem_is_told() {
         let conf = serde_json::from_str(r#"{"region": "mars", "rows": "many"}"#).unwrap();
         let problems = resolve_params(&declared(), &conf).unwrap_err();

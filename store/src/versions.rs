@@ -21,7 +21,9 @@ impl VersionCache {
     }
 
     pub(crate) fn insert(&self, version: i64, definition: &str) -> Result<Arc<DagGraph>> {
+        // As a value first: what is flattened into a table takes numbers only from one.
         let dag: Dag = serde_json::from_str(definition)
+            .and_then(serde_json::from_value::<Dag>)
             .map_err(|error| StoreError::Corrupt { what: "dag version", why: error.to_string() })?;
         let graph = Arc::new(DagGraph::new(DagVersionKey(version), dag));
         let mut cached = self.0.lock().expect("no panic while locked");

@@ -1,6 +1,6 @@
 //! The template engine as every template has it: Jinja, strict about what is not defined, with Airflow's filters.
 
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, UndefinedBehavior};
 
 use crate::dates;
 
@@ -16,9 +16,4 @@ pub(crate) fn environment<'a>() -> Environment<'a> {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     dates::add_filters(&mut environment);
     environment
-}
-
-/// A JSON value as templates see it.
-pub fn from_json<T: serde::Serialize + ?Sized>(value: &T) -> Value {
-    Value::from(minijinja::value::Serde(value))
 }

@@ -4,6 +4,7 @@
 mod dates;
 mod engine;
 mod error;
+mod json;
 pub mod names;
 mod pieces;
 mod recorder;
@@ -12,8 +13,8 @@ mod sinks;
 mod values;
 
 pub use dates::{DateValue, Macros};
-pub use engine::from_json;
 pub use error::TemplateError;
+pub use json::{from_json, from_table};
 pub use renderer::{Renderer, Scope, check_syntax, is_template};
 pub use sinks::{ShellScript, UrlStart};
 

@@ -4,6 +4,8 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde_json::{Map, Number, Value as Json};
 
+use crate::json::digits;
+
 /// The expression of a template that is nothing but one: `{{ ... }}`.
 pub(crate) fn whole_expression(source: &str) -> Option<&str> {
     let inside = source.strip_prefix("{{")?.strip_suffix("}}")?;
@@ -31,7 +33,9 @@ pub(crate) fn to_json(value: &Value) -> Result<Json, String> {
         }
         ValueKind::Seq | ValueKind::Iterable => items(value)?.iter().map(to_json).collect(),
         // Dates, among others: their text.
-        ValueKind::Plain => Ok(Json::String(value.to_string())),
+        ValueKind::Plain => {
+            Ok(digits(value).map_or_else(|| Json::String(value.to_string()), |number| Json::Number(number.clone())))
+        }
         kind => Err(format!("a value of the kind `{kind}` is no JSON\nhint: make a text of it first, with `| string`")),
     }
 }
@@ -54,8 +58,7 @@ fn name(key: &Value) -> Result<String, String> {
 
 fn number(value: &Value) -> Result<Json, String> {
     let number = if value.is_integer() {
-        let unsigned = || u64::try_from(value.clone()).ok().map(Number::from);
-        i64::try_from(value.clone()).ok().map(Number::from).or_else(unsigned)
+        value.to_string().parse().ok()
     } else {
         f64::try_from(value.clone()).ok().and_then(Number::from_f64)
     };

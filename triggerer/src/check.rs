@@ -138,7 +138,7 @@ impl Checks {
                     external::look_at_run(&self.store, dag_id, run_id, allowed_states, failed_states).await
                 }
                 Trigger::ExternalTask { .. } => external::look(&self.store, &deferral.trigger).await,
-                Trigger::Unknown => {
+                Trigger::Unknown {} => {
                     Found::NotYet("this triggerer is older than the worker that deferred it: update it".to_owned())
                 }
             }

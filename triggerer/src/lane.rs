@@ -58,7 +58,7 @@ impl Lane {
             Trigger::RedisKey { connection, .. } | Trigger::RedisStream { connection, .. } => {
                 (Kind::Redis, connection.clone())
             }
-            Trigger::Time { .. } | Trigger::ExternalTask { .. } | Trigger::DagRun { .. } | Trigger::Unknown => {
+            Trigger::Time { .. } | Trigger::ExternalTask { .. } | Trigger::DagRun { .. } | Trigger::Unknown {} => {
                 (Kind::Runs, String::new())
             }
         };

@@ -1,6 +1,8 @@
 //! What the imports of variables, connections and XComs share: reading the file, what becomes of things that exist already,
 //! and telling what was set.
 
+mod yaml;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -54,12 +56,12 @@ pub(super) fn read_named(file: &str, what: &str) -> anyhow::Result<Map<String, V
     let text = read_text(file)?;
     let named = match FileFormat::of(file, &text) {
         FileFormat::Json => serde_json::from_str(&text).map_err(|error| format!("no JSON object of {what}: {error}")),
-        FileFormat::Yaml => serde_saphyr::from_str::<Value>(&text)
-            .map_err(|error| format!("no YAML: {}", error.to_string().lines().next().unwrap_or_default()))
-            .and_then(|value| match value {
+        FileFormat::Yaml => {
+            yaml::read(&text).map_err(|error| format!("no YAML: {error}")).and_then(|value| match value {
                 Value::Object(named) => Ok(named),
                 _ => Err(format!("no YAML mapping of {what}")),
-            }),
+            })
+        }
         FileFormat::Env => from_env(&text),
     };
     named.map_err(|why| {

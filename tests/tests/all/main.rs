@@ -8,3 +8,4 @@ mod cluster;
 mod examples;
 mod standalone;
 mod streams;
+mod values;

@@ -195,7 +195,7 @@ pub(super) async fn mark(
 #[serde(untagged)]
 enum TaskOrInstance {
     Task(String),
-    Instance(String, i64),
+    Instance(String, serde_json::Number),
 }
 
 #[derive(Deserialize)]
@@ -234,7 +234,13 @@ pub(super) async fn clear(
     for one in body.task_ids.unwrap_or_default() {
         match one {
             TaskOrInstance::Task(task_id) => tasks.task_ids.push(task_id),
-            TaskOrInstance::Instance(task_id, map_index) => tasks.instances.push((task_id, map_index)),
+            TaskOrInstance::Instance(task_id, map_index) => {
+                let index = map_index.as_i64().ok_or_else(|| {
+                    WebError::unprocessable(format!("the map index of `{task_id}` is {map_index}"))
+                        .hint("it is a whole number, as in `[\"load\", 3]`")
+                })?;
+                tasks.instances.push((task_id, index));
+            }
         }
     }
     let request = ClearRequest { run: run.id, tasks, only_failed: body.only_failed, principal: principal.0 };

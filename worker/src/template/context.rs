@@ -8,7 +8,7 @@ use flow_model::params::resolve_params;
 use flow_secrets::SecretsError;
 use flow_store::WorkOrder;
 use flow_template::names::TEMPLATE_NAMES;
-use flow_template::{DateValue, Macros, Scope, from_json};
+use flow_template::{DateValue, Macros, Scope, from_json, from_table};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json, json};
@@ -66,8 +66,8 @@ impl AttemptScope {
                 self.order.task().task_id,
                 order.logical_date.map_or_else(|| order.run_id.clone(), |at| utc(at).strftime("%Y%m%d").to_string())
             ))),
-            "params" => Some(from_json(&self.params)),
-            "conf" => Some(from_json(&order.conf)),
+            "params" => Some(from_table(&self.params)),
+            "conf" => Some(from_table(&order.conf)),
             "xcom" => Some(Value::from_object(self.outputs())),
             "macros" => Some(Value::from_object(Macros)),
             "var" => Some(Value::from_object(Variables(Arc::clone(&self.lookups)))),
@@ -99,7 +99,7 @@ impl AttemptScope {
             ("run_id", Value::from(&order.run_id)),
             ("dag_id", Value::from(&order.graph.dag.dag_id)),
             ("run_type", Value::from(order.run_type.as_str())),
-            ("conf", from_json(&order.conf)),
+            ("conf", from_table(&order.conf)),
             ("run_after", DateValue::value(order.run_after)),
         ]
         .into();

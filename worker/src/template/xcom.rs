@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_model::DagGraph;
 use flow_store::{XComInstances, XComPull, XComRun};
-use flow_template::from_json;
+use flow_template::{from_json, from_table};
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -92,7 +92,7 @@ impl Outputs {
             // No output: the task may have left named values only.
             None => match lookups.get(Wanted::Named(task_id.to_owned()))? {
                 Some(serde_json::Value::Object(named)) if !named.is_empty() => {
-                    return Ok(Some(from_json(&named)));
+                    return Ok(Some(from_table(&named)));
                 }
                 _ => return Ok(None),
             },

@@ -30,6 +30,7 @@ enum Message {
         message: String,
     },
     Progress {
+        #[serde(default, deserialize_with = "real")]
         fraction: Option<f64>,
         message: Option<String>,
     },
@@ -43,6 +44,7 @@ enum Message {
         reason: Option<String>,
         #[serde(default = "yes")]
         retryable: bool,
+        #[serde(default, deserialize_with = "real")]
         after_seconds: Option<f64>,
     },
     Defer {
@@ -285,6 +287,15 @@ impl Level {
             Level::Error => "error",
         }
     }
+}
+
+/// A number, however it is written: in a tagged table serde has only those that are written as it would write them.
+fn real<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let number: Option<serde_json::Number> = Deserialize::deserialize(deserializer)?;
+    let real = |number: serde_json::Number| {
+        number.as_f64().ok_or_else(|| serde::de::Error::custom(format!("the number {number} is too large")))
+    };
+    number.map(real).transpose()
 }
 
 const fn yes() -> bool {

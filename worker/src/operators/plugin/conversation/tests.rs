@@ -36,6 +36,19 @@ fn a_result_ends_the_conversation() {
 }
 
 #[test]
+fn numbers_are_read_however_they_are_written() {
+    let (result, xcoms) = said(&[
+        r#"{"type":"progress","fraction":0.50}"#,
+        r#"{"type":"progress","fraction":1e-01,"message":"a tenth"}"#,
+        r#"{"type":"xcom","key":"rows","value":[12345678901234567890123,1e400,0.50]}"#,
+        r#"{"type":"result","state":"retry","reason":"busy","after_seconds":2}"#,
+    ]);
+    assert_eq!(result, PluginResult::RetryAfter(Duration::from_secs(2), "busy".into()));
+    assert_eq!(xcoms, [("rows".into(), "[12345678901234567890123,1e+400,0.50]".into())]);
+    assert!(refusal(&[r#"{"type":"progress","fraction":1e400}"#]).contains("is too large"));
+}
+
+#[test]
 fn every_state_has_its_meaning() {
     let result = |text: &str| said(&[text]).0;
     assert_eq!(

@@ -1,0 +1,107 @@
+//! Values that pass from task to task, and from outside to tasks, stay what they are: on SQLite in one process, and on PostgreSQL
+//! and Redis with a process for each role.
+
+use std::time::Duration;
+
+use flow_testbed::{Redis, shared_postgres};
+use flow_tests::{Api, Cluster, Standalone, eventually, eventually_within};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Runs one run of a DAG with a conf on each kind of installation, until it ends, and looks at it.
+async fn on_each(dag: &str, conf: &str, look: impl AsyncFn(&Api, &str)) {
+    let mut flow = Standalone::new();
+    flow.write_dag("values", dag);
+    flow.start().await;
+    let run = trigger(flow.api(), conf).await;
+    look(flow.api(), &run).await;
+    flow.stop_and_audit().await;
+
+    let redis = Redis::start().expect("Redis starts");
+    let database = shared_postgres().create_database().expect("a database");
+    let cluster = Cluster::new(&database, &redis.url()).expect("an installation");
+    cluster.write_dag("values", dag).unwrap();
+    let roles = ["scheduler", "web", "worker", "triggerer"].map(|role| cluster.start(role, &[role]).unwrap());
+    let api = cluster.api().unwrap();
+    let is_published = async || (!api.get("/api/v2/dags/values").await.is_null()).then_some(());
+    eventually("the DAG is published", is_published).await;
+    let run = trigger(&api, conf).await;
+    look(&api, &run).await;
+    for mut role in roles {
+        role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+}
+
+/// Triggers the DAG, and waits for the end of the run.
+async fn trigger(api: &Api, conf: &str) -> String {
+    let conf: Value = serde_json::from_str(conf).expect("JSON");
+    let body = json!({ "logical_date": null, "conf": conf });
+    let (status, run) = api.ask(Method::POST, "/api/v2/dags/values/dagRuns", Some(&body)).await.expect("an answer");
+    assert_eq!((status, &run["conf"]), (200, &conf), "{run}");
+    let run = run["dag_run_id"].as_str().expect("a run has an id").to_owned();
+    eventually_within(Duration::from_secs(60), "the run ends", async || {
+        matches!(api.run_state("values", &run).await.as_str(), "success" | "failed").then_some(())
+    })
+    .await;
+    run
+}
+
+/// What a task has left.
+async fn left(api: &Api, run: &str, task: &str) -> Value {
+    api.xcom("values", run, task, "return_value").await
+}
+
+/// Beyond 53, 64 and 128 bits, and floats of which a double would make another number.
+const NUMBERS: &str = r#"{"a": 9007199254740993, "b": 12345678901234567890123, "c": 1e+400,
+    "d": -340282366920938463463374607431768211456789, "e": [12345678901234567.89]}"#;
+
+const BIG: &str = r#"
+[params.numbers]
+type = "object"
+[params.limited]
+type = "integer"
+minimum = 3
+default = 3
+
+[tasks.json]
+bash = "echo '@NUMBERS@'"
+output = "json"
+
+[tasks.named]
+bash = "flowctl xcom push numbers '@NUMBERS@'"
+
+[tasks.text]
+depends_on = ["json", "named"]
+command = ["printf", "%s %s %s %s %s %s", "{{ xcom.json.a }}", "{{ xcom.json.b }}", "{{ xcom.json.c }}",
+    "{{ ti.xcom_pull('named', key='numbers').d }}", "{{ xcom.json.e[0] }}", "{{ params.limited }}"]
+
+[tasks.conf]
+command = ["printf", "%s %s %s", "{{ conf.numbers.b }}", "{{ params.numbers.d }}", "{{ dag_run.conf.numbers.c }}"]
+
+[tasks.each]
+depends_on = ["json"]
+expand = { number = "{{ xcom.json.e }}" }
+command = ["printf", "%s", "{{ number }}"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_keep_their_digits() {
+    let conf = format!(r#"{{"numbers": {NUMBERS}, "limited": 12345678901234567890123}}"#);
+    let dag = BIG.replace("@NUMBERS@", &NUMBERS.replace('\n', " ").replace('"', "\\\""));
+    on_each(&dag, &conf, async |api, run| {
+        let numbers: Value = serde_json::from_str(NUMBERS).unwrap();
+        assert_eq!(left(api, run, "json").await, numbers);
+        assert_eq!(api.xcom("values", run, "named", "numbers").await, numbers);
+        let all = "9007199254740993 12345678901234567890123 1e+400 -340282366920938463463374607431768211456789 \
+            12345678901234567.89 12345678901234567890123";
+        assert_eq!(left(api, run, "text").await, all);
+        assert_eq!(
+            left(api, run, "conf").await,
+            "12345678901234567890123 -340282366920938463463374607431768211456789 1e+400"
+        );
+        let path = format!("/api/v2/dags/values/dagRuns/{run}/taskInstances/each/xcomEntries/return_value?map_index=0");
+        assert_eq!(api.get(&path.replace('+', "%2B").replace(':', "%3A")).await["value"], "12345678901234567.89");
+        assert_eq!(api.run_state("values", run).await, "success");
+    })
+    .await;
+}
