@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flow_model::time::duration_text;
+use flow_web::{Limits, WebOptions};
 use serde::{Deserialize, Serialize};
 
 pub use layers::{Overrides, load};
@@ -30,7 +31,7 @@ pub struct Settings {
     pub web: WebSettings,
     /// How long a process counts as alive.
     pub lease: LeaseSettings,
-    /// Probes and metrics of the roles other than web.
+    /// Probes and metrics.
     pub probes: ProbesSettings,
     /// The roles' own logs.
     pub log: LogSettings,
@@ -176,11 +177,61 @@ impl Default for TriggererSettings {
 pub struct WebSettings {
     /// Address and port.
     pub bind: String,
+    /// Scheme, host and port under which browsers see the pages, if a proxy shows them.
+    pub public_url: String,
+    /// Addresses and networks of proxies whose `X-Forwarded-*` headers count.
+    pub trusted_proxies: Vec<String>,
+    /// For the header of a request, and between two requests of one connection.
+    #[serde(with = "duration_text")]
+    pub header_timeout: Duration,
+    /// Open connections.
+    pub connections_max: usize,
+    /// Requests that are answered at once for one principal.
+    pub requests_per_principal_max: usize,
+    /// Streams that one principal follows at once.
+    pub streams_per_principal_max: usize,
 }
 
 impl Default for WebSettings {
     fn default() -> Self {
-        WebSettings { bind: "127.0.0.1:8080".to_owned() }
+        let limits = Limits::default();
+        WebSettings {
+            bind: "127.0.0.1:8080".to_owned(),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            header_timeout: limits.header_timeout,
+            connections_max: limits.connections,
+            requests_per_principal_max: limits.requests_per_principal,
+            streams_per_principal_max: limits.streams_per_principal,
+        }
+    }
+}
+
+impl WebSettings {
+    /// As the web role takes them.
+    ///
+    /// # Errors
+    /// In words: a value that cannot be used, with its key.
+    pub fn options(&self) -> Result<WebOptions, String> {
+        let limits = Limits {
+            header_timeout: self.header_timeout,
+            connections: self.connections_max,
+            requests_per_principal: self.requests_per_principal_max,
+            streams_per_principal: self.streams_per_principal_max,
+        };
+        if limits.header_timeout.is_zero() {
+            return Err("`web.header_timeout` must be longer than zero".to_owned());
+        }
+        if [limits.connections, limits.requests_per_principal, limits.streams_per_principal].contains(&0) {
+            return Err("`web.connections_max`, `web.requests_per_principal_max` and `web.streams_per_principal_max` must be at least 1".to_owned());
+        }
+        let public_origin = (!self.public_url.is_empty()).then(|| self.public_url.parse()).transpose();
+        let trusted_proxies = self.trusted_proxies.iter().map(|text| text.parse()).collect();
+        Ok(WebOptions {
+            public_origin: public_origin.map_err(|why| format!("`web.public_url`: {why}"))?,
+            trusted_proxies: Result::map_err(trusted_proxies, |why: String| format!("`web.trusted_proxies`: {why}"))?,
+            limits,
+        })
     }
 }
 
@@ -210,12 +261,17 @@ impl Default for LeaseSettings {
 }
 
 /// `[probes]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbesSettings {
-    /// Address and port of `/livez`, `/readyz` and `/metrics` of a scheduler, worker or triggerer; empty: none. The web
-    /// role serves them at its own address.
+    /// Address and port of `/livez`, `/readyz` and `/metrics` of every role; port 0 takes a free one; empty: none.
     pub bind: String,
+}
+
+impl Default for ProbesSettings {
+    fn default() -> Self {
+        ProbesSettings { bind: "127.0.0.1:0".to_owned() }
+    }
 }
 
 /// `[log]`
@@ -325,6 +381,7 @@ impl Settings {
 
     /// Refuses settings that contradict each other.
     fn check(&self) -> Result<(), String> {
+        self.web.options()?;
         let lease = &self.lease;
         if lease.duration < lease.heartbeat * 4 {
             return Err(format!(

@@ -9,6 +9,8 @@ mod triggerer;
 mod web;
 mod worker;
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 pub use engine::{Engine, open_store, require_schema};
@@ -17,6 +19,9 @@ pub use standalone::{Endpoint, endpoint_path, run as standalone};
 pub use triggerer::run as triggerer;
 pub use web::run as web;
 pub use worker::run as worker;
+
+/// How long a login link can be used.
+pub const LOGIN_LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// What shells report for a program that Ctrl-C ended.
 const KILLED: i32 = 130;

@@ -1,9 +1,12 @@
 //! The pages in a real browser: headless Chromium logs in with the printed link and looks.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 /// A standalone that is stopped when the test ends.
 struct Standalone {
@@ -75,6 +78,78 @@ fn page(profile: &Path, url: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A browser that is told what to do, over pipes that carry JSON with a NUL after each message.
+struct Browser {
+    process: Child,
+    orders: File,
+    answers: BufReader<File>,
+    next_id: u64,
+}
+
+impl Browser {
+    fn start(profile: &Path) -> Browser {
+        let pipes = tempfile::tempdir().unwrap();
+        let [orders, answers] = ["orders", "answers"].map(|name| pipes.path().join(name));
+        assert!(Command::new("mkfifo").args([&orders, &answers]).status().unwrap().success());
+        let process = Command::new("bash")
+            .args(["-c", r#"exec "$@" 3<"$ORDERS" 4>"$ANSWERS""#, "bash", chromium(), "--headless", "--no-sandbox"])
+            .args(["--disable-gpu", "--no-first-run", "--disable-background-networking", "--remote-debugging-pipe"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .env("ORDERS", &orders)
+            .env("ANSWERS", &answers)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let orders = File::options().write(true).open(orders).unwrap();
+        let answers = BufReader::new(File::open(answers).unwrap());
+        Browser { process, orders, answers, next_id: 0 }
+    }
+
+    /// Gives an order and returns its result.
+    fn order(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+        self.next_id += 1;
+        let mut order = json!({ "id": self.next_id, "method": method, "params": params });
+        if let Some(session) = session {
+            order["sessionId"] = session.into();
+        }
+        write!(self.orders, "{order}\0").unwrap();
+        loop {
+            let mut message = Vec::new();
+            assert!(self.answers.read_until(0, &mut message).unwrap() > 0, "the browser is gone");
+            message.pop();
+            let mut answer: Value = serde_json::from_slice(&message).unwrap();
+            if answer["id"] == self.next_id {
+                return answer["result"].take();
+            }
+        }
+    }
+
+    /// Evaluates an expression on the page until it is true.
+    fn until(&mut self, session: &str, expression: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        let params = json!({ "expression": expression, "returnByValue": true });
+        while self.order(Some(session), "Runtime.evaluate", params.clone())["result"]["value"] != true {
+            assert!(Instant::now() < end, "`{expression}` does not become true");
+        }
+    }
+}
+
+/// Opens a login link and presses the button on its page. The profile is logged in from then on.
+fn log_in(profile: &Path, link: &str) {
+    let mut browser = Browser::start(profile);
+    let target = browser.order(None, "Target.createTarget", json!({ "url": link }));
+    let attach = json!({ "targetId": target["targetId"], "flatten": true });
+    let attached = browser.order(None, "Target.attachToTarget", attach);
+    let session = attached["sessionId"].as_str().unwrap();
+    browser.until(
+        session,
+        "(b => b && !b.click())(document.querySelector('main form[action=\"/login\"] button')) ?? false",
+    );
+    browser.until(session, "location.pathname === '/' && document.readyState === 'complete'");
+    browser.order(None, "Browser.close", json!({}));
+    browser.process.wait().unwrap();
+}
+
 #[test]
 fn an_operator_logs_in_and_sees_what_ran() {
     let here = tempfile::tempdir().unwrap();
@@ -95,7 +170,11 @@ fn an_operator_logs_in_and_sees_what_ran() {
     let refused = page(&here.path().join("stranger"), flow.base());
     assert!(refused.contains("flowctl login") && !refused.contains("kitchen"), "{refused}");
 
-    let dags = page(&profile, &flow.login);
+    // Looking at the link does not use it up.
+    let offered = page(&here.path().join("stranger"), &flow.login);
+    assert!(offered.contains("Log this browser in"), "{offered}");
+    log_in(&profile, &flow.login);
+    let dags = page(&profile, flow.base());
     assert!(dags.contains("kitchen") && dags.contains("for the browser"), "{dags}");
     assert!(dags.contains("import-errors"), "{dags}");
 
@@ -143,7 +222,7 @@ fn an_operator_fills_in_forms() {
         String::from_utf8(done.stdout).unwrap()
     };
     let profile = here.path().join("profile");
-    page(&profile, &flow.login);
+    log_in(&profile, &flow.login);
     // Until the file has been read there is no such page.
     let url = format!("{}/dags/report/trigger", flow.base());
     let form =

@@ -3,19 +3,22 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Form, Router};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use serde::Deserialize;
 
+use crate::edge::Activity;
 use crate::error::{WebError, is_api};
 use crate::extract::ApiQuery;
 use crate::pages;
+use crate::peer::is_https;
+use crate::shares::Share;
 use crate::state::App;
 
 /// The cookie that holds a session's token.
@@ -28,16 +31,31 @@ const SESSION: Duration = Duration::from_secs(30 * 24 * 3_600);
 #[derive(Debug, Clone)]
 pub(crate) struct Principal(pub(crate) String);
 
-/// The token that a request came with; streams look now and then whether it is still valid.
+/// The token that a request came with, and whose it is; streams look now and then whether it is still valid.
 #[derive(Clone)]
-pub(crate) struct Session(String);
+pub(crate) struct Session {
+    token: String,
+    principal: String,
+}
 
 impl Session {
+    /// Counts one more stream of the principal's, until the share is dropped.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub(crate) fn open_stream(&self, app: &App) -> Result<Share, WebError> {
+        let max = app.options.limits.streams_per_principal;
+        app.streams.take(&self.principal, max).ok_or_else(|| {
+            WebError::new(StatusCode::TOO_MANY_REQUESTS, format!("`{}` follows {max} streams already", self.principal))
+                .hint("end one of them, or raise `web.streams_per_principal_max`")
+        })
+    }
+
     /// Returns when the token has been revoked or has expired. A store that is away ends nothing.
     pub(crate) async fn ended(&self, app: &App) {
         loop {
             tokio::time::sleep(CHECK_AGAIN_EVERY).await;
-            if let Ok(None) = app.store.check_token(app.store.now(), &self.0).await {
+            if let Ok(None) = app.store.check_token(app.store.now(), &self.token).await {
                 return;
             }
         }
@@ -48,12 +66,12 @@ impl Session {
 const CHECK_AGAIN_EVERY: Duration = Duration::from_secs(30);
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/login", get(login)).route("/logout", post(logout))
+    Router::new().route("/login", get(offer_login).post(login)).route("/logout", post(logout))
 }
 
 /// Paths that everybody may see.
 fn is_public(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz" | "/metrics" | "/login") || path.starts_with("/assets/")
+    matches!(path, "/livez" | "/readyz" | "/login") || path.starts_with("/assets/")
 }
 
 /// Lets nobody in without a valid token, except to public paths.
@@ -65,15 +83,31 @@ pub(crate) async fn require_login(State(app): State<App>, mut request: Request, 
     let is_api = is_api(path);
     let Some(token) = token(request.headers()) else { return refused(is_api) };
     match app.store.check_token(app.store.now(), &token).await {
-        Ok(Some(name)) => {
-            request.extensions_mut().insert(Principal(name));
-            request.extensions_mut().insert(Session(token));
+        Ok(Some(principal)) => {
+            let Some(_share) = app.requests.take(&principal, app.options.limits.requests_per_principal) else {
+                return too_many(&app, &principal);
+            };
+            if let Some(activity) = request.extensions().get::<Activity>() {
+                activity.is_of_somebody();
+            }
+            request.extensions_mut().insert(Principal(principal.clone()));
+            request.extensions_mut().insert(Session { token, principal });
             next.run(request).await
         }
         Ok(None) => refused(is_api),
         Err(error) if is_api => WebError::from(error).into_response(),
         Err(error) => pages::PageError(error.into()).into_response(),
     }
+}
+
+fn too_many(app: &App, principal: &str) -> Response {
+    let max = app.options.limits.requests_per_principal;
+    let said = format!("{max} requests of `{principal}` are being answered already");
+    let error = WebError::new(StatusCode::TOO_MANY_REQUESTS, said)
+        .hint("ask again when one of them is answered, or raise `web.requests_per_principal_max`");
+    let mut response = error.into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn refused(is_api: bool) -> Response {
@@ -97,26 +131,36 @@ fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct LoginQuery {
+struct Link {
     link: Option<String>,
 }
 
+/// What a login link leads to: a page with a button. Whatever only looks at the link, such as the preview of a mail
+/// program, so does not use it up.
+async fn offer_login(ApiQuery(Link { link }): ApiQuery<Link>) -> Response {
+    match link {
+        Some(link) => pages::confirm_login_page(&link),
+        None => pages::login_page(None),
+    }
+}
+
+/// What the button does.
 async fn login(
     State(app): State<App>,
     headers: HeaderMap,
+    extensions: Extensions,
     jar: CookieJar,
-    ApiQuery(query): ApiQuery<LoginQuery>,
+    Form(Link { link }): Form<Link>,
 ) -> Response {
-    let Some(link) = query.link else { return pages::login_page(None) };
+    let Some(link) = link else { return pages::login_page(None) };
     let now = app.store.now();
     match app.store.use_login_link(now, &link, now + SESSION).await {
         Ok(Some(session)) => {
-            let is_https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
             let cookie = Cookie::build((COOKIE, session))
                 .path("/")
                 .http_only(true)
                 .same_site(SameSite::Lax)
-                .secure(is_https)
+                .secure(is_https(&app.options, &extensions, &headers))
                 .max_age(SESSION.try_into().expect("30 days are a short time"));
             (jar.add(cookie), Redirect::to("/")).into_response()
         }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::{Principal, Session};
 use crate::error::WebError;
+use crate::texts::too_large;
 
 /// A JSON body; an empty one reads as `{}`.
 pub(crate) struct ApiJson<T>(pub(crate) T);
@@ -17,8 +18,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, WebError> {
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => WebError::new(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large")
-                .hint("values have at most 1 MiB: keep larger ones in a file or an object store, and set their place"),
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             status => WebError::new(status, rejection.body_text().to_lowercase()),
         })?;
         let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };

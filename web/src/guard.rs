@@ -1,6 +1,5 @@
 //! What holds for every route: who may ask, from where, how much, and what browsers may do with the answer.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,8 +11,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::TimeoutLayer;
 
+use crate::api::VALUE_BODY_BYTES_MAX;
 use crate::error::WebError;
+use crate::options::PublicOrigin;
 use crate::state::App;
+use crate::texts;
 
 /// Bytes of a request's body at most.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -24,18 +26,38 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Wraps the routes, innermost first. The hooks check each request by themselves: they need no login, and other sites may
 /// call them.
 pub(crate) fn protect(routes: Router, hooks: Router, app: App) -> Router {
-    let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| {
-        WebError::new(StatusCode::FORBIDDEN, "this request comes from another site").into_response()
-    });
-    routes
+    let hooks = hooks.layer(from_fn_with_state(BODY_BYTES_MAX, texts::check));
+    let csrf = csrf(app.options.public_origin.as_ref());
+    let routes = routes
+        .layer(from_fn_with_state(VALUE_BODY_BYTES_MAX, texts::check))
         .layer(csrf)
         .layer(from_fn_with_state(app, crate::auth::require_login))
         .merge(hooks)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    protect_probes(routes)
+}
+
+/// The same for routes that everybody may ask who can reach them.
+pub(crate) fn protect_probes(routes: Router) -> Router {
+    routes
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
         .layer(from_fn(crate::measure::count_requests))
         .layer(from_fn(security_headers))
         .layer(CatchPanicLayer::new())
+}
+
+/// Requests that change something must come from our own pages, or from no browser at all. A proxy may name another host
+/// than the browser does; then it has to be told which one that is.
+fn csrf(public: Option<&PublicOrigin>) -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone + use<>> {
+    let mut csrf = CsrfLayer::new();
+    if let Some(origin) = public {
+        csrf = csrf.add_trusted_origin(origin.as_str()).unwrap_or_default();
+    }
+    csrf.with_rejection_response(|_: ProtectionError| {
+        WebError::new(StatusCode::FORBIDDEN, "this request comes from another site")
+            .hint("if a proxy shows these pages under another name, set `web.public_url` to it")
+            .into_response()
+    })
 }
 
 /// Nothing from elsewhere, nothing inline, no frames; answers that need a login are never kept.
@@ -60,44 +82,4 @@ async fn security_headers(request: Request, next: Next) -> Response {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
-}
-
-/// On a loopback address, refuses requests that name another host: a page elsewhere whose name was made to point here
-/// (DNS rebinding) would otherwise speak with the user's session.
-pub(crate) async fn only_local_host(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or("");
-    if is_local(host) {
-        return next.run(request).await;
-    }
-    WebError::new(StatusCode::MISDIRECTED_REQUEST, format!("this server does not answer for the host `{host}`"))
-        .hint("it listens on a loopback address only: use `localhost`, or let it listen on another address")
-        .into_response()
-}
-
-fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.to_ascii_lowercase().ends_with(".localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_loopback_names_are_local() {
-        for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:80", "LOCALHOST", "flow.localhost:1"] {
-            assert!(is_local(host), "{host}");
-        }
-        for host in
-            ["", "example.com", "localhost.example.com", "10.0.0.1:8080", "[2001:db8::1]:80", "127.0.0.1.nip.io"]
-        {
-            assert!(!is_local(host), "{host}");
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! `POST /hooks/<name>`: signed requests start runs. The signature is the login, so nothing here tells a stranger more
-//! than that it does not fit.
+//! than that it does not fit: neither by words nor by time.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flow_model::params::resolve_params;
@@ -15,13 +16,23 @@ use flow_model::{RunType, SecretText, Timestamp, TriggeredBy};
 use flow_queue::Bell;
 use flow_store::{NewRun, NewStart, Started, Watched};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::edge::Activity;
 use crate::error::{WebError, WebResult};
 use crate::signature::{self, Signed};
 use crate::state::App;
+use crate::texts;
 
 /// After how many seconds a sender may try again where too many runs wait.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+/// Refusals leave at whole multiples of this time after the request came in, so that how long it takes to look up a hook
+/// and its secret tells nothing about whether there is one.
+const REFUSED_EVERY: Duration = Duration::from_millis(100);
+
+/// Looked up where there is no hook, so that as much is done as for one with a wrong signature.
+const NO_VARIABLE: &str = "no_such_hook";
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/hooks/{name}", post(receive))
@@ -31,18 +42,23 @@ async fn receive(
     State(app): State<App>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    extensions: Extensions,
+    body: Bytes,
 ) -> WebResult<Response> {
-    let body = body.map_err(|rejection| {
-        WebError::new(rejection.status(), format!("the body cannot be read: {}", rejection.body_text()))
-            .hint("a hook takes at most 1 MiB: send a reference instead of the data")
-    })?;
+    let came_in = Instant::now();
     let now = app.store.now();
     let listeners = app.store.webhook_listeners(&name).await?;
     let accepted = accepted(&app, &listeners, &headers, &body, now).await;
     let Some((_, first)) = accepted.first() else {
+        if listeners.is_empty() {
+            let _ = app.secrets.variable(NO_VARIABLE).await;
+        }
+        until_refusal(came_in).await;
         return Err(refused());
     };
+    if let Some(activity) = extensions.get::<Activity>() {
+        activity.is_of_somebody();
+    }
     let event_id = first.event_id.clone();
     // GitHub asks once whether somebody listens, when the webhook is set up.
     let is_github = accepted
@@ -107,6 +123,12 @@ async fn secret(app: &App, watched: &Watched, variable: &str) -> Option<SecretTe
     }
 }
 
+async fn until_refusal(came_in: Instant) {
+    let periods = came_in.elapsed().as_nanos() / REFUSED_EVERY.as_nanos() + 1;
+    let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(came_in + REFUSED_EVERY * periods).await;
+}
+
 /// The same for a hook that is not there, a secret that is not there, and a signature that does not fit.
 fn refused() -> WebError {
     WebError::new(StatusCode::UNAUTHORIZED, "this is not signed as a hook of this name wants it")
@@ -119,6 +141,9 @@ async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: T
         .transpose()
         .map_err(|why| WebError::unprocessable(why).hint("send a JSON object: its keys become the conf of the run"))?;
     let conf = conf.unwrap_or_default();
+    if conf.iter().any(|(name, value)| name.contains('\0') || texts::has_nul(value)) {
+        return Err(WebError::unprocessable("the body holds a NUL character, which no text here can hold"));
+    }
     let graph = app.store.dag_graph(watched.version).await?;
     resolve_params(&graph.dag.params, &conf).map_err(|problems| WebError::params(&watched.dag_id, problems))?;
     let run = NewRun {

@@ -6,24 +6,35 @@
 mod api;
 mod assets;
 mod auth;
+mod edge;
 mod error;
 mod extract;
 mod guard;
 mod health;
 mod hooks;
+mod host;
 mod markdown;
 mod measure;
+mod options;
 mod pages;
+mod peer;
 mod prometheus;
+mod shares;
 mod signature;
 mod state;
 mod stream;
+mod texts;
 mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::serve::ListenerExt;
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use host::HostRule;
+pub use options::{Limits, Network, PublicOrigin, WebOptions};
 use state::App;
 pub use state::WebState;
 
@@ -32,36 +43,36 @@ pub use state::WebState;
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    state: WebState,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    let is_loopback = listener.local_addr()?.ip().is_loopback();
-    let mut router = routes(App::new(state, shutdown.clone()));
-    if is_loopback {
-        router = router.layer(axum::middleware::from_fn(guard::only_local_host));
-    }
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "could not switch off Nagle's algorithm");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+pub async fn serve(listener: TcpListener, state: WebState, shutdown: CancellationToken) -> std::io::Result<()> {
+    let options = state.options.clone();
+    serve_router(listener, routes(App::new(state, shutdown.clone())), &options, shutdown).await
 }
 
-/// Serves only `/livez`, `/readyz` and `/metrics`, for a role that has no pages.
+/// Serves `/livez`, `/readyz` with its details, and `/metrics`: for operators, without a login.
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve_probes(
-    listener: tokio::net::TcpListener,
-    state: WebState,
+pub async fn serve_probes(listener: TcpListener, state: WebState, shutdown: CancellationToken) -> std::io::Result<()> {
+    let options = state.options.clone();
+    serve_router(listener, probes_router(state), &options, shutdown).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    options: &WebOptions,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = App::new(state, shutdown.clone());
-    let router = Router::new().merge(health::routes()).merge(prometheus::routes()).with_state(app);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    let only_local = listener.local_addr()?.ip().is_loopback();
+    let public = options.public_origin.as_ref().map(|origin| origin.host().to_owned());
+    let rule = Arc::new(HostRule { only_local, public });
+    edge::serve(listener, router.layer(from_fn_with_state(rule, host::check)), options.limits, shutdown).await
+}
+
+/// The routes for operators, without a listener.
+pub fn probes_router(state: WebState) -> Router {
+    let app = App::new(state, CancellationToken::new());
+    guard::protect_probes(Router::new().merge(health::detailed_routes()).merge(prometheus::routes()).with_state(app))
 }
 
 /// All routes, without a listener.
@@ -74,7 +85,6 @@ fn routes(app: App) -> Router {
         .merge(api::routes())
         .merge(pages::routes())
         .merge(health::routes())
-        .merge(prometheus::routes())
         .merge(assets::routes())
         .merge(auth::routes())
         .fallback(error::no_such_page)

@@ -9,6 +9,10 @@ use flow_store::Store;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::health::Readiness;
+use crate::options::WebOptions;
+use crate::shares::Shares;
+
 /// What the web role works with.
 #[derive(Clone)]
 pub struct WebState {
@@ -24,6 +28,8 @@ pub struct WebState {
     pub version: &'static str,
     /// The DAG folder, where this process knows it; shown to people.
     pub dags_folder: Option<PathBuf>,
+    /// What the installation decides about requests.
+    pub options: WebOptions,
 }
 
 /// The state of the router. Cheap to clone.
@@ -32,11 +38,23 @@ pub(crate) struct App {
     web: Arc<WebState>,
     /// Ends streams.
     pub(crate) shutdown: CancellationToken,
+    /// Requests under way.
+    pub(crate) requests: Shares,
+    /// Streams under way.
+    pub(crate) streams: Shares,
+    /// What the last probe found.
+    pub(crate) readiness: Readiness,
 }
 
 impl App {
     pub(crate) fn new(web: WebState, shutdown: CancellationToken) -> App {
-        App { web: Arc::new(web), shutdown }
+        App {
+            web: Arc::new(web),
+            shutdown,
+            requests: Shares::default(),
+            streams: Shares::default(),
+            readiness: Readiness::default(),
+        }
     }
 
     /// Rings bells after something was changed. A queue that cannot be reached only makes others look later.

@@ -16,6 +16,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::auth::Session;
+use crate::error::WebResult;
 use crate::state::App;
 
 /// Lines that may wait for a slow reader.
@@ -42,16 +43,21 @@ impl Lines {
 
 /// Answers with the lines that `produce` writes. It ends when `produce` does, when the reader goes away or is logged
 /// out, or when the process shuts down.
-pub(crate) fn ndjson<Produce, Run>(app: &App, session: Session, produce: Produce) -> Response
+///
+/// # Errors
+/// The principal follows as many streams as it may.
+pub(crate) fn ndjson<Produce, Run>(app: &App, session: Session, produce: Produce) -> WebResult<Response>
 where
     Produce: FnOnce(Lines) -> Run,
     Run: Future<Output = Result<(), Gone>> + Send + 'static,
 {
+    let share = session.open_stream(app)?;
     let (sender, receiver) = mpsc::channel(LINES_WAITING_MAX);
     let reader_gone = sender.clone();
     let app = app.clone();
     let run = produce(Lines(sender));
     tokio::spawn(async move {
+        let _counted = share;
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = reader_gone.closed() => {}
@@ -60,11 +66,9 @@ where
         }
     });
     let body = Body::from_stream(ReceiverStream::new(receiver).map(Ok::<_, Infallible>));
-    (
-        [(header::CONTENT_TYPE, "application/x-ndjson"), (header::HeaderName::from_static("x-accel-buffering"), "no")],
-        body,
-    )
-        .into_response()
+    let headers =
+        [(header::CONTENT_TYPE, "application/x-ndjson"), (header::HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, body).into_response())
 }
 
 /// Returns when the bell rang, but after `floor` at the latest: the bell only makes it sooner.
@@ -75,7 +79,11 @@ pub(crate) async fn wait(listener: &mut Listener, floor: Duration) {
 }
 
 /// `event: change` when something visible has changed.
-pub(crate) async fn changes(app: &App, session: Session) -> Response {
+///
+/// # Errors
+/// The principal follows as many streams as it may.
+pub(crate) fn changes(app: &App, session: Session) -> WebResult<Response> {
+    let share = session.open_stream(app)?;
     let (sender, receiver) = mpsc::channel::<Event>(1);
     let mut listener = app.queue.listen(Bell::Runs);
     let app = app.clone();
@@ -90,6 +98,7 @@ pub(crate) async fn changes(app: &App, session: Session) -> Response {
         }
     };
     tokio::spawn(async move {
+        let _counted = share;
         tokio::select! {
             () = app.shutdown.cancelled() => {}
             () = reader_gone.closed() => {}
@@ -100,5 +109,5 @@ pub(crate) async fn changes(app: &App, session: Session) -> Response {
     let stream = ReceiverStream::new(receiver).map(Ok::<_, Infallible>);
     let mut response = Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
     response.headers_mut().insert("x-accel-buffering", header::HeaderValue::from_static("no"));
-    response
+    Ok(response)
 }

@@ -1,7 +1,5 @@
 //! `flowctl tokens` and `flowctl login`: they work on the database itself, since somebody has to be first.
 
-use std::time::Duration;
-
 use flow_model::time::duration_text;
 use serde_json::{Value, json};
 
@@ -9,9 +7,7 @@ use crate::args::{Form, TokensCommand};
 use crate::config::Settings;
 use crate::failure::{Exit, usage};
 use crate::output;
-use crate::roles::{endpoint_path, open_store};
-
-const LOGIN_LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
+use crate::roles::{LOGIN_LINK_LIFETIME, endpoint_path, open_store};
 
 /// Runs a subcommand.
 ///
@@ -64,12 +60,16 @@ pub async fn login(settings: &Settings) -> anyhow::Result<Exit> {
     let local =
         serde_json::from_str::<Value>(&endpoint).ok().and_then(|endpoint| endpoint["url"].as_str().map(str::to_owned));
     let url = match local {
-        Some(url) if settings.client.url.is_empty() => url,
-        _ if settings.client.url.is_empty() => format!("http://{}", settings.web.bind),
-        _ => settings.client.url.clone(),
+        _ if !settings.web.public_url.is_empty() => settings.web.public_url.trim_end_matches('/').to_owned(),
+        _ if !settings.client.url.is_empty() => settings.client.url.clone(),
+        Some(url) => url,
+        None => format!("http://{}", settings.web.bind),
     };
     anstream::println!("{url}/login?link={link}");
-    anstream::eprintln!("note: it logs one browser in, within {}", duration_text::format(LOGIN_LINK_LIFETIME));
+    anstream::eprintln!(
+        "note: the button on that page logs one browser in, once, within {}",
+        duration_text::format(LOGIN_LINK_LIFETIME)
+    );
     store.close().await;
     Ok(Exit::Success)
 }

@@ -1,23 +1,24 @@
 //! `flowctl standalone`: every role in one process.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use flow_model::time::duration_text;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, scheduler, secrets, shutdown_signal, triggerer, web, worker};
+use super::LOGIN_LINK_LIFETIME;
+use super::{Engine, probes, scheduler, secrets, shutdown_signal, triggerer, web, worker};
 use crate::config::Settings;
 use crate::slot::Slot;
 use crate::telemetry;
 
 /// The name of the token with which commands on this machine reach it.
 const TOKEN_NAME: &str = "standalone";
-/// How long the login link that is printed at start can be used.
-const LOGIN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// How commands find a local standalone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Endpoint {
     pub token: String,
     /// Its process.
     pub pid: u32,
+    /// Where its probes and metrics are; empty: nowhere.
+    #[serde(default)]
+    pub probes_url: String,
 }
 
 /// The file that holds the endpoint; readable by its owner only.
@@ -56,7 +60,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let serving = tokio::spawn(flow_web::serve(listener, web::web_state(&engine), stop_web.clone()));
     let publishing = tokio::spawn(scheduler::publisher(&engine).run(stop_engine.clone()));
     let url = format!("http://{address}");
-    announce(&engine, &url).await?;
+    let probes = probes::start(&engine, &stop_web).await?;
+    announce(&engine, &url, probes).await?;
     // Each a task of its own: on the runtime's own threads they wake each other without a detour.
     let (engine, slot) = (Arc::new(engine), Arc::new(slot));
     let working = spawn(&engine, &slot, shutdown.clone(), |engine, slot, stop| async move {
@@ -97,16 +102,17 @@ fn spawn<F: Future<Output = anyhow::Result<()>> + Send + 'static>(
 }
 
 /// Leaves the endpoint for commands, and prints the login link for people.
-async fn announce(engine: &Engine, url: &str) -> anyhow::Result<()> {
+async fn announce(engine: &Engine, url: &str, probes: Option<SocketAddr>) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let now = engine.store.now();
     engine.store.revoke_tokens(TOKEN_NAME).await?;
     let token = engine.store.create_token(now, TOKEN_NAME, None).await?;
     let link = engine.store.create_login_link(now, now + LOGIN_LINK_LIFETIME).await?;
+    let probes_url = probes.map(|address| format!("http://{address}")).unwrap_or_default();
     let path = endpoint_path(&engine.settings.state.folder);
     let _ = std::fs::remove_file(&path);
-    let endpoint = Endpoint { url: url.to_owned(), token, pid: std::process::id() };
+    let endpoint = Endpoint { url: url.to_owned(), token, pid: std::process::id(), probes_url: probes_url.clone() };
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -115,7 +121,9 @@ async fn announce(engine: &Engine, url: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write `{}`", path.display()))?;
     file.write_all(serde_json::to_string_pretty(&endpoint)?.as_bytes())?;
     anstream::println!(
-        "Flow {version} is up\n  web UI  {url}/login?link={link}\n          (this link logs one browser in; `flowctl login` prints another)\n  dags    {dags}\n  store   {store}\n",
+        "Flow {version} is up\n  web UI  {url}/login?link={link}\n          (this link logs one browser in, within {within}; `flowctl login` prints another)\n{metrics}  dags    {dags}\n  store   {store}\n",
+        within = duration_text::format(LOGIN_LINK_LIFETIME),
+        metrics = if probes_url.is_empty() { String::new() } else { format!("  metrics {probes_url}/metrics\n") },
         version = env!("CARGO_PKG_VERSION"),
         dags = engine.settings.dags.folder.display(),
         store = engine.settings.database_url().split('@').next_back().unwrap_or_default(),

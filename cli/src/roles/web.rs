@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use flow_web::WebState;
 use tokio::net::TcpListener;
 
-use super::{Engine, shutdown_signal};
+use super::{Engine, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::failure::{Exit, Failure, usage};
 use crate::telemetry;
@@ -20,6 +20,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let listener = bind(&settings.web.bind, "web.bind").await?;
     let engine = Engine::start(settings, "web", false).await?;
     engine.require_external_queue("web")?;
+    probes::start(&engine, &shutdown).await?;
     tracing::info!(address = %listener.local_addr()?, "web role is up");
     flow_web::serve(listener, web_state(&engine), shutdown).await?;
     Ok(ExitCode::SUCCESS)
@@ -34,6 +35,7 @@ pub(super) fn web_state(engine: &Engine) -> WebState {
         metrics: engine.metrics.clone(),
         version: env!("CARGO_PKG_VERSION"),
         dags_folder: std::path::absolute(&engine.settings.dags.folder).ok(),
+        options: engine.settings.web.options().expect("settings are checked when they are loaded"),
     }
 }
 

@@ -251,7 +251,6 @@ async fn read_everything(api: &Api, run: &str) -> String {
         "/connections?edit=api",
         "/variables?edit=api_token",
         "/processes",
-        "/metrics",
         "/api/v2/variables",
         "/api/v2/connections",
         "/api/v2/eventLogs?limit=1000",

@@ -41,7 +41,7 @@ pub(super) async fn run(
     let listener = app.queue.listen(Bell::Runs);
     let run = find_run(&app, &dag_id, &run_id).await?;
     let follower = Follower { app: app.clone(), run, told: HashMap::new(), newest: Timestamp::UNIX_EPOCH };
-    Ok(ndjson(&app, session, |lines| follower.run(lines, listener)))
+    ndjson(&app, session, |lines| follower.run(lines, listener))
 }
 
 struct Follower {

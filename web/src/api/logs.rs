@@ -85,7 +85,7 @@ pub(super) async fn follow(
     // A task that does not exist is told before the stream begins.
     app.store.find_task_instance(&run, &task_id, map_index).await?;
     let follower = Follower { app: app.clone(), run, task_id, map_index, try_number, after: -1 };
-    Ok(ndjson(&app, session, |lines| follower.run(lines)))
+    ndjson(&app, session, |lines| follower.run(lines))
 }
 
 /// Follows one try's log to its end.

@@ -70,7 +70,7 @@ fn check_name(what: &str, name: &str, chars_max: usize, punctuation: &str) -> We
 }
 
 /// Bytes of a request's body that holds a value of up to 1 MiB, which is longer in JSON.
-const VALUE_BODY_BYTES_MAX: usize = 4 << 20;
+pub(crate) const VALUE_BODY_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) fn routes() -> Router<App> {
     let large = DefaultBodyLimit::max(VALUE_BODY_BYTES_MAX);

@@ -74,6 +74,6 @@ pub(super) async fn processes(State(app): State<App>) -> WebResult {
     Ok(Json(json!({ "processes": rows, "total_entries": rows.len() })))
 }
 
-pub(super) async fn events(State(app): State<App>, session: Session) -> Response {
-    crate::stream::changes(&app, session).await
+pub(super) async fn events(State(app): State<App>, session: Session) -> WebResult<Response> {
+    crate::stream::changes(&app, session)
 }

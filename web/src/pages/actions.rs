@@ -17,9 +17,12 @@ use crate::auth::Principal;
 use crate::error::WebError;
 use crate::state::App;
 
-/// A page of ours: one slash, and nothing that a browser could read as another host.
-fn safe_path(path: &str) -> &str {
-    let is_ours = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t']);
+/// A page of ours: one slash, and nothing that a browser could read as another host. Whatever our own pages say is
+/// percent-encoded, so only visible ASCII remains.
+fn local_path(path: &str) -> &str {
+    let is_ours = path.starts_with('/')
+        && !path[1..].starts_with('/')
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_ours { path } else { "/" }
 }
 
@@ -37,7 +40,7 @@ pub(super) async fn pause(
 ) -> PageResult {
     app.store.set_dag_paused(app.store.now(), &dag_id, form.paused, &frame.principal).await?;
     app.ring(&[Bell::Scheduler, Bell::Runs]).await;
-    Ok(Redirect::to(safe_path(&form.back)).into_response())
+    Ok(Redirect::to(local_path(&form.back)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -136,13 +139,46 @@ async fn back_to(app: &App, run: &RunRecord, task_id: &str, map_index: Option<i6
 
 #[cfg(test)]
 mod tests {
-    use super::safe_path;
+    use axum::http::{HeaderValue, Uri};
+    use proptest::prelude::*;
+
+    use super::local_path;
 
     #[test]
     fn redirects_stay_here() {
-        assert_eq!(safe_path("/dags/a?x=1"), "/dags/a?x=1");
-        for evil in ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", "/\t/evil.example"] {
-            assert_eq!(safe_path(evil), "/", "{evil}");
+        assert_eq!(local_path("/dags/a?x=1"), "/dags/a?x=1");
+        assert_eq!(local_path("/dags/%C3%A9#top"), "/dags/%C3%A9#top");
+        for evil in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "evil",
+            "",
+            "/\t/evil.example",
+            "/\0",
+            "/a\0b",
+            "/\u{1}",
+            "/\u{7f}",
+            "/\r\nSet-Cookie: a=b",
+            "/ /evil.example",
+            "/é",
+            "/\u{202e}",
+            "javascript:alert(1)",
+            "\\\\evil",
+        ] {
+            assert_eq!(local_path(evil), "/", "{evil:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is sent, the answer is a header of a path on this host.
+        #[test]
+        fn every_text_becomes_a_local_path(text in prop_oneof![any::<String>(), "[/\\\\:.a-z\t\r\n\0 @?#%]{0,12}"]) {
+            let path = local_path(&text);
+            prop_assert!(HeaderValue::from_str(path).is_ok());
+            prop_assert!(path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'));
+            // Where it can be read as a URI at all, it names no host.
+            prop_assert!(path.parse::<Uri>().map_or(true, |uri| uri.authority().is_none()));
         }
     }
 }

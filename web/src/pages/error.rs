@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::Frame;
+use super::{Frame, show};
 use crate::error::WebError;
 
 /// An error shown as a page.
@@ -34,6 +34,13 @@ struct LoginPage<'a> {
     message: Option<&'a str>,
 }
 
+#[derive(Template)]
+#[template(path = "confirm_login.html")]
+struct ConfirmLoginPage<'a> {
+    frame: Frame,
+    link: &'a str,
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let status = self.0.status;
@@ -50,4 +57,12 @@ pub(crate) fn login_page(message: Option<&str>) -> Response {
     let page = LoginPage { frame: Frame::public(), message };
     (StatusCode::UNAUTHORIZED, Html(page.render().unwrap_or_else(|_| "log in with `flowctl login`".to_owned())))
         .into_response()
+}
+
+/// Asks whether this browser is the one to log in.
+pub(crate) fn confirm_login_page(link: &str) -> Response {
+    match show(&ConfirmLoginPage { frame: Frame::public(), link }) {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
 }

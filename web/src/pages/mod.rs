@@ -26,7 +26,7 @@ use axum::routing::{get, post};
 use crate::state::App;
 
 use error::PageResult;
-pub(crate) use error::{PageError, login_page};
+pub(crate) use error::{PageError, confirm_login_page, login_page};
 use frame::{Frame, show};
 
 pub(crate) fn routes() -> Router<App> {

@@ -16,7 +16,7 @@ use flow_store::{
     AdvanceLimits, ClaimRequest, LogAppend, ManualClock, NewDagVersion, NewProcess, NewXCom, OpenOptions, Outcome,
     OutcomeKind, ProcessKind, Recorded, Store, WorkOrder,
 };
-use flow_web::WebState;
+use flow_web::{WebOptions, WebState};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -51,6 +51,8 @@ pub(crate) fn secrets(store: &Store) -> Secrets {
 
 pub(crate) struct Site {
     pub(crate) router: Router,
+    /// What is served to operators only.
+    pub(crate) probes: Router,
     pub(crate) store: Store,
     pub(crate) clock: ManualClock,
     pub(crate) token: String,
@@ -79,6 +81,19 @@ impl Answer {
 pub(crate) const START: &str = "2026-01-01T06:00:00Z";
 
 impl Site {
+    /// What a web role of this site works with.
+    pub(crate) fn state(&self, options: WebOptions) -> WebState {
+        WebState {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            secrets: self.secrets.clone(),
+            metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+            version: "0.1.0",
+            dags_folder: None,
+            options,
+        }
+    }
+
     pub(crate) async fn on_sqlite() -> Site {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("flow.db").display());
@@ -118,18 +133,11 @@ impl Site {
             ..new
         };
         store.register_process(store.now(), &scheduler).await.unwrap();
-        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let secrets = secrets(&store);
-        let state = WebState {
-            store: store.clone(),
-            queue: queue.clone(),
-            secrets: secrets.clone(),
-            metrics,
-            version: "0.1.0",
-            dags_folder: None,
-        };
-        let site =
-            Site { router: flow_web::router(state), store, clock, token, queue, secrets, worker, _folder: folder };
+        let (router, probes) = (Router::new(), Router::new());
+        let mut site = Site { router, probes, store, clock, token, queue, secrets, worker, _folder: folder };
+        site.router = flow_web::router(site.state(WebOptions::default()));
+        site.probes = flow_web::probes_router(site.state(WebOptions::default()));
         site.publish(&sales(), false).await;
         site
     }
@@ -145,10 +153,19 @@ impl Site {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        Site::answer(self.router.clone(), request).await
+    }
+
+    async fn answer(router: Router, request: Request<Body>) -> Answer {
+        let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 24).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// GET at the port for operators.
+    pub(crate) async fn probe(&self, path: &str) -> Answer {
+        Site::answer(self.probes.clone(), Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {

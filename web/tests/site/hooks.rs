@@ -1,9 +1,14 @@
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use flow_model::Dag;
 use flow_model::start::{Start, signed_text};
+use flow_secrets::{Secrets, Sources};
+use flow_web::WebOptions;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::fixture::{Answer, HOOK_SECRET, Site, on_both_databases, sales};
 
@@ -96,6 +101,49 @@ async fn a_stranger_learns_nothing(site: Site) {
     assert_eq!(site.get("/api/v2/dags/load/dagRuns").await["total_entries"], 1);
 }
 
+/// A refusal takes as long as every other, though a source of secrets takes its time for some.
+async fn refusals_take_the_same_time(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    site.publish(&listening("bill", json!({ "name": "bills", "secret": "no_such_variable" })), false).await;
+    let (slow, env) = (Duration::from_millis(20), HOOK_SECRET);
+    let sources = Sources {
+        env: Some(Box::new(move |name| {
+            (name == "FLOW_VAR_ORDERS_HOOK").then(|| {
+                std::thread::sleep(slow);
+                env.to_owned()
+            })
+        })),
+        ..Sources::default()
+    };
+    let mut state = site.state(WebOptions::default());
+    state.secrets = Secrets::new(site.store.clone(), sources);
+    let router = flow_web::router(state);
+    let mut quickest = Vec::new();
+    for (path, signature) in [
+        ("/hooks/orders", Some("sha256=00")),
+        ("/hooks/orders", None),
+        ("/hooks/bills", Some("sha256=00")),
+        ("/hooks/nothing", Some("sha256=00")),
+        ("/hooks/nothing", None),
+        ("/hooks/nothing-of-a-much-longer-name", Some("sha256=00")),
+    ] {
+        let mut best = Duration::MAX;
+        for _ in 0..5 {
+            let mut request = Request::post(path);
+            if let Some(signature) = signature {
+                request = request.header("x-flow-timestamp", "1").header("x-flow-signature", signature);
+            }
+            let began = Instant::now();
+            let answer = router.clone().oneshot(request.body(Body::from("{}")).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+            best = best.min(began.elapsed());
+        }
+        quickest.push(best);
+    }
+    let (least, most) = (quickest.iter().min().unwrap(), quickest.iter().max().unwrap());
+    assert!(*most - *least < slow / 2, "{quickest:?}");
+}
+
 async fn only_this_route_is_open(site: Site) {
     site.publish(&listening("load", hook()), false).await;
     for (method, path, expected) in [
@@ -175,6 +223,7 @@ async fn github_is_understood(site: Site) {
 on_both_databases!(
     a_signed_request_starts_one_run,
     a_stranger_learns_nothing,
+    refusals_take_the_same_time,
     only_this_route_is_open,
     what_does_not_fit_is_refused_with_the_reason,
     several_dags_listen_each_with_its_own_secret,

@@ -4,10 +4,12 @@ mod auth;
 mod dags;
 #[path = "../../../scheduler/src/decide/tick.rs"]
 mod decide_tick;
+mod edge;
 mod fixture;
 mod hooks;
 mod hostile;
 mod mapped;
+mod measure;
 mod pages;
 mod pools;
 mod questions;
@@ -15,3 +17,4 @@ mod runs;
 mod secrets;
 mod system;
 mod tasks;
+mod texts;

@@ -12,7 +12,7 @@ async fn health_and_processes_are_shown(site: Site) {
 
 async fn probes_and_metrics_need_no_login(site: Site) {
     site.run_until_load("one").await;
-    let get = |path: &'static str| site.send(Request::get(path).body(Body::empty()).unwrap());
+    let get = |path: &'static str| site.probe(path);
     assert_eq!(get("/livez").await.status, StatusCode::OK);
     let ready = get("/readyz").await;
     assert_eq!(ready.json(), json!({ "ready": true, "store": "ok", "schema": "ok", "queue": "ok" }));
@@ -29,6 +29,14 @@ async fn probes_and_metrics_need_no_login(site: Site) {
     }
 }
 
+async fn the_port_for_everybody_tells_no_details(site: Site) {
+    let get = |path: &'static str| site.send(Request::get(path).body(Body::empty()).unwrap());
+    assert_eq!((get("/livez").await.text, get("/readyz").await.text), ("ok\n".to_owned(), "ok\n".to_owned()));
+    assert_eq!(get("/metrics").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(site.ask("GET", "/metrics", None).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.probe("/api/v2/dags").await.status, StatusCode::NOT_FOUND, "no pages there");
+}
+
 async fn import_errors_are_listed(site: Site) {
     let now = site.store.now();
     let diagnostics = json!([{ "message": "unknown key" }]);
@@ -39,8 +47,10 @@ async fn import_errors_are_listed(site: Site) {
 async fn a_store_that_is_away_makes_it_unready(site: Site) {
     site.store.close().await;
     let ready = site.send(Request::get("/readyz").body(Body::empty()).unwrap()).await;
-    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ready.json()["queue"], "ok");
+    assert_eq!((ready.status, ready.text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"));
+    let detailed = site.probe("/readyz").await;
+    assert_eq!(detailed.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!((&detailed.json()["queue"], &detailed.json()["ready"]), (&json!("ok"), &json!(false)));
     assert_eq!(site.send(Request::get("/livez").body(Body::empty()).unwrap()).await.status, StatusCode::OK);
     assert_eq!(site.ask("GET", "/api/v2/dags", None).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -48,6 +58,7 @@ async fn a_store_that_is_away_makes_it_unready(site: Site) {
 on_both_databases!(
     health_and_processes_are_shown,
     probes_and_metrics_need_no_login,
+    the_port_for_everybody_tells_no_details,
     import_errors_are_listed,
     a_store_that_is_away_makes_it_unready,
 );

@@ -4,6 +4,7 @@ use flow_model::params::{Param, ParamProblem, Params};
 use serde_json::{Map, Value};
 
 use super::{PARAM, Widget, choices_of, text_of};
+use crate::texts;
 
 /// A submitted form: names and texts in order; a name may be there several times.
 #[derive(Debug, Default)]
@@ -75,6 +76,7 @@ fn read(param: &Param, texts: &[&str]) -> Result<Option<Value>, Vec<String>> {
             checked(param, Value::Array(lines.map(|line| Value::String(line.to_owned())).collect()))
         }
         Widget::Json => match serde_json::from_str(&text) {
+            Ok(value) if texts::has_nul(&value) => Err(vec!["it holds a NUL character".to_owned()]),
             Ok(value) => checked(param, value),
             Err(error) => Err(vec![format!("this is not JSON: {error}")]),
         },

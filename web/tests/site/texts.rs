@@ -1,0 +1,137 @@
+//! NUL, lone surrogates and bytes that are no text are refused with 422 at every route, in every place of a request, on
+//! both databases. The routes are those that the router has, so none can be forgotten.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use serde_json::json;
+
+use crate::fixture::{Site, on_both_databases, sales};
+
+/// Every path of the router with the methods that it takes.
+async fn routes(site: &Site) -> BTreeMap<String, Vec<String>> {
+    // axum tells its paths only here.
+    let told = format!("{:?}", site.router);
+    let paths = told.split("RouteId(").filter_map(|part| {
+        let path = part.split_once("): \"")?.1.split_once('"')?.0;
+        path.starts_with('/').then(|| path.to_owned())
+    });
+    let mut routes = BTreeMap::new();
+    for path in paths {
+        let request = Request::builder()
+            .method("PURGE")
+            .uri(filled(&path, "x"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", site.token));
+        let answer = site.send(request.body(Body::empty()).unwrap()).await;
+        if let Some(allow) = answer.headers.get(header::ALLOW) {
+            routes.insert(path, allow.to_str().unwrap().split(',').map(str::to_owned).collect());
+        }
+    }
+    assert!(routes.len() > 50, "{routes:#?}");
+    assert!(routes.contains_key("/hooks/{name}") && routes.contains_key("/dags/{dag_id}/trigger"), "{routes:#?}");
+    routes
+}
+
+/// A path with a text in place of each of its variables.
+fn filled(path: &str, text: &str) -> String {
+    let mut filled = String::new();
+    for (at, part) in path.split('{').enumerate() {
+        match part.split_once('}') {
+            Some((_, rest)) if at > 0 => filled.push_str(&format!("{text}{rest}")),
+            _ => filled.push_str(part),
+        }
+    }
+    filled
+}
+
+/// What no text can hold, percent-encoded.
+const ENCODED: [&str; 6] = ["%00", "a%00b", "%ff", "%ED%A0%80", "%ED%B0%80x", "%C3"];
+
+/// Bodies of JSON that hold such a text, at any depth.
+fn bodies() -> Vec<Vec<u8>> {
+    let texts = [r"\u0000", r"a\u0000b", r"\ud800", r"\udfff", r"\ud800\u0041", r"\\\u0000", "\0"];
+    let mut bodies: Vec<Vec<u8>> = vec![b"\"\xff\"".to_vec(), b"{\"a\": \"\xed\xa0\x80\"}".to_vec()];
+    for text in texts {
+        for around in
+            ["{\"dag_run_id\": \"@\"}", "{\"@\": 1}", "{\"conf\": {\"a\": [{\"b\": \"@\"}]}}", "[\"@\"]", "\"@\""]
+        {
+            bodies.push(around.replace('@', text).into_bytes());
+        }
+    }
+    bodies
+}
+
+async fn send(site: &Site, method: &str, uri: String, content_type: &str, body: Vec<u8>) -> (StatusCode, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(&uri)
+        .header(header::AUTHORIZATION, format!("Bearer {}", site.token))
+        .header(header::CONTENT_TYPE, content_type);
+    let answer = site.send(request.body(Body::from(body)).unwrap()).await;
+    (answer.status, answer.text)
+}
+
+async fn every_route_refuses_what_is_no_text(site: Site) {
+    const JSON: &str = "application/json";
+    const FORM: &str = "application/x-www-form-urlencoded";
+    for (path, methods) in routes(&site).await {
+        for method in &methods {
+            for bad in ENCODED {
+                let mut uris =
+                    vec![format!("{}?q={bad}", filled(&path, "x")), format!("{}?{bad}=1", filled(&path, "x"))];
+                if path.contains('{') {
+                    uris.push(filled(&path, bad));
+                }
+                for uri in uris {
+                    let (status, text) = send(&site, method, uri.clone(), JSON, Vec::new()).await;
+                    let is_public = path == "/livez" || path == "/readyz" || path.starts_with("/assets/");
+                    assert!(status == StatusCode::UNPROCESSABLE_ENTITY || is_public, "{method} {uri}: {status} {text}");
+                }
+            }
+            if matches!(method.as_str(), "GET" | "HEAD") {
+                continue;
+            }
+            let is_page = !path.starts_with("/api/") && !path.starts_with("/hooks/");
+            let forms =
+                ENCODED.into_iter().flat_map(|bad| [format!("a={bad}"), format!("{bad}=1"), format!("a=1&b={bad}")]);
+            let forms = forms.map(|form| (FORM, form.into_bytes()));
+            let bodies = bodies().into_iter().map(|body| (JSON, body)).filter(|_| !is_page);
+            for (content_type, body) in forms.chain(bodies) {
+                let uri = filled(&path, "x");
+                let shown = String::from_utf8_lossy(&body).into_owned();
+                let (status, text) = send(&site, method, uri.clone(), content_type, body).await;
+                assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{method} {uri} {shown:?}: {text}");
+            }
+        }
+    }
+}
+
+async fn json_inside_of_forms_is_looked_at(site: Site) {
+    let mut typed = serde_json::to_value(sales()).unwrap();
+    typed["dag_id"] = json!("typed");
+    typed["params"] = json!({ "query": { "type": "object", "default": {} } });
+    site.publish(&serde_json::from_value(typed).unwrap(), false).await;
+    let form = "param%3Aquery=%7B%22a%22%3A+%22%5Cu0000%22%7D";
+    let answer = site.submit("/dags/typed/trigger", form).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert!(answer.text.contains("NUL character"), "{}", answer.text);
+    // What only looks like an escape is text like any other.
+    let plain = site.submit("/variables", "key=pattern&value=%5Cu0000&description=").await;
+    assert_eq!(plain.status, StatusCode::SEE_OTHER, "{}", plain.text);
+    assert_eq!(site.get("/api/v2/variables/pattern").await["value"], r"\u0000");
+}
+
+async fn other_characters_go_through_everywhere(site: Site) {
+    for text in ["\u{1}\u{7f}\u{9b}", "\u{202e}x\u{2066}", "\u{fffd}\u{fffe}\u{10ffff}", "😀 é \u{feff}"] {
+        let body = json!({ "note": text, "conf": { "rows": 3 } });
+        let run = site.ask("POST", "/api/v2/dags/sales/dagRuns", Some(body)).await;
+        assert_eq!((run.status, &run.json()["note"]), (StatusCode::OK, &json!(text)), "{}", run.text);
+    }
+}
+
+on_both_databases!(
+    every_route_refuses_what_is_no_text,
+    json_inside_of_forms_is_looked_at,
+    other_characters_go_through_everywhere,
+);
