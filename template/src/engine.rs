@@ -2,7 +2,7 @@
 
 use minijinja::{Environment, UndefinedBehavior};
 
-use crate::dates;
+use crate::{dates, operators};
 
 /// Steps that one template may take: a loop without end stops here.
 const FUEL: u64 = 5_000_000;
@@ -14,6 +14,7 @@ pub(crate) fn environment<'a>() -> Environment<'a> {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    operators::add_operators(&mut environment);
     dates::add_filters(&mut environment);
     environment
 }

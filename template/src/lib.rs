@@ -1,20 +1,27 @@
 //! Templates: Jinja with Airflow's names, strict about what is not defined. Renders text for the place that it goes to, so
 //! that no value becomes code there. Knows nothing of runs and stores: what the names stand for is a [`Scope`]'s.
 
+mod arguments;
 mod dates;
 mod engine;
 mod error;
 mod json;
+mod macros;
 pub mod names;
+mod operators;
 mod pieces;
+mod printf;
+mod program;
+mod python;
 mod recorder;
 mod renderer;
 mod sinks;
 mod values;
 
-pub use dates::{DateValue, Macros};
+pub use dates::{DateValue, is_method_of_dates};
 pub use error::TemplateError;
 pub use json::{from_json, from_table};
+pub use macros::Macros;
 pub use renderer::{Renderer, Scope, check_syntax, is_template};
 pub use sinks::{ShellScript, UrlStart};
 

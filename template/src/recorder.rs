@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::{AutoEscape, Environment, Error, State, Value};
 
 use crate::pieces::{Pieces, PlacedValue};
+use crate::program::run_if_program;
+use crate::python;
 
 /// Collects the pieces of one rendering.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,9 @@ impl Recorder {
         });
         let recorder = self.clone();
         environment.set_formatter(move |out, state, value| {
+            if run_if_program(out, state, value)? {
+                return Ok(());
+            }
             let printed = recorder.printed(state, value)?;
             let text = match &printed {
                 Printed::Value(value) => value.text.clone(),
@@ -93,7 +98,7 @@ impl Recorder {
             return Ok(Printed::Own);
         }
         let text = match state.auto_escape() {
-            AutoEscape::None => value.to_string(),
+            AutoEscape::None => python::text(value),
             // In `{% autoescape %}`.
             _ => minijinja::filters::escape(state, value)?.to_string(),
         };

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use crate::engine::environment;
 use crate::error::{TemplateError, describe};
 use crate::pieces::{Piece, Pieces};
+use crate::program::Program;
 use crate::recorder::Recorder;
 use crate::sinks::{self, ShellScript, UrlStart};
 use crate::values;
@@ -124,11 +125,11 @@ impl Renderer {
         let mut environment = environment();
         Recorder::default().attach(&mut environment);
         // What cannot be read as one expression is several, or a mistake that the template tells better.
-        let Ok(expression) = environment.compile_expression(expression) else { return Ok(None) };
-        expression
-            .eval(&self.context)
+        let Ok(program) = Program::expression(field, expression) else { return Ok(None) };
+        program
+            .value(&environment, &self.context)
             .map(Some)
-            .map_err(|error| self.explain(field, &error, || expression.undeclared_variables(true)))
+            .map_err(|error| self.explain(field, &error, || program.undeclared_variables()))
     }
 
     fn whole_json(&self, field: &str, source: &str) -> Result<Option<Json>, TemplateError> {
@@ -215,11 +216,10 @@ impl Renderer {
         let mut environment = environment();
         let recorder = Recorder::default();
         recorder.attach(&mut environment);
-        let template =
-            environment.template_from_named_str(field, source).map_err(|error| TemplateError::syntax(field, &error))?;
-        template
-            .render_captured_to(&self.context, recorder.clone())
-            .map_err(|error| self.explain(field, &error, || template.undeclared_variables(true)))?;
+        let program = Program::template(field, source).map_err(|error| TemplateError::syntax(field, &error))?;
+        program
+            .render_to(&environment, &self.context, recorder.clone())
+            .map_err(|error| self.explain(field, &error, || program.undeclared_variables()))?;
         Ok(recorder.take())
     }
 
@@ -264,5 +264,5 @@ pub fn is_template(source: &str) -> bool {
 /// # Errors
 /// The template is broken.
 pub fn check_syntax(field: &str, source: &str) -> Result<(), TemplateError> {
-    environment().template_from_named_str(field, source).map(drop).map_err(|error| TemplateError::syntax(field, &error))
+    Program::template(field, source).map(drop).map_err(|error| TemplateError::syntax(field, &error))
 }

@@ -69,7 +69,7 @@ impl AttemptScope {
             "params" => Some(from_table(&self.params)),
             "conf" => Some(from_table(&order.conf)),
             "xcom" => Some(Value::from_object(self.outputs())),
-            "macros" => Some(Value::from_object(Macros)),
+            "macros" => Some(Value::from_object(Macros::new(order.try_started_at))),
             "var" => Some(Value::from_object(Variables(Arc::clone(&self.lookups)))),
             "conn" => Some(connections(&self.lookups)),
             "map_index" => Some(Value::from(order.map_index)),
