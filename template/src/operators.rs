@@ -10,18 +10,18 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 
 use crate::{dates, printf, python};
 
-pub(crate) const ADD: &str = "operator +";
-pub(crate) const SUBTRACT: &str = "operator -";
-pub(crate) const MULTIPLY: &str = "operator *";
-pub(crate) const DIVIDE: &str = "operator /";
-pub(crate) const FLOOR_DIVIDE: &str = "operator //";
-pub(crate) const REMAINDER: &str = "operator %";
-pub(crate) const NEGATE: &str = "operator negate";
-pub(crate) const LESS: &str = "operator <";
-pub(crate) const LESS_OR_EQUAL: &str = "operator <=";
-pub(crate) const GREATER: &str = "operator >";
-pub(crate) const GREATER_OR_EQUAL: &str = "operator >=";
-pub(crate) const CONCATENATE: &str = "operator ~";
+pub(crate) const ADD: &str = "operator:+";
+pub(crate) const SUBTRACT: &str = "operator:-";
+pub(crate) const MULTIPLY: &str = "operator:*";
+pub(crate) const DIVIDE: &str = "operator:/";
+pub(crate) const FLOOR_DIVIDE: &str = "operator://";
+pub(crate) const REMAINDER: &str = "operator:%";
+pub(crate) const NEGATE: &str = "operator:negate";
+pub(crate) const LESS: &str = "operator:<";
+pub(crate) const LESS_OR_EQUAL: &str = "operator:<=";
+pub(crate) const GREATER: &str = "operator:>";
+pub(crate) const GREATER_OR_EQUAL: &str = "operator:>=";
+pub(crate) const CONCATENATE: &str = "operator:~";
 
 /// Makes the operators known under names that no author can write.
 pub(crate) fn add_operators(environment: &mut Environment<'_>) {
@@ -61,7 +61,7 @@ pub(crate) fn add_operators(environment: &mut Environment<'_>) {
 }
 
 fn symbol(operator: &'static str) -> &'static str {
-    operator.trim_start_matches("operator ")
+    operator.trim_start_matches("operator:")
 }
 
 fn charged(state: &State<'_, '_>, text: String) -> Result<Value, Error> {
