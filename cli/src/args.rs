@@ -273,6 +273,9 @@ pub enum RunsCommand {
         /// Only runs in this state
         #[arg(long)]
         state: Option<String>,
+        /// Only runs that are in their state for this reason: cancelled, marked, dagrun_timeout, cleared
+        #[arg(long)]
+        reason: Option<String>,
         /// How many at most
         #[arg(short = 'n', long, default_value_t = 25)]
         limit: usize,
@@ -284,7 +287,8 @@ pub enum RunsCommand {
         /// The run [default: the newest]
         run: Option<String>,
     },
-    /// End a run now: what runs is killed, the rest is skipped
+    /// End a run now: what runs is killed, the rest is skipped. Teardowns of what was set up still run; a second cancel ends
+    /// them, too
     Cancel {
         /// The DAG
         dag: String,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::moves::{ANSWERED, Actor};
 use crate::operator::notice::{Email, Slack, Webhook};
 use crate::state::{RunState, TaskState, named_enum};
 
@@ -29,9 +30,11 @@ named_enum!(
 );
 
 impl CallbackEvent {
-    /// What a move of a task instance is called. Only what was under way calls back; the databases' triggers say the same.
-    pub const fn of_task(from: TaskState, to: TaskState) -> Option<CallbackEvent> {
-        if !(from.holds_slots() || from.is_suspended()) {
+    /// What a move of a task instance is called. Only what was under way calls back, and only a task that has skipped itself
+    /// is skipped in this sense, not one that was ended with its run or that a person marked. The databases' triggers say the same.
+    pub fn of_task(from: TaskState, to: TaskState, actor: Actor, reason: Option<&str>) -> Option<CallbackEvent> {
+        let is_ended = reason == Some("dagrun_timeout") || (actor == Actor::User && reason != Some(ANSWERED));
+        if !(from.holds_slots() || from.is_suspended()) || (to == TaskState::Skipped && is_ended) {
             return None;
         }
         match to {
@@ -184,11 +187,17 @@ mod tests {
     fn only_what_was_under_way_calls_back() {
         use CallbackEvent as E;
         use TaskState as S;
-        assert_eq!(E::of_task(S::Running, S::UpForRetry), Some(E::Retry));
-        assert_eq!(E::of_task(S::AwaitingInput, S::Skipped), Some(E::Skipped));
-        assert_eq!(E::of_task(S::None, S::Skipped), None, "a branch left it out");
-        assert_eq!(E::of_task(S::Success, S::Failed), None, "somebody says so afterwards");
-        assert_eq!(E::of_task(S::Running, S::Deferred), None);
+        let of_task = |from, to| E::of_task(from, to, Actor::Worker, None);
+        assert_eq!(of_task(S::Running, S::UpForRetry), Some(E::Retry));
+        assert_eq!(of_task(S::AwaitingInput, S::Skipped), Some(E::Skipped));
+        assert_eq!(of_task(S::None, S::Skipped), None, "a branch left it out");
+        assert_eq!(of_task(S::Success, S::Failed), None, "somebody says so afterwards");
+        assert_eq!(of_task(S::Running, S::Deferred), None);
+        let by = |actor, reason| E::of_task(S::Deferred, S::Skipped, actor, reason);
+        assert_eq!(by(Actor::Scheduler, None), Some(E::Skipped), "a soft failure");
+        assert_eq!(by(Actor::Scheduler, Some("dagrun_timeout")), None, "it was ended with its run");
+        assert_eq!(by(Actor::User, Some("cancelled")), None);
+        assert_eq!(by(Actor::User, Some(ANSWERED)), Some(E::Skipped), "an answer is what it has waited for");
         assert_eq!(E::of_run(RunState::Running, RunState::Failed), Some(E::Failure));
         assert_eq!(E::of_run(RunState::Success, RunState::Failed), None);
     }

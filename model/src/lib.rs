@@ -35,6 +35,6 @@ pub use deferral::{Deferral, Trigger};
 pub use error_chain::error_chain;
 pub use graph::DagGraph;
 pub use ids::{ClaimId, DagRunKey, DagVersionKey, Epoch, Incarnation, ProcessId, TaskInstanceKey};
-pub use state::{RunState, RunType, TaskState, TriggeredBy};
+pub use state::{RunReason, RunState, RunType, TaskState, TriggeredBy};
 pub use time::Timestamp;
 pub use trigger_rule::TriggerRule;

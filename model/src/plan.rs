@@ -114,8 +114,17 @@ pub struct RunSnapshot {
     pub failed_leaves: i64,
     /// How often it has been tried again as a whole.
     pub retries_used: u32,
+    /// Somebody has ended it, or its time is over: it gets this state once its teardowns are done.
+    pub ends_as: Option<RunState>,
     /// Undecided task instances (state `none`) whose upstream has changed.
     pub touched: Vec<TouchedTask>,
+}
+
+impl RunSnapshot {
+    /// Whether it runs, and is not only waiting for its teardowns.
+    pub fn is_going_on(&self) -> bool {
+        self.state == RunState::Running && self.ends_as.is_none()
+    }
 }
 
 /// An undecided task instance.

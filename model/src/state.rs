@@ -119,6 +119,21 @@ impl RunState {
 }
 
 named_enum!(
+    /// Why a run is in its state, where somebody or something besides its tasks has brought it there. While its teardowns run, a
+    /// run that was ended is `running` with the reason already.
+    RunReason {
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+        /// Somebody marked it as success or failed.
+        Marked = "marked",
+        /// It took longer than `dagrun_timeout`.
+        DagrunTimeout = "dagrun_timeout",
+        /// Tasks of it were cleared, and it waits to start again.
+        Cleared = "cleared",
+    }
+);
+
+named_enum!(
     /// What kind of run it is; the prefix of generated run ids.
     RunType {
         /// Created by the schedule.

@@ -1,4 +1,4 @@
-//! T13: what people do to task instances and runs: clear, mark, cancel.
+//! T13: what people do to task instances: clear and mark. What they do to whole runs is in `end`.
 //!
 //! All of it happens under the run's row lock, so that it never races with a tick's decision, and raises the epoch, so
 //! that a running attempt loses the right to act at once.
@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use flow_model::moves::{self, TaskEvent};
-use flow_model::{DagGraph, DagRunKey, DagVersionKey, RunState, TaskInstanceKey, TaskState, Timestamp};
+use flow_model::{DagGraph, DagRunKey, DagVersionKey, TaskInstanceKey, TaskState, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
@@ -108,29 +108,32 @@ pub struct AffectedTask {
 }
 
 #[derive(sqlx::FromRow)]
-struct LockedRun {
-    dag_id: String,
-    state: String,
-    version_id: i64,
+pub(crate) struct LockedRun {
+    pub dag_id: String,
+    pub state: String,
+    pub version_id: i64,
+    /// It ends like this, once its teardowns are over.
+    pub ends_as: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
-struct InstanceRow {
-    id: i64,
+pub(crate) struct InstanceRow {
+    pub id: i64,
     task_id: String,
     task_index: i64,
     map_index: i64,
-    state: String,
+    pub state: String,
 }
 
 impl InstanceRow {
-    fn place(&self) -> (u32, i64) {
+    /// Its task and its map index.
+    pub fn place(&self) -> (u32, i64) {
         (index(self.task_index), self.map_index)
     }
 }
 
 #[derive(Serialize)]
-struct Move {
+pub(crate) struct Move {
     id: i64,
     to_state: &'static str,
     reason: &'static str,
@@ -188,26 +191,6 @@ impl Store {
         .await
     }
 
-    /// Ends a run now as failed: what runs is killed and fails, what has not started is skipped.
-    ///
-    /// # Errors
-    /// There is no such run, it is over already, or the database failed.
-    pub async fn cancel_run(&self, now: Timestamp, run: DagRunKey, principal: &str) -> Result<Affected> {
-        self.end_run(now, run, RunState::Failed, principal, "cancelled").await
-    }
-
-    /// Gives a run a final state: with success all its tasks that are not succeed, with failed it is ended like a
-    /// cancelled one.
-    ///
-    /// # Errors
-    /// There is no such run, the state is not final, or the database failed.
-    pub async fn mark_run(&self, now: Timestamp, run: DagRunKey, to: RunState, principal: &str) -> Result<Affected> {
-        if !to.is_finished() {
-            return Err(StoreError::Conflict(format!("a run can be marked success or failed, not {to}")));
-        }
-        self.end_run(now, run, to, principal, "marked").await
-    }
-
     async fn change_tasks(
         &self,
         now: Timestamp,
@@ -241,10 +224,17 @@ impl Store {
                 // A person gives everything its full number of tries again.
                 sqlx::query("delete from group_try where dag_run_id = $1").bind(run.0).execute(&mut *tx).await?;
                 sqlx::query("update dag_run set retries_used = 0 where id = $1").bind(run.0).execute(&mut *tx).await?;
+                // What is to run again is not meant to end.
+                if locked.ends_as.is_some() && moves.iter().any(|change| change.to_state == TaskState::None.as_str()) {
+                    sqlx::query("update dag_run set ends_as = null, reason = null where id = $1")
+                        .bind(run.0)
+                        .execute(&mut *tx)
+                        .await?;
+                }
                 if run_state(&locked.state)?.is_finished() {
                     sqlx::query(
                         "update dag_run set state = 'queued', ended_at = null, changed_at = $2,
-                            event_no = event_no + 1, actor = 'user', actor_id = $3, reason = 'cleared'
+                            event_no = event_no + 1, actor = 'user', actor_id = $3, reason = 'cleared', ends_as = null
                          where id = $1",
                     )
                     .bind(run.0)
@@ -259,76 +249,9 @@ impl Store {
             affected
         })
     }
-
-    async fn end_run(
-        &self,
-        now: Timestamp,
-        run: DagRunKey,
-        to: RunState,
-        principal: &str,
-        reason: &'static str,
-    ) -> Result<Affected> {
-        transaction!(self, "end a run", |tx| {
-            let locked: Option<LockedRun> =
-                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
-            let Some(locked) = locked else {
-                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
-            };
-            let state = run_state(&locked.state)?;
-            if state == to || (reason == "cancelled" && state.is_finished()) {
-                return Err(StoreError::Conflict(format!(
-                    "the run is {state} already; hint: clear it to run it again"
-                ))
-                .into());
-            }
-            warm_versions!(self, tx, [locked.version_id]);
-            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
-            let rows: Vec<InstanceRow> =
-                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
-            let chosen: Vec<(i64, TaskEvent, &'static str)> = rows
-                .iter()
-                .filter_map(|row| Some((row.id, ending_event(task_state(&row.state).ok()?, to)?, reason)))
-                .collect();
-            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
-            if !moves.is_empty() {
-                sqlx::query(statement!(tx, "user_moves"))
-                    .bind(json(&moves))
-                    .bind(now.as_micros())
-                    .bind(principal)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            sqlx::query(
-                "update dag_run set state = $4, ended_at = $2, changed_at = $2, event_no = event_no + 1,
-                    actor = 'user', actor_id = $3, reason = $5
-                 where id = $1",
-            )
-            .bind(run.0)
-            .bind(now.as_micros())
-            .bind(principal)
-            .bind(to.as_str())
-            .bind(reason)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
-            affected
-        })
-    }
 }
 
-const CHECK_DAG: &str = "update dag set check_at = $2 where dag_id = $1";
-
-/// What ending a run as `to` does to a task instance in `state`.
-const fn ending_event(state: TaskState, to: RunState) -> Option<TaskEvent> {
-    match to {
-        RunState::Success if !matches!(state, TaskState::Success | TaskState::Removed) => Some(TaskEvent::MarkSuccess),
-        RunState::Failed if matches!(state, TaskState::Queued | TaskState::Running | TaskState::Deferred) => {
-            Some(TaskEvent::MarkFailed)
-        }
-        RunState::Failed if !state.is_finished() => Some(TaskEvent::MarkSkipped),
-        _ => None,
-    }
-}
+pub(crate) const CHECK_DAG: &str = "update dag set check_at = $2 where dag_id = $1";
 
 fn select(graph: &DagGraph, selection: &Selection) -> Result<Selected> {
     let find = |id: &String| match graph.index_of(id) {
@@ -353,7 +276,7 @@ fn select(graph: &DagGraph, selection: &Selection) -> Result<Selected> {
 }
 
 /// The legal ones of the chosen moves (clearing what is undecided, or marking what is so already, changes nothing).
-fn plan_moves(
+pub(crate) fn plan_moves(
     graph: &DagGraph,
     rows: &[InstanceRow],
     chosen: &[(i64, TaskEvent, &'static str)],

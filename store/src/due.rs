@@ -196,7 +196,7 @@ impl Store {
                 for (run, version, is_first_start) in started {
                     let graph = self.dag_graph(flow_model::DagVersionKey(version)).await?;
                     let deadline = graph.dag.dagrun_timeout.map(|timeout| (now + timeout).as_micros());
-                    sqlx::query("update dag_run set deadline_at = $2 where id = $1")
+                    sqlx::query("update dag_run set deadline_at = $2 where id = $1 and ends_as is null")
                         .bind(run)
                         .bind(deadline)
                         .execute(&mut *tx)

@@ -15,6 +15,7 @@ mod dag;
 mod dag_run;
 mod dialect;
 mod due;
+mod end;
 mod error;
 mod external;
 mod log;

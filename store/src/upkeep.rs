@@ -1,46 +1,71 @@
 //! What time alone brings about: runs that take too long, and when the scheduler must wake up next.
 
-use flow_model::{DagRunKey, Timestamp};
+use std::collections::HashSet;
 
+use flow_model::{DagRunKey, DagVersionKey, Timestamp};
+
+use crate::clear::InstanceRow;
 use crate::connect::Store;
 use crate::dialect::statement;
+use crate::end::teardowns_to_run;
 use crate::error::Result;
 use crate::rows::json;
 use crate::transaction::{reading, transaction};
+use crate::versions::warm_versions;
 
 impl Store {
     /// Fails the runs whose `dagrun_timeout` is over and skips what is unfinished in them; running attempts lose the
-    /// right to act. Returns the runs.
+    /// right to act. Teardowns whose setup has succeeded still run, and such a run fails after them. Returns the runs.
     ///
     /// # Errors
     /// The database failed; then nothing has changed.
     pub async fn time_out_runs(&self, now: Timestamp, actor_id: &str) -> Result<Vec<DagRunKey>> {
         transaction!(self, "time out runs", |tx| {
-            let runs: Vec<i64> = sqlx::query_scalar(statement!(tx, "lock_overdue_runs"))
-                .bind(now.as_micros())
-                .fetch_all(&mut *tx)
-                .await?;
-            if !runs.is_empty() {
-                let ids = json(&runs);
+            let overdue: Vec<(i64, i64)> =
+                sqlx::query_as(statement!(tx, "lock_overdue_runs")).bind(now.as_micros()).fetch_all(&mut *tx).await?;
+            if !overdue.is_empty() {
+                warm_versions!(self, tx, overdue.iter().map(|(_, version)| *version));
+                let (mut now_over, mut over_later, mut spared) = (Vec::new(), Vec::new(), HashSet::new());
+                for &(run, version) in &overdue {
+                    let graph = self.dag_graph(DagVersionKey(version)).await?;
+                    let mut to_run = HashSet::new();
+                    if graph.dag.tasks.iter().any(|task| task.is_teardown) {
+                        let rows: Vec<InstanceRow> =
+                            sqlx::query_as(statement!(tx, "instances_of_run")).bind(run).fetch_all(&mut *tx).await?;
+                        to_run = teardowns_to_run(&graph, &rows)?;
+                    }
+                    if to_run.is_empty() {
+                        now_over.push(run)
+                    } else {
+                        over_later.push(run)
+                    }
+                    spared.extend(to_run);
+                }
                 sqlx::query(statement!(tx, "skip_unfinished"))
-                    .bind(&ids)
+                    .bind(json(&[now_over.as_slice(), over_later.as_slice()].concat()))
                     .bind(now.as_micros())
                     .bind(actor_id)
+                    .bind(json(&spared))
                     .execute(&mut *tx)
                     .await?;
                 sqlx::query(statement!(tx, "time_out_runs"))
-                    .bind(&ids)
+                    .bind(json(&now_over))
                     .bind(now.as_micros())
                     .bind(actor_id)
                     .execute(&mut *tx)
                     .await?;
+                sqlx::query(statement!(tx, "time_out_runs_later"))
+                    .bind(json(&over_later))
+                    .bind(now.as_micros())
+                    .execute(&mut *tx)
+                    .await?;
                 sqlx::query(statement!(tx, "check_dags_of_runs"))
-                    .bind(&ids)
+                    .bind(json(&now_over))
                     .bind(now.as_micros())
                     .execute(&mut *tx)
                     .await?;
             }
-            runs.into_iter().map(DagRunKey).collect()
+            overdue.into_iter().map(|(run, _)| DagRunKey(run)).collect()
         })
     }
 

@@ -16,6 +16,7 @@ const LIST: &[(&str, &str)] = &[
     ("LOGICAL DATE", "logical_date"),
     ("STARTED", "start_date"),
     ("SECONDS", "duration"),
+    ("REASON", "reason"),
 ];
 
 /// Columns of a list of task instances.
@@ -55,11 +56,14 @@ const INSTANCES: usize = 1_000;
 /// The server refuses.
 pub async fn run(client: &Client, form: Form, command: RunsCommand) -> anyhow::Result<Exit> {
     match command {
-        RunsCommand::List { dag, state, limit } => {
+        RunsCommand::List { dag, state, reason, limit } => {
             let dag = dag.map_or_else(|| "~".to_owned(), |dag| segment(&dag));
             let mut query = format!("/api/v2/dags/{dag}/dagRuns?limit={}&order_by=-id", limit.min(100));
             if let Some(state) = state {
                 query.push_str(&format!("&state={}", segment(&state)));
+            }
+            if let Some(reason) = reason {
+                query.push_str(&format!("&reason={}", segment(&reason)));
             }
             let page = client.get(&query).await?;
             output::list(form, page["dag_runs"].as_array().map_or(&[], Vec::as_slice), LIST)?;
@@ -87,6 +91,11 @@ pub async fn run(client: &Client, form: Form, command: RunsCommand) -> anyhow::R
                 output::json(&shown)?;
             } else {
                 anstream::println!("{run} cancelled");
+                if shown["state"] == "running" {
+                    anstream::eprintln!(
+                        "its teardowns still run, and it fails after them; cancel it again to end them, too"
+                    );
+                }
             }
         }
     }

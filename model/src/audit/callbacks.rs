@@ -40,7 +40,10 @@ fn expected(run: &RunHistory) -> Vec<Event> {
     for history in &run.tasks {
         let Some(task) = dag.tasks.get(history.task_index as usize) else { continue };
         for event in &history.events {
-            let Some(called) = event.from.and_then(|from| CallbackEvent::of_task(from, event.to)) else { continue };
+            let called = event
+                .from
+                .and_then(|from| CallbackEvent::of_task(from, event.to, event.actor, event.reason.as_deref()));
+            let Some(called) = called else { continue };
             if !task.callbacks.of(called).is_empty() {
                 events.push((Some(history.key), event.event_no, called));
             }

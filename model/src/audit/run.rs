@@ -79,8 +79,10 @@ fn outcome(run: &RunHistory, found: &mut Findings) {
     if unfinished > 0 {
         found.add("I10", format!("the run is {}, but {unfinished} of its task instances are not finished", run.state));
     }
+    // After the teardowns of a run that somebody or its time has ended, the scheduler only carries that out.
+    let is_ended = |reason: &str| [TIMEOUT, "cancelled", "marked"].contains(&reason);
     let decided_by_leaves =
-        |event: &RunEvent| event.actor == Actor::Scheduler && event.reason.as_deref() != Some(TIMEOUT);
+        |event: &RunEvent| event.actor == Actor::Scheduler && !event.reason.as_deref().is_some_and(is_ended);
     if !run.events.last().is_some_and(decided_by_leaves) {
         return;
     }

@@ -47,9 +47,10 @@ fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a
     plan.expand.extend(expansions.into_values());
     if run.unfinished == 0 {
         // Airflow: the leaves decide.
-        let result = if run.failed_leaves > 0 { RunState::Failed } else { RunState::Success };
+        let of_leaves = if run.failed_leaves > 0 { RunState::Failed } else { RunState::Success };
+        let result = run.ends_as.unwrap_or(of_leaves);
         let dag = &run.graph.dag;
-        if result == RunState::Failed && run.retries_used < dag.run_retries {
+        if run.is_going_on() && result == RunState::Failed && run.retries_used < dag.run_retries {
             plan.retry.push((run.run, dag.run_retry_delay.unwrap_or(DEFAULT_RUN_RETRY_DELAY)));
         } else {
             plan.finish.push((run.run, result));

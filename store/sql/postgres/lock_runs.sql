@@ -1,4 +1,4 @@
-select r.id, r.dag_id, r.state, r.version_id, r.unfinished, r.failed_leaves, r.retries_used, d.is_paused, d.max_active_tasks
+select r.id, r.dag_id, r.state, r.version_id, r.unfinished, r.failed_leaves, r.retries_used, r.ends_as, d.is_paused, d.max_active_tasks
 from dag_run r
 join dag d on d.dag_id = r.dag_id
 where r.id = any(array(select value::bigint from json_array_elements_text($1::json))) and r.state = 'running'

@@ -3,3 +3,4 @@ update task_instance set state = 'skipped', reason = 'dagrun_timeout', epoch = e
     actor = 'scheduler', actor_id = $3
 where dag_run_id = any(array(select value::bigint from json_array_elements_text($1::json)))
   and state not in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+  and not id = any(array(select value::bigint from json_array_elements_text($4::json)))

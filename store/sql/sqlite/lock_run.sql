@@ -1,1 +1,1 @@
-select dag_id, state, version_id from dag_run where id = $1
+select dag_id, state, version_id, ends_as from dag_run where id = $1

@@ -3,3 +3,4 @@ update task_instance set state = 'skipped', reason = 'dagrun_timeout', epoch = e
     actor = 'scheduler', actor_id = $3
 where dag_run_id in (select value from json_each($1))
   and state not in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+  and not id in (select value from json_each($4))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use flow_model::plan::RunSnapshot;
-use flow_model::{DagGraph, RunState, Timestamp};
+use flow_model::{DagGraph, Timestamp};
 use serde::Serialize;
 
 use super::changes::ChangeRow;
@@ -51,7 +51,7 @@ pub(super) struct GroupTry {
 pub(super) fn may_restart_groups(runs: &HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> bool {
     changes.iter().filter(|change| change.is_failure()).any(|change| {
         runs.get(&change.dag_run_id).is_some_and(|run| {
-            run.state == RunState::Running
+            run.is_going_on()
                 && run.graph.dag.tasks.len() > index(change.task_index) as usize
                 && run.graph.groups_of(index(change.task_index)).any(|group| group.retries > 0)
         })
@@ -80,7 +80,7 @@ pub(super) fn group_restarts(
             continue;
         }
         // In a run that somebody has ended, or whose time is over, nothing starts again.
-        let Some(run) = runs.get(&change.dag_run_id).filter(|run| run.state == RunState::Running) else { continue };
+        let Some(run) = runs.get(&change.dag_run_id).filter(|run| run.is_going_on()) else { continue };
         let graph = &run.graph;
         let task = index(change.task_index);
         if task as usize >= graph.dag.tasks.len() {

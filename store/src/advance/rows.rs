@@ -19,6 +19,7 @@ pub(super) struct RunRow {
     pub unfinished: i64,
     pub failed_leaves: i64,
     pub retries_used: i64,
+    pub ends_as: Option<String>,
     pub is_paused: bool,
     pub max_active_tasks: i64,
 }
@@ -32,6 +33,7 @@ impl RunRow {
             unfinished: self.unfinished,
             failed_leaves: self.failed_leaves,
             retries_used: index(self.retries_used),
+            ends_as: self.ends_as.as_deref().map(run_state).transpose()?,
             touched: Vec::new(),
         })
     }

@@ -1,7 +1,7 @@
 //! DAG runs as they are listed.
 
 use flow_model::state::{RunType, TriggeredBy};
-use flow_model::{DagRunKey, DagVersionKey, RunState, Timestamp};
+use flow_model::{DagRunKey, DagVersionKey, RunReason, RunState, Timestamp};
 use serde_json::Value;
 
 use crate::connect::Store;
@@ -82,6 +82,8 @@ pub struct RunFilter {
     pub dag_id: Option<String>,
     /// In one of these states; empty: in any. Finished ones are looked for among the newest [`COUNTED_MAX`] runs.
     pub states: Vec<RunState>,
+    /// For one of these reasons; empty: for any or none. Looked for like finished ones.
+    pub reasons: Vec<RunReason>,
     /// The order.
     pub order: RunOrder,
 }
@@ -97,13 +99,16 @@ impl RunFilter {
     /// The keys among which the page is cut out: `$1` is the DAG, `$2` the states as a JSON list.
     fn candidates(&self, states_in: &str, is_sqlite: bool) -> String {
         let of_dag = if self.dag_id.is_some() { "q.dag_id = $1" } else { "$1 is null" };
+        let reasons: Vec<String> = self.reasons.iter().map(|reason| format!("'{reason}'")).collect();
+        let reasons = reasons.join(", ");
         let is_live = !self.states.is_empty() && self.states.iter().all(|state| !state.is_finished());
         if is_live {
             // The partial indexes hold the live runs only; SQLite must be told to prefer them.
             let part = |state: &str, index: &str| {
                 let by = if is_sqlite { format!("indexed by {index}") } else { String::new() };
                 format!(
-                    "select q.id from dag_run q {by} where {of_dag} and q.state = '{state}' and '{state}' in ({states_in})"
+                    "select q.id from dag_run q {by} where {of_dag} and q.state = '{state}' and '{state}' in ({states_in}){}",
+                    if reasons.is_empty() { String::new() } else { format!(" and q.reason in ({reasons})") }
                 )
             };
             format!(
@@ -111,13 +116,17 @@ impl RunFilter {
                 part("queued", "dag_run_waiting"),
                 part("running", "dag_run_live")
             )
-        } else if self.states.is_empty() {
+        } else if self.states.is_empty() && self.reasons.is_empty() {
             let direction = if self.order == RunOrder::OldestFirst { "asc" } else { "desc" };
             format!("select q.id from dag_run q where {of_dag} order by q.id {direction} limit {COUNTED_MAX}")
         } else {
+            let of_states =
+                if self.states.is_empty() { String::new() } else { format!(" and newest.state in ({states_in})") };
+            let for_reasons =
+                if self.reasons.is_empty() { String::new() } else { format!(" and newest.reason in ({reasons})") };
             format!(
-                "select id from (select q.id, q.state from dag_run q where {of_dag} order by q.id desc limit {COUNTED_MAX}) \
-                 newest where newest.state in ({states_in})"
+                "select id from (select q.id, q.state, q.reason from dag_run q where {of_dag} order by q.id desc \
+                 limit {COUNTED_MAX}) newest where newest.id is not null{of_states}{for_reasons}"
             )
         }
     }
@@ -150,7 +159,8 @@ impl Store {
         let order = filter.order_by();
         // By creation and in any state, the page itself is cut out of the index.
         let is_sqlite = self.kind() == crate::connect::StoreKind::Sqlite;
-        let is_plain = filter.states.is_empty() && !matches!(filter.order, RunOrder::By { .. });
+        let is_plain =
+            filter.states.is_empty() && filter.reasons.is_empty() && !matches!(filter.order, RunOrder::By { .. });
         let (rows, total): (Vec<RunRow>, i64) = reading!(self, "list DAG runs", |tx| {
             let states_in = tx.choose("select json_array_elements_text($2::json)", "select value from json_each($2)");
             let unused = tx.choose("$2::text is not null", "$2 is not null");

@@ -10,6 +10,7 @@ mod claims;
 mod concurrent;
 mod dags;
 mod differential;
+mod ending;
 mod limits;
 mod losses;
 mod mapping;

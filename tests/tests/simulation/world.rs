@@ -179,8 +179,12 @@ impl World {
 
     /// Runs in the order of their creation, of one DAG or of all, in one of the states (none: in any).
     pub async fn runs(&self, dag_id: Option<&str>, states: &[RunState]) -> anyhow::Result<Vec<RunRecord>> {
-        let filter =
-            RunFilter { dag_id: dag_id.map(str::to_owned), states: states.to_vec(), order: RunOrder::OldestFirst };
+        let filter = RunFilter {
+            dag_id: dag_id.map(str::to_owned),
+            states: states.to_vec(),
+            reasons: Vec::new(),
+            order: RunOrder::OldestFirst,
+        };
         Ok(self.store.list_runs(&filter, Page::first(5_000)).await?.0)
     }
 

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use flow_model::params::resolve_params;
 use flow_model::state::TriggeredBy;
-use flow_model::{RunState, RunType, Timestamp};
+use flow_model::{RunReason, RunState, RunType, Timestamp};
 use flow_queue::Bell;
 use flow_store::read::{Page, RunFilter, RunOrder, RunRecord};
 use flow_store::{ClearRequest, NewRun, RunCreated, Selection};
@@ -34,6 +34,8 @@ pub(super) struct ListQuery {
     offset: Option<i64>,
     #[serde(default)]
     state: Vec<RunState>,
+    #[serde(default)]
+    reason: Vec<RunReason>,
     order_by: Option<String>,
 }
 
@@ -46,7 +48,12 @@ pub(super) async fn list(
     if let Some(dag_id) = &dag_id {
         app.store.find_dag(dag_id).await?;
     }
-    let filter = RunFilter { dag_id, states: query.state, order: order(query.order_by.as_deref().unwrap_or("-id"))? };
+    let filter = RunFilter {
+        dag_id,
+        states: query.state,
+        reasons: query.reason,
+        order: order(query.order_by.as_deref().unwrap_or("-id"))?,
+    };
     let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), LIMIT_MAX);
     let (runs, total) = app.store.list_runs(&filter, page).await?;
     let runs: Vec<Value> = runs.iter().map(run_json).collect();

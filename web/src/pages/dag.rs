@@ -115,7 +115,12 @@ struct Row {
 pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Path<String>) -> PageResult {
     let dag = app.store.find_dag(&dag_id).await?;
     let graph = graph_of(&app, &dag).await?;
-    let filter = RunFilter { dag_id: Some(dag_id.clone()), states: Vec::new(), order: RunOrder::NewestFirst };
+    let filter = RunFilter {
+        dag_id: Some(dag_id.clone()),
+        states: Vec::new(),
+        reasons: Vec::new(),
+        order: RunOrder::NewestFirst,
+    };
     let (mut runs, _) = app.store.list_runs(&filter, Page::first(RUNS)).await?;
     runs.reverse();
     let keys: Vec<DagRunKey> = runs.iter().map(|run| run.id).collect();
@@ -139,7 +144,10 @@ pub(super) async fn page(State(app): State<App>, frame: Frame, Path(dag_id): Pat
                 square: Square {
                     mark: run.state.into(),
                     path: run_path(&run.dag_id, &run.run_id),
-                    title: format!("{}: {}", run.run_id, run.state),
+                    title: match &run.reason {
+                        Some(reason) => format!("{}: {} ({reason})", run.run_id, run.state),
+                        None => format!("{}: {}", run.run_id, run.state),
+                    },
                 },
                 day: run.run_after.to_string().get(5..10).unwrap_or("").to_owned(),
                 length: duration(run.started_at, run.ended_at, now),

@@ -60,6 +60,10 @@ async fn runs_are_listed_by_state_and_order(site: Site) {
         ("?state=failed", vec!["c"]),
         ("?state=failed&state=queued&offset=1", vec!["b", "a"]),
         ("?state=success", vec![]),
+        ("?reason=marked", vec!["c"]),
+        ("?state=failed&reason=marked&reason=cancelled", vec!["c"]),
+        ("?reason=cancelled", vec![]),
+        ("?state=queued&reason=cancelled", vec![]),
     ] {
         for dag in ["sales", "~"] {
             let listed = site.get(&format!("/api/v2/dags/{dag}/dagRuns{query}")).await;
@@ -69,8 +73,10 @@ async fn runs_are_listed_by_state_and_order(site: Site) {
         }
     }
     assert_eq!(site.get(&format!("{RUNS}?limit=1")).await["total_entries"], 3);
-    let refused = site.ask("GET", &format!("{RUNS}?order_by=colour"), None).await;
-    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for refused in ["order_by=colour", "reason=bad-luck"] {
+        let refused = site.ask("GET", &format!("{RUNS}?{refused}"), None).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    }
 }
 
 async fn a_run_is_cancelled_cleared_and_noted(site: Site) {

@@ -1,0 +1,139 @@
+//! T13 for whole runs: they are cancelled, marked, or their time is over. Teardowns have duties beyond the run: those whose setup has
+//! succeeded still run, and the run ends after them.
+
+use std::collections::HashSet;
+
+use flow_model::moves::TaskEvent;
+use flow_model::{DagGraph, DagRunKey, DagVersionKey, RunState, TaskState, Timestamp};
+
+use crate::clear::{Affected, CHECK_DAG, InstanceRow, LockedRun, plan_moves};
+use crate::connect::Store;
+use crate::dialect::statement;
+use crate::error::{Result, StoreError};
+use crate::rows::{json, run_state, task_state};
+use crate::transaction::transaction;
+use crate::versions::warm_versions;
+
+impl Store {
+    /// Ends a run as failed: what runs is killed and fails, what has not started is skipped. Teardowns whose setup has succeeded
+    /// run all the same, and the run ends after them; asked a second time, they are ended, too.
+    ///
+    /// # Errors
+    /// There is no such run, it is over already, or the database failed.
+    pub async fn cancel_run(&self, now: Timestamp, run: DagRunKey, principal: &str) -> Result<Affected> {
+        self.end_run(now, run, RunState::Failed, principal, "cancelled").await
+    }
+
+    /// Gives a run a final state: with success all its tasks that are not succeed, with failed it is ended like a
+    /// cancelled one. In both cases teardowns run as in [`Store::cancel_run`], and the run gets the state after them.
+    ///
+    /// # Errors
+    /// There is no such run, the state is not final, or the database failed.
+    pub async fn mark_run(&self, now: Timestamp, run: DagRunKey, to: RunState, principal: &str) -> Result<Affected> {
+        if !to.is_finished() {
+            return Err(StoreError::Conflict(format!("a run can be marked success or failed, not {to}")));
+        }
+        self.end_run(now, run, to, principal, "marked").await
+    }
+
+    async fn end_run(
+        &self,
+        now: Timestamp,
+        run: DagRunKey,
+        to: RunState,
+        principal: &str,
+        reason: &'static str,
+    ) -> Result<Affected> {
+        transaction!(self, "end a run", |tx| {
+            let locked: Option<LockedRun> =
+                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
+            let Some(locked) = locked else {
+                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
+            };
+            let state = run_state(&locked.state)?;
+            if state == to || (reason == "cancelled" && state.is_finished()) {
+                return Err(StoreError::Conflict(format!(
+                    "the run is {state} already; hint: clear it to run it again"
+                ))
+                .into());
+            }
+            warm_versions!(self, tx, [locked.version_id]);
+            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
+            let rows: Vec<InstanceRow> =
+                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
+            let spared = if locked.ends_as.is_some() { HashSet::new() } else { teardowns_to_run(&graph, &rows)? };
+            let mut chosen: Vec<(i64, TaskEvent, &'static str)> = Vec::new();
+            for row in rows.iter().filter(|row| !spared.contains(&row.id)) {
+                let is_teardown = is_teardown(&graph, row);
+                let event = ending_event(task_state(&row.state)?, to, is_teardown);
+                chosen.extend(event.map(|event| (row.id, event, reason)));
+            }
+            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
+            if !moves.is_empty() {
+                sqlx::query(statement!(tx, "user_moves"))
+                    .bind(json(&moves))
+                    .bind(now.as_micros())
+                    .bind(principal)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            // The run's own time does not cut its teardowns off.
+            let statement = if spared.is_empty() {
+                "update dag_run set state = $4, ended_at = $2, changed_at = $2, event_no = event_no + 1,
+                    actor = 'user', actor_id = $3, reason = $5, ends_as = null
+                 where id = $1"
+            } else {
+                "update dag_run set ends_as = $4, deadline_at = null, changed_at = $2, actor = 'user', actor_id = $3,
+                    reason = $5
+                 where id = $1"
+            };
+            sqlx::query(statement)
+                .bind(run.0)
+                .bind(now.as_micros())
+                .bind(principal)
+                .bind(to.as_str())
+                .bind(reason)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
+            affected
+        })
+    }
+}
+
+fn is_teardown(graph: &DagGraph, row: &InstanceRow) -> bool {
+    graph.dag.tasks.get(row.place().0 as usize).is_some_and(|task| task.is_teardown)
+}
+
+/// The instances of teardowns that are not over, and of which a setup has succeeded.
+pub(crate) fn teardowns_to_run(graph: &DagGraph, rows: &[InstanceRow]) -> Result<HashSet<i64>> {
+    let mut to_run = HashSet::new();
+    for row in rows.iter().filter(|row| is_teardown(graph, row)) {
+        let (teardown, map_index) = row.place();
+        let setups = &graph.setups[teardown as usize];
+        let belongs = |other: &&InstanceRow| {
+            let (setup, index) = other.place();
+            let is_apart = graph.go_together(teardown, setup) && index >= 0 && map_index >= 0 && index != map_index;
+            setups.contains(&setup) && !is_apart && other.state == TaskState::Success.as_str()
+        };
+        let is_over = task_state(&row.state)?.is_finished();
+        if !is_over && (setups.is_empty() || rows.iter().any(|other| belongs(&other))) {
+            to_run.insert(row.id);
+        }
+    }
+    Ok(to_run)
+}
+
+/// What ending a run as `to` does to a task instance in `state`.
+const fn ending_event(state: TaskState, to: RunState, is_teardown: bool) -> Option<TaskEvent> {
+    match to {
+        // A teardown of nothing has nothing to succeed with.
+        RunState::Success if is_teardown && !state.is_finished() => Some(TaskEvent::MarkSkipped),
+        RunState::Success if !matches!(state, TaskState::Success | TaskState::Removed) => Some(TaskEvent::MarkSuccess),
+        RunState::Failed if matches!(state, TaskState::Queued | TaskState::Running | TaskState::Deferred) => {
+            Some(TaskEvent::MarkFailed)
+        }
+        RunState::Failed if !state.is_finished() => Some(TaskEvent::MarkSkipped),
+        _ => None,
+    }
+}
