@@ -34,11 +34,8 @@ impl Store {
                             sqlx::query_as(statement!(tx, "instances_of_run")).bind(run).fetch_all(&mut *tx).await?;
                         to_run = teardowns_to_run(&graph, &rows)?;
                     }
-                    if to_run.is_empty() {
-                        now_over.push(run)
-                    } else {
-                        over_later.push(run)
-                    }
+                    let runs = if to_run.is_empty() { &mut now_over } else { &mut over_later };
+                    runs.push(run);
                     spared.extend(to_run);
                 }
                 sqlx::query(statement!(tx, "skip_unfinished"))
