@@ -13,6 +13,7 @@ mod find;
 mod folder;
 mod identity;
 mod links;
+mod python;
 pub mod reference;
 mod render;
 mod schema;

@@ -8,10 +8,12 @@ mod groups;
 mod kubernetes_pod;
 mod layout;
 mod mapping;
+mod modules;
 mod notice;
 mod params;
 mod people;
 mod plugin;
+mod programs;
 mod schedule;
 mod sensors;
 mod splices;
@@ -70,7 +72,7 @@ pub(crate) fn read(
     graph::check(&layout, problems);
     let max_map_length = max_map_length(root);
     let groups = groups::read(&layout, max_map_length, problems);
-    let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems);
+    let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems, warnings);
     files.warn_of_absent_plugins(warnings);
     splices::warn(root, warnings);
     sensors::warn(&layout, warnings);
@@ -113,6 +115,7 @@ pub(crate) fn read(
         is_paused_upon_creation: settings.is_paused_upon_creation,
         params,
         files: files.hashes(),
+        folder: files.folder(),
         max_map_length,
         run_retries: settings.run_retries.unwrap_or(0),
         run_retry_delay: settings.run_retry_delay.map(|delay| delay.0),

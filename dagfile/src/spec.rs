@@ -138,6 +138,9 @@ pub(crate) struct TaskSettings {
     /// Environment variables (values are templates).
     #[schemars(schema_with = "env_schema")]
     pub env: Option<BTreeMap<String, Value>>,
+    /// Files of the DAG folder that its program finds where they are here: paths and patterns relative to the DAG file.
+    /// Scripts, and what they import of ours, need not be named.
+    pub files: Option<Vec<String>>,
     /// A template; where it says no (nothing, `false`, `0`, `no`, `none`, `off`), the task is skipped.
     pub run_if: Option<String>,
     /// What failures mean; the first rule that matches decides.

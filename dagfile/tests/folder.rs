@@ -125,7 +125,7 @@ fn a_script_is_part_of_its_dag() {
     let dag = "[tasks.a]\npython = { script = \"scripts/a.py\" }\n";
     let (temp, mut folder) = folder_with(&[("team/a.toml", dag)]);
     let scan = folder.scan().unwrap();
-    assert!(message(&scan, "team/a.toml").starts_with("cannot read the script `scripts/a.py`"));
+    assert!(message(&scan, "team/a.toml").starts_with("cannot read the file `scripts/a.py`"));
 
     // The script appears: its DAG is looked at again, although its own file has not changed.
     write(temp.path(), "team/scripts/a.py", "print(1)");
@@ -152,9 +152,9 @@ fn scripts_stay_inside_the_folder_and_are_files() {
     ]);
     fs::create_dir(temp.path().join("scripts")).unwrap();
     let scan = folder.scan().unwrap();
-    assert_eq!(message(&scan, "up.toml"), "the script `../secret.sh` is outside the DAG folder");
-    assert_eq!(message(&scan, "absolute.toml"), "the script `/etc/hostname` is outside the DAG folder");
-    assert_eq!(message(&scan, "directory.toml"), "cannot read the script `scripts`: it is not a file");
+    assert_eq!(message(&scan, "up.toml"), "the file `../secret.sh` is outside the DAG folder");
+    assert_eq!(message(&scan, "absolute.toml"), "the file `/etc/hostname` is outside the DAG folder");
+    assert_eq!(message(&scan, "directory.toml"), "cannot read the file `scripts`: it is not a file");
 }
 
 #[test]

@@ -114,6 +114,9 @@ pub struct Dag {
     /// Files that its tasks use: path relative to the DAG file, and SHA-256 of the content in lower-case hex.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// The DAG file's folder, relative to the DAG folder; said where `files` are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     /// Instances that one mapping of the DAG may have.
     #[serde(default = "default_max_map_length")]
     pub max_map_length: u32,
@@ -221,6 +224,9 @@ pub struct Task {
     pub cwd: Option<String>,
     /// What of its standard output becomes its XCom.
     pub output: Output,
+    /// Those of the DAG's files that its process finds besides what its operator names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Values for templates of this task, on top of the DAG's params.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
@@ -291,6 +297,7 @@ impl Task {
             callbacks: Callbacks::default(),
             cwd: None,
             output: Output::LastLine,
+            files: Vec::new(),
             params: BTreeMap::new(),
             group: None,
             expand: None,
@@ -326,6 +333,7 @@ impl Dag {
             is_paused_upon_creation: None,
             params: Default::default(),
             files: BTreeMap::new(),
+            folder: String::new(),
             max_map_length: MAX_MAP_LENGTH,
             run_retries: 0,
             run_retry_delay: None,

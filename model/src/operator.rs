@@ -19,6 +19,7 @@ pub mod kubernetes_pod;
 pub mod notice;
 pub mod people;
 mod plugin;
+mod python;
 pub mod sensor;
 pub mod sql;
 mod trigger_dag;
@@ -29,6 +30,7 @@ pub use kubernetes_pod::KubernetesPod;
 pub use notice::{Email, Slack, Webhook};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
+pub use python::Python;
 pub use sql::Sql;
 pub use trigger_dag::TriggerDag;
 
@@ -201,6 +203,9 @@ pub struct Bash {
     /// Arguments for the script: `$1`, `$2` ... (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
+    /// Text that the script reads from its standard input (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "exit_codes_schema")]
@@ -222,37 +227,6 @@ pub struct Command {
     /// Text that the program reads from its standard input (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// Exit codes that mean "skipped" (Airflow: 99).
-    #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "exit_codes_schema")]
-    pub skip_on_exit_code: Vec<i32>,
-}
-
-/// Runs Python code in a process of its own.
-///
-/// ```toml
-/// [tasks.mean.python]
-/// code = """
-/// import statistics, sys
-/// print(statistics.mean(float(number) for number in sys.argv[1:]))
-/// """
-/// args = ["3", "1", "{{ params.last }}"]
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Python {
-    /// Python source text. It is not a template: values come in through `args` and the environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// A script file beside the DAG file, instead of `code`. It is published with the DAG.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script: Option<String>,
-    /// Arguments for the script: `sys.argv[1:]` (templates).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<String>,
-    /// The interpreter: a name to look up in `PATH`, or a path (for a virtual environment).
-    #[serde(default = "default_python")]
-    pub interpreter: String,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "exit_codes_schema")]
@@ -349,9 +323,6 @@ pub struct Sleep {
 
 pub(crate) fn default_skip_on_exit_code() -> Vec<i32> {
     vec![99]
-}
-fn default_python() -> String {
-    "python3".to_owned()
 }
 fn default_method() -> String {
     "GET".to_owned()

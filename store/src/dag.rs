@@ -231,6 +231,24 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Published files by the SHA-256 of their contents. Those that do not exist are left out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn dag_files(&self, hashes: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
+        let hashes = serde_json::to_string(hashes).expect("strings serialise");
+        crate::transaction::reading!(self, "read published files", |tx| {
+            sqlx::query_as::<_, (String, Vec<u8>)>(statement!(tx, "dag_files"))
+                .bind(&hashes)
+                .fetch_all(&mut *tx)
+                .await?
+                .into_iter()
+                .collect()
+        })
+    }
+}
+
 fn dag_row(new: &NewDagVersion, paused_upon_creation: bool) -> DagRow<'_> {
     let dag = &*new.dag;
     let definition = serde_json::to_string(dag).expect("a DAG has only string keys");

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod bench;
 mod callback;
+mod channel;
 mod choice;
 mod control;
 mod docker;
@@ -15,6 +16,8 @@ mod launch;
 mod notice;
 mod plugin;
 mod process;
+mod published;
+mod python;
 mod script;
 mod secrecy;
 mod sensor;

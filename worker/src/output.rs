@@ -69,7 +69,8 @@ impl OutputCapture {
     }
 }
 
-fn too_large(key: &str, bytes: usize) -> String {
+/// What is told of a value that is larger than an XCom may be.
+pub(crate) fn too_large(key: &str, bytes: usize) -> String {
     format!(
         "the XCom `{key}` has {bytes} bytes, which is more than {} MiB\nhint: keep it in a file or an object store, and pass its place",
         XCOM_BYTES_MAX >> 20

@@ -8,6 +8,7 @@ pub use flow_template::{Renderer, ShellScript, TemplateError, UrlStart, is_templ
 
 pub use context::AttemptScope;
 pub(crate) use context::params_of;
+pub(crate) use secrets::missing;
 pub use xcom::{Lookups, RETURN_VALUE, Wanted};
 
 #[cfg(test)]

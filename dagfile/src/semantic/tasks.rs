@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use flow_model::callback::Callbacks;
 use flow_model::dag::{Output, Overlap, WeightRule};
 use flow_model::expand::Mapping;
-use flow_model::operator::Operator;
+use flow_model::operator::{Operator, Python};
 use flow_model::retry::RetryPolicy;
 use flow_model::{Task, TriggerRule};
 use serde_json::{Value, json};
 
 use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
-use super::{branch, mapping, notice, people, sql, trigger_dag};
+use super::{branch, mapping, notice, people, programs, sql, trigger_dag};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
@@ -33,6 +33,7 @@ pub(super) fn read(
     files: &mut Files<'_>,
     has_shape: bool,
     problems: &mut Problems,
+    warnings: &mut Problems,
 ) -> Option<Vec<Task>> {
     if layout.tasks.is_empty() {
         // One that is no table, or a group without tasks, has been complained about.
@@ -60,6 +61,7 @@ pub(super) fn read(
         refuse_nested_mapping(layout, placed, problems);
         if has_shape && let Some(operator) = operator {
             let mut task = task(placed, operator, problems)?;
+            task.files = programs::files(placed, &task, files, problems, warnings);
             task.group = placed.group.map(|group| layout.groups[group].id.clone());
             task.is_setup |= torn_down.contains(&placed.id);
             // What it is mapped over has to be there first.
@@ -133,6 +135,8 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         | Operator::Webhook(_)
         | Operator::Slack(_)
         | Operator::Email(_) => Output::None,
+        // What a function returns is its output.
+        Operator::Python(Python { call: Some(_), .. }) => Output::None,
         _ if operator.waiting().is_some() => Output::None,
         _ => Output::LastLine,
     };
@@ -167,6 +171,8 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
         env: settings.env.unwrap_or_default().into_iter().map(|(name, value)| (name, plain(&value))).collect(),
         cwd: settings.cwd,
         output: settings.output.unwrap_or(output_default),
+        // As they are written; what they stand for takes their place.
+        files: settings.files.unwrap_or_default(),
         params: settings.params.unwrap_or_default(),
         group: None,
         expand: None,
@@ -259,20 +265,16 @@ fn read_operator(form: &OperatorForm, node: &Node, files: &mut Files<'_>, proble
     // Whatever does not fit here has been complained about by the walk.
     let long = people::with_declared_params(form.name, node, long, problems);
     let operator: Operator = serde_json::from_value(json!({ form.name: long })).ok()?;
-    check(&operator, form, node, files, problems);
+    check(&operator, node, files, problems);
     Some(operator)
 }
 
 /// What the operators' types cannot say.
-fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut Files<'_>, problems: &mut Problems) {
+fn check(operator: &Operator, node: &Node, files: &mut Files<'_>, problems: &mut Problems) {
     let place = |field: &str| node.deepest(&[field]);
     match operator {
-        Operator::Bash(bash) => {
-            one_of(bash.command.as_deref(), bash.script.as_deref(), "command", form.name, node, problems);
-        }
-        Operator::Python(python) => {
-            one_of(python.code.as_deref(), python.script.as_deref(), "code", form.name, node, problems);
-        }
+        Operator::Bash(bash) => programs::check_bash(bash, node, problems),
+        Operator::Python(python) => programs::check_python(python, node, problems),
         Operator::Command(command) => {
             // A list without anything in it has been complained about.
             if command.argv.first().is_some_and(|program| program.trim().is_empty()) {
@@ -323,27 +325,5 @@ fn check(operator: &Operator, form: &OperatorForm, node: &Node, files: &mut File
     }
     for script in operator.files() {
         files.add(script, place("script"), problems);
-    }
-}
-
-/// Code or a script, and the code not empty.
-fn one_of(code: Option<&str>, script: Option<&str>, field: &str, operator: &str, node: &Node, problems: &mut Problems) {
-    match (code, script) {
-        (Some(_), Some(_)) => {
-            problems
-                .add(node.deepest(&["script"]).span.clone(), format!("`{operator}` has both `{field}` and `script`"))
-                .hint("keep one of them");
-        }
-        (None, None) => {
-            problems
-                .add(node.span.clone(), format!("`{operator}` has nothing to run"))
-                .hint(format!("give it `{field}` or `script`"));
-        }
-        (Some(code), None) if code.trim().is_empty() => {
-            problems
-                .add(node.deepest(&[field]).span.clone(), format!("the text of `{operator}` is empty"))
-                .hint("write what it runs; a task that does nothing is `noop = true`");
-        }
-        _ => {}
     }
 }

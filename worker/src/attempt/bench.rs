@@ -83,7 +83,7 @@ impl Bench {
         Told { log: log.collect(), outcome }
     }
 
-    async fn workshop(&self) -> Workshop {
+    pub async fn workshop(&self) -> Workshop {
         let url = format!("sqlite:{}", self.folder.path().join("flow.db").display());
         let store = Store::open(&url, OpenOptions::default()).await.unwrap();
         let env = |name: &str| {
@@ -103,7 +103,7 @@ impl Bench {
         }
     }
 
-    fn order(&self) -> WorkOrder {
+    pub fn order(&self) -> WorkOrder {
         let dag = Dag::new("sales", vec![self.task.clone()]);
         WorkOrder {
             task_instance: TaskInstanceKey(11),

@@ -2,6 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+/// The folder of the engine's own things.
+const ENGINE: &str = ".flow";
+
 /// A folder that is removed with everything in it when it is dropped.
 #[derive(Debug)]
 pub(super) struct AttemptFolder(PathBuf);
@@ -29,13 +32,26 @@ impl AttemptFolder {
         self.0.join(".artifacts")
     }
 
-    /// Writes a file below the folder and returns its path.
+    /// Where the engine's own things are: what starts Python code, and the socket by which it speaks with the worker.
+    pub fn engine(&self) -> PathBuf {
+        self.0.join(ENGINE)
+    }
+
+    /// Where Python code speaks with the worker.
+    pub fn socket(&self) -> PathBuf {
+        self.engine().join("socket")
+    }
+
+    /// A folder below this one, which is made if need be: where the DAG file's own folder is for its scripts.
+    pub fn home(&self, relative: &str) -> std::io::Result<PathBuf> {
+        let path = self.0.join(inside(Path::new(relative))?);
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    /// Writes a file below the folder and returns its path. `..` may stand in it, but not lead out of the folder.
     pub fn write(&self, relative: &str, content: &[u8]) -> std::io::Result<PathBuf> {
-        let relative = Path::new(relative);
-        if relative.components().any(|component| !matches!(component, Component::Normal(_) | Component::CurDir)) {
-            return Err(std::io::Error::other(format!("`{}` would leave the attempt's folder", relative.display())));
-        }
-        let path = self.0.join(relative);
+        let path = self.0.join(inside(Path::new(relative))?);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -50,6 +66,26 @@ impl AttemptFolder {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
         Ok(path)
     }
+}
+
+/// The path without `.` and `..`.
+fn inside(relative: &Path) -> std::io::Result<PathBuf> {
+    let mut path = PathBuf::new();
+    for component in relative.components() {
+        let goes_on = match component {
+            Component::Normal(name) => {
+                path.push(name);
+                true
+            }
+            Component::CurDir => true,
+            Component::ParentDir => path.pop(),
+            _ => false,
+        };
+        if !goes_on {
+            return Err(std::io::Error::other(format!("`{}` would leave the attempt's folder", relative.display())));
+        }
+    }
+    Ok(path)
 }
 
 impl Drop for AttemptFolder {

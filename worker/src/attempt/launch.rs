@@ -11,8 +11,9 @@ use tokio::net::unix::pipe::Receiver;
 use super::Workshop;
 use super::executable;
 use super::folder::AttemptFolder;
+use super::{published, python};
 use crate::environment::find_program;
-use crate::operators::{ProcessWork, Program, ScriptFile};
+use crate::operators::{ProcessWork, Program, PythonCode, ScriptFile};
 use crate::warden::{Child, Launch, LaunchError};
 
 /// Why a process could not be started.
@@ -33,15 +34,17 @@ pub(super) async fn start(
 ) -> Result<(Child, Receiver, Receiver), StartError> {
     let infrastructure =
         |what: &str, error: &dyn std::fmt::Display| StartError::Infrastructure(format!("cannot {what}: {error}"));
-    let (program, mut args) = resolve(workshop, order, work.program, folder).await?;
+    let home = published::place(workshop, order, folder).await?;
+    let Resolved { program, mut args, env: own } = resolve(workshop, order, work.program, folder, &home).await?;
     args.extend(work.args);
-    let env = workshop.environment.of_attempt(order, &folder.xcom_file(), &folder.artifacts(), work.env);
+    let mut env = workshop.environment.of_attempt(order, &folder.xcom_file(), &folder.artifacts(), work.env);
+    env.extend(own);
     let cwd = match work.cwd {
         Some(cwd) if !Path::new(&cwd).is_dir() => {
             return Err(StartError::Task(format!("the working directory `{cwd}` does not exist on this worker")));
         }
         Some(cwd) => cwd,
-        None => folder.path().to_string_lossy().into_owned(),
+        None => home.to_string_lossy().into_owned(),
     };
     let program = find_program(&program, &cwd, &env).map_err(StartError::Task)?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| infrastructure("create a pipe", &error));
@@ -73,43 +76,76 @@ pub(super) async fn start(
     Ok((child, stdout, stderr))
 }
 
+/// What is started.
+struct Resolved {
+    program: String,
+    /// The first arguments.
+    args: Vec<String>,
+    /// Variables besides the task's own.
+    env: Vec<(String, String)>,
+}
+
+impl Resolved {
+    fn new(program: impl Into<String>, args: Vec<String>) -> Self {
+        Resolved { program: program.into(), args, env: Vec::new() }
+    }
+}
+
 /// The program to start and its first arguments; scripts are put in place.
 async fn resolve(
     workshop: &Workshop,
     order: &WorkOrder,
     program: Program,
     folder: &AttemptFolder,
-) -> Result<(String, Vec<String>), StartError> {
-    let written = |written: std::io::Result<std::path::PathBuf>| {
-        written
-            .map(|path| path.to_string_lossy().into_owned())
-            .map_err(|error| StartError::Infrastructure(format!("cannot write the script: {error}")))
-    };
+    home: &Path,
+) -> Result<Resolved, StartError> {
     match program {
-        Program::Named(program) => Ok((program, Vec::new())),
-        Program::Plugin { name } => Ok((plugin(workshop, order, &name, folder).await?, Vec::new())),
-        Program::BashCode(code) => Ok(("bash".to_owned(), vec!["-c".to_owned(), code, "bash".to_owned()])),
-        Program::Script { interpreter, file: ScriptFile::Inline { name, text } } => {
-            Ok((interpreter, vec![written(folder.write(&name, text.as_bytes()))?]))
+        Program::Named(program) => Ok(Resolved::new(program, Vec::new())),
+        Program::Plugin { name } => Ok(Resolved::new(plugin(workshop, order, &name, folder).await?, Vec::new())),
+        Program::BashCode(code) => Ok(Resolved::new("bash", vec!["-c".to_owned(), code, "bash".to_owned()])),
+        Program::Script { interpreter, file } => {
+            let (path, _) = script(workshop, order, file, folder).await?;
+            Ok(Resolved::new(interpreter, vec![path]))
         }
-        Program::Script { interpreter, file: ScriptFile::Published { path } } => {
-            let content = published(workshop, order, &path).await?.ok_or_else(|| {
-                StartError::Task(format!("the script `{path}` was not published with this version of the DAG"))
+        Program::Python(python) => {
+            let written = python::write(folder).map_err(|error| {
+                StartError::Infrastructure(format!("cannot write what starts Python code: {error}"))
             })?;
-            Ok((interpreter, vec![written(folder.write(&path, &content))?]))
+            let (kind, path, shown) = match python.code {
+                PythonCode::Call(target) => ("call", target, String::new()),
+                PythonCode::Script(file) => {
+                    let kind = if matches!(file, ScriptFile::Inline { .. }) { "code" } else { "script" };
+                    let (path, shown) = script(workshop, order, file, folder).await?;
+                    (kind, path, shown)
+                }
+            };
+            let text = |path: &Path| path.to_string_lossy().into_owned();
+            let args = vec![text(&written), kind.to_owned(), text(folder.path()), text(home), shown, path];
+            let env = vec![("FLOW_SOCKET".to_owned(), text(&folder.socket()))];
+            Ok(Resolved { program: python.interpreter, args, env })
         }
     }
 }
 
-/// The content of a file that was published with the DAG's version.
-pub(super) async fn published(
+/// Puts a script in place. Returns its path, and how people know it.
+async fn script(
     workshop: &Workshop,
     order: &WorkOrder,
-    path: &str,
-) -> Result<Option<Vec<u8>>, StartError> {
-    let Some(hash) = order.graph.dag.files.get(path) else { return Ok(None) };
-    let content = workshop.store.dag_file(hash).await;
-    content.map(Some).map_err(|error| StartError::Infrastructure(format!("cannot read the script `{path}`: {error}")))
+    file: ScriptFile,
+    folder: &AttemptFolder,
+) -> Result<(String, String), StartError> {
+    let (written, shown) = match file {
+        // Beside the task's own things it would be a module that others could import by mistake.
+        ScriptFile::Inline { name, text } => (folder.write(&format!(".code/{name}"), text.as_bytes()), name),
+        ScriptFile::Published { path } => {
+            let content = published::published(workshop, order, &path).await?.ok_or_else(|| {
+                StartError::Task(format!("the script `{path}` was not published with this version of the DAG"))
+            })?;
+            (folder.write(&published::place_of(order, &path), &content), path)
+        }
+    };
+    let path = written.map_err(|error| StartError::Infrastructure(format!("cannot write the script: {error}")))?;
+    Ok((path.to_string_lossy().into_owned(), shown))
 }
 
 /// The path of a plugin's executable: what was published with the DAG comes before what the worker has.
@@ -123,8 +159,8 @@ async fn plugin(
         return Ok(name.to_owned());
     }
     let path = format!("plugins/{name}");
-    if let Some(content) = published(workshop, order, &path).await? {
-        let written = folder.write_program(&path, &content);
+    if let Some(content) = published::published(workshop, order, &path).await? {
+        let written = folder.write_program(&published::place_of(order, &path), &content);
         return written
             .map(|path| path.to_string_lossy().into_owned())
             .map_err(|error| StartError::Infrastructure(format!("cannot write the plugin `{name}`: {error}")));

@@ -6,13 +6,15 @@ use std::sync::{Mutex, PoisonError};
 use flow_model::control::FailureWatch;
 use flow_model::log::Stream;
 use flow_store::{Store, WorkOrder};
+use serde_json::{Map, Value};
 
+use super::channel::{Channel, Heard, Said};
 use super::control::meaning;
 use super::folder::AttemptFolder;
 use super::process::{self, End, Listener};
 use super::{Ended, Ending, StopSignal, Workshop};
 use crate::log::AttemptLog;
-use crate::operators::ProcessWork;
+use crate::operators::{ProcessWork, Program};
 use crate::output::{OutputCapture, read_xcom_file};
 
 pub(super) async fn run(
@@ -26,15 +28,44 @@ pub(super) async fn run(
         Ok(folder) => folder,
         Err(ending) => return Ended::new(ending),
     };
+    let mut work = work;
+    let channel = match &mut work.program {
+        Program::Python(python) => match open(workshop, order, log, std::mem::take(&mut python.with), &folder) {
+            Ok(channel) => Some(channel),
+            Err(ending) => return Ended::new(ending),
+        },
+        _ => None,
+    };
     let skip_on_exit_code = work.skip_on_exit_code.clone();
     let listener = Output::new(workshop, order, log);
-    match process::execute(workshop, order, work, &folder, log, stop.clone(), &listener).await {
+    let executing = process::execute(workshop, order, work, &folder, log, stop.clone(), &listener);
+    let end = match &channel {
+        Some(channel) => tokio::select! {
+            end = executing => end,
+            never = channel.serve() => match never {},
+        },
+        None => executing.await,
+    };
+    let heard = channel.map(Channel::finish).unwrap_or_default();
+    match end {
         Ok(end) => {
-            let ended = conclude(end, &skip_on_exit_code, listener, &folder);
+            let ended = conclude(end, &skip_on_exit_code, listener, heard, &folder);
             process::keep_artifacts(workshop, order, &folder, log, &mut stop, ended).await
         }
         Err(ended) => ended,
     }
+}
+
+fn open<'a>(
+    workshop: &'a Workshop,
+    order: &'a WorkOrder,
+    log: &'a AttemptLog,
+    with: Map<String, Value>,
+    folder: &AttemptFolder,
+) -> Result<Channel<'a>, Ending> {
+    let opened =
+        std::fs::create_dir_all(folder.engine()).and_then(|()| Channel::open(workshop, order, log, with, folder));
+    opened.map_err(|error| Ending::Lost(format!("cannot open the socket between the task and its worker: {error}")))
 }
 
 /// Keeps what a program writes: in the log, and as the task's output.
@@ -92,7 +123,7 @@ impl Listener for Output<'_> {
     }
 }
 
-fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, folder: &AttemptFolder) -> Ended {
+fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, heard: Heard, folder: &AttemptFolder) -> Ended {
     let (code, signal) = match end {
         End::Exited { code, signal } => (code, signal),
         End::Stopped(stop) => return Ended::new(Ending::Stopped(stop)),
@@ -104,5 +135,21 @@ fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, folder: &At
         (None, Some(9)) => "killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned(),
         (None, signal) => format!("killed by signal {}", signal.unwrap_or_default()),
     };
-    output.conclude(code, told, skip_on_exit_code, &folder.xcom_file())
+    let ending = |kind| Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
+    match heard.said.filter(|_| code.is_some_and(|code| code != 0)) {
+        Some(Said::Skip(reason)) => ending(Ending::Skipped(reason)),
+        Some(Said::Fail { reason, retry: false }) => ending(Ending::FailedForGood(reason)),
+        Some(Said::Fail { reason, .. } | Said::Error(reason)) => {
+            output.conclude(code, reason, skip_on_exit_code, &folder.xcom_file())
+        }
+        None => {
+            let mut ended = output.conclude(code, told, skip_on_exit_code, &folder.xcom_file());
+            if matches!(ended.kind, Ending::Success) {
+                // What was pushed takes the place of what was printed.
+                ended.xcoms.retain(|xcom| heard.xcoms.iter().all(|pushed| pushed.key != xcom.key));
+                ended.xcoms.extend(heard.xcoms);
+            }
+            ended
+        }
+    }
 }

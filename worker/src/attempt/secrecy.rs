@@ -86,7 +86,7 @@ pub(super) fn check(work: &Work, masker: &Masker) -> Result<(), String> {
 fn check_process(work: &ProcessWork, masker: &Masker) -> Result<(), String> {
     let program = match &work.program {
         Program::Named(name) | Program::BashCode(name) | Program::Plugin { name } => Some(name),
-        Program::Script { .. } => None,
+        Program::Script { .. } | Program::Python(_) => None,
     };
     if program.into_iter().chain(&work.args).any(|text| masker.finds(text)) {
         return Err("a secret stands in the command line, which everybody on the machine can read\nhint: pass it in `env` or `stdin`; templates in the code of `bash` are passed safely by themselves".to_owned());

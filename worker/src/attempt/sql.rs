@@ -7,7 +7,8 @@ use flow_sql::{Answer, Keep, Progress, Request, SqlError};
 use flow_store::{WorkOrder, XCOM_BYTES_MAX};
 use serde_json::{Value, json};
 
-use super::launch::{StartError, published};
+use super::launch::StartError;
+use super::published::published;
 use super::{Ended, Ending, Workshop, secrecy};
 use crate::log::AttemptLog;
 use crate::operators::SqlWork;

@@ -38,6 +38,8 @@ pub enum Program {
     },
     /// Code passed as an argument: `bash -c <code> bash`.
     BashCode(String),
+    /// Python code, run so that it can speak with the worker.
+    Python(PythonProgram),
     /// A script that is put into the attempt's folder and run by an interpreter.
     Script {
         /// The interpreter, by name or path.
@@ -45,6 +47,26 @@ pub enum Program {
         /// The script.
         file: ScriptFile,
     },
+}
+
+/// Python code and what it is given.
+#[derive(Debug)]
+pub struct PythonProgram {
+    /// The interpreter, by name or path.
+    pub interpreter: String,
+    /// What is run.
+    pub code: PythonCode,
+    /// The arguments of a function, rendered.
+    pub with: Map<String, Value>,
+}
+
+/// What Python runs.
+#[derive(Debug)]
+pub enum PythonCode {
+    /// Text of the DAG file, or a script that was published with it.
+    Script(ScriptFile),
+    /// A function: `package.module:function`.
+    Call(String),
 }
 
 /// Where a script comes from.
@@ -73,12 +95,29 @@ pub(super) fn bash(
     let Some(path) = &bash.script else {
         let code = bash.command.as_deref().unwrap_or_default();
         let args = arguments(&bash.args, renderer, rendered)?;
-        return shell(task, code, args, &bash.skip_on_exit_code, renderer, rendered);
+        let stdin = standard_input(bash.stdin.as_deref(), renderer, rendered)?;
+        let work = shell(task, code, args, &bash.skip_on_exit_code, renderer, rendered)?;
+        return Ok(ProcessWork { stdin, ..work });
     };
     let env = environment(task, renderer, rendered)?;
-    let program = script("bash", path);
+    let file = ScriptFile::Published { path: path.clone() };
+    let program = Program::Script { interpreter: "bash".to_owned(), file };
     let args = arguments(&bash.args, renderer, rendered)?;
-    finish(task, program, args, env, None, &bash.skip_on_exit_code, renderer)
+    let stdin = standard_input(bash.stdin.as_deref(), renderer, rendered)?;
+    finish(task, program, args, env, stdin, &bash.skip_on_exit_code, renderer)
+}
+
+/// The text of standard input.
+fn standard_input(
+    stdin: Option<&str>,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<Option<String>, TemplateError> {
+    let stdin = stdin.map(|text| renderer.text("stdin", text)).transpose()?;
+    if let Some(stdin) = &stdin {
+        rendered.insert("stdin".to_owned(), json!(stdin));
+    }
+    Ok(stdin)
 }
 
 /// Shell code that is a template.
@@ -113,10 +152,7 @@ pub(crate) fn command(
     let argv: Vec<String> =
         command.argv.iter().map(|argument| renderer.text("argv", argument)).collect::<Result<_, _>>()?;
     rendered.insert("argv".to_owned(), json!(argv));
-    let stdin = command.stdin.as_ref().map(|text| renderer.text("stdin", text)).transpose()?;
-    if let Some(stdin) = &stdin {
-        rendered.insert("stdin".to_owned(), json!(stdin));
-    }
+    let stdin = standard_input(command.stdin.as_deref(), renderer, rendered)?;
     let mut argv = argv.into_iter();
     let program = Program::Named(argv.next().unwrap_or_default());
     finish(task, program, argv.collect(), env, stdin, &command.skip_on_exit_code, renderer)
@@ -133,23 +169,36 @@ pub(super) fn python(
     if !env.iter().any(|(name, _)| name == "PYTHONUNBUFFERED") {
         env.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
     }
-    let program = match &python.script {
-        Some(path) => script(&python.interpreter, path),
+    let code = match (&python.call, &python.script) {
+        (Some(target), _) => PythonCode::Call(target.clone()),
+        (None, Some(path)) => PythonCode::Script(ScriptFile::Published { path: path.clone() }),
         // In a file of its own, so that tracebacks show the lines.
-        None => Program::Script {
-            interpreter: python.interpreter.clone(),
-            file: ScriptFile::Inline {
-                name: format!("{}.py", task.task_id),
-                text: python.code.clone().unwrap_or_default(),
-            },
-        },
+        (None, None) => PythonCode::Script(ScriptFile::Inline {
+            name: format!("{}.py", task.task_id),
+            text: python.code.clone().unwrap_or_default(),
+        }),
     };
+    let with = given(&python.with, renderer, rendered)?;
+    let program = Program::Python(PythonProgram { interpreter: python.interpreter.clone(), code, with });
     let args = arguments(&python.args, renderer, rendered)?;
-    finish(task, program, args, env, None, &python.skip_on_exit_code, renderer)
+    let stdin = standard_input(python.stdin.as_deref(), renderer, rendered)?;
+    finish(task, program, args, env, stdin, &python.skip_on_exit_code, renderer)
 }
 
-fn script(interpreter: &str, path: &str) -> Program {
-    Program::Script { interpreter: interpreter.to_owned(), file: ScriptFile::Published { path: path.to_owned() } }
+/// The arguments of a function.
+fn given(
+    with: &Map<String, Value>,
+    renderer: &Renderer,
+    rendered: &mut Map<String, Value>,
+) -> Result<Map<String, Value>, TemplateError> {
+    let mut given = Map::new();
+    for (name, value) in with {
+        given.insert(name.clone(), renderer.json(&format!("with.{name}"), value)?);
+    }
+    if !given.is_empty() {
+        rendered.insert("with".to_owned(), Value::Object(given.clone()));
+    }
+    Ok(given)
 }
 
 pub(super) fn environment(

@@ -106,6 +106,7 @@ pub(super) fn prepare(
                 command: Some(sensor.command.clone()),
                 script: None,
                 args: Vec::new(),
+                stdin: None,
                 skip_on_exit_code: sensor.skip_on_exit_code.clone(),
             };
             Look::Process(process::bash(task, &bash, renderer, rendered)?)

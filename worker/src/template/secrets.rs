@@ -75,7 +75,7 @@ impl Named {
 }
 
 /// What there is to say about a name that no source has.
-pub(super) fn missing(is_connection: bool, name: &str) -> SecretsError {
+pub(crate) fn missing(is_connection: bool, name: &str) -> SecretsError {
     let name = name.to_owned();
     if is_connection { SecretsError::NoConnection(name) } else { SecretsError::NoVariable(name) }
 }

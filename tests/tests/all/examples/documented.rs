@@ -49,6 +49,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("roll_out", "echo rolling out \"$@\""),
 ];
 
+/// Files of the DAG folder that the examples name.
+const FILES: &[(&str, &str)] = &[
+    ("lib/rates.py", ""),
+    ("queries/orders.sql", "select 1"),
+    ("sales/load.py", "def orders(day, source, **known): return { 'day': day, 'rows': len(source) }"),
+    ("scripts/load.sh", "echo loading \"$@\""),
+    ("scripts/report.py", "import sys, flow\nprint(sys.argv[1], flow.context.ds)"),
+];
+
 /// DAGs that the examples are about.
 const OTHERS: &[(&str, &str)] = &[
     ("ingest", "[tasks.load]\nnoop = true\n"),
@@ -144,8 +153,11 @@ impl Imagined {
     fn write_dags(&self, folder: &Path) {
         let dags = folder.join("dags");
         copy(&repository("dags/plugins"), &dags.join("plugins"));
-        std::fs::create_dir_all(dags.join("scripts")).unwrap();
-        std::fs::write(dags.join("scripts/load.sh"), "echo loading \"$@\"").unwrap();
+        for (path, text) in FILES {
+            let path = dags.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
         let examples = self.examples.iter().map(|(name, (text, _))| (name.as_str(), text.as_str()));
         for (name, text) in OTHERS.iter().copied().chain(examples) {
             std::fs::write(dags.join(format!("{name}.toml")), text).unwrap();

@@ -11,6 +11,7 @@ mod hooks;
 mod imports;
 mod interventions;
 mod plugins;
+mod python;
 mod redis;
 mod refusals;
 mod secrets;

@@ -1,0 +1,188 @@
+//! Python as people write it: functions, modules of ours, the module `flow`; from the file to the XCom.
+
+use flow_tests::{Api, Standalone};
+use serde_json::{Value, json};
+
+/// A file of the DAG folder.
+fn write(flow: &Standalone, path: &str, text: &str) {
+    let path = flow.path("dags").join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// What a try of a task says about its end.
+async fn reason(api: &Api, dag: &str, run: &str, task: &str) -> String {
+    api.log(dag, run, task, 1).await.unwrap().join("\n")
+}
+
+const LOAD: &str = r#"
+import flow
+from sales import rates
+from . import rounding
+
+def orders(day, files, numbers, nothing, *, params=None, ti=None, logical_date=None):
+    print("this line is no output")
+    assert logical_date.tzinfo is not None
+    flow.push("named", ti.xcom_pull("list_files"))
+    return {"day": day, "files": files, "n": rounding.up(sum(numbers) * rates.RATE), "nothing": nothing}
+"#;
+
+const DAG: &str = r#"
+[params]
+numbers = { type = "array", default = [1, 2.5] }
+
+[tasks.list_files]
+command = ["echo", '["a b", "$(id)", "ö"]']
+output = "json"
+
+[tasks.orders]
+depends_on = ["list_files"]
+outputs = { return_value = { type = "object" } }
+python = { call = "sales.load:orders", with = { day = "{{ ds }}", files = ["{{ xcom.list_files[1] }}", 1], numbers = [1, 2], nothing = true } }
+
+[tasks.script]
+depends_on = ["orders"]
+python = { script = "scripts/report.py", args = ["{{ ds }}"], stdin = "{{ xcom.orders.day }}" }
+files = ["queries/*.sql"]
+
+[tasks.shared.bash]
+script = "../shared/hello.sh"
+stdin = "from {{ ds }}"
+args = ["x"]
+"#;
+
+fn installation() -> Standalone {
+    let flow = Standalone::new();
+    write(&flow, "sales/__init__.py", "");
+    write(&flow, "sales/load.py", LOAD);
+    write(&flow, "sales/rates.py", "RATE = 2\n");
+    write(&flow, "sales/rounding.py", "import math\ndef up(value): return math.ceil(value)\n");
+    let report = "import sys, flow, helper\nfrom sales.rates import RATE\nprint(helper.text(sys.argv[1], sys.stdin.read(), open('queries/a.sql').read(), RATE, flow.xcom('orders')['n']))\n";
+    write(&flow, "team/scripts/report.py", report);
+    write(&flow, "team/scripts/helper.py", "def text(*parts): return '|'.join(map(str, parts))\n");
+    write(&flow, "team/queries/a.sql", "select 1");
+    write(&flow, "shared/hello.sh", "echo \"$1 $(cat) $(basename \"$PWD\")\"\n");
+    write(&flow, "team/load.toml", DAG);
+    flow
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_scripts_and_their_modules() {
+    let mut flow = installation();
+    flow.flowctl(&["dags", "check", "dags"]).expect(0);
+    flow.start().await;
+    flow.wait_for_dag("load").await;
+    // What is published is what runs: the folder is not needed any more, and a change belongs to another version.
+    write(&flow, "sales/rates.py", "RATE = 1000\n");
+    let args = ["trigger", "load", "--logical-date", "2026-03-05", "--wait"];
+    flow.flowctl(&args).expect(0);
+    let run = flow.api().get("/api/v2/dags/load/dagRuns").await["dag_runs"][0]["dag_run_id"].clone();
+    let run = run.as_str().unwrap();
+    let orders = flow.api().xcom("load", run, "orders", "return_value").await;
+    let rate = orders["n"].as_i64().unwrap() / 3;
+    assert!(rate == 2 || rate == 1000, "{orders}");
+    assert_eq!(orders, json!({ "day": "2026-03-05", "files": ["$(id)", 1], "n": 3 * rate, "nothing": true }));
+    assert_eq!(flow.api().xcom("load", run, "orders", "named").await, json!(["a b", "$(id)", "ö"]));
+    let script = flow.api().xcom("load", run, "script", "return_value").await;
+    assert_eq!(script, json!(format!("2026-03-05|2026-03-05|select 1|{rate}|{}", 3 * rate)));
+    assert_eq!(flow.api().xcom("load", run, "shared", "return_value").await, json!("x from 2026-03-05 team"));
+    flow.stop_and_audit().await;
+}
+
+const ENDS: &str = r#"
+[default_args]
+retries = 1
+retry_delay = "1s"
+
+[tasks.skips]
+python = """
+import flow
+flow.skip("no rows today")
+"""
+
+[tasks.fails_for_good]
+python = """
+import flow
+flow.fail("no access", retry=False)
+"""
+
+[tasks.raises]
+retries = 0
+python = """
+import flow
+print(flow.params["region"])
+"""
+
+[tasks.rule]
+python = "raise ValueError('gone')"
+failure_rules = [{ exit_code = 1, output = "gone", action = "skip" }]
+
+[tasks.secret]
+env = { X = "1" }
+python = """
+import flow
+warehouse = flow.conn("warehouse")
+print(warehouse.host, warehouse.password, warehouse.get_uri())
+flow.push("leaked", {"p": warehouse.password})
+try:
+    flow.conn("nobody")
+except flow.NotFound as error:
+    print("not found:", error)
+print(flow.var("nobody", "default"), flow.context.params["token"] if "token" in flow.params else "")
+flow.fail("with " + warehouse.password, retry=False)
+"""
+
+[tasks.old]
+retries = 0
+python = { code = "print(1)", interpreter = "/bin/false" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_says_how_it_ends() {
+    let mut flow = Standalone::new().env("AIRFLOW_CONN_WAREHOUSE", "postgres://ada:hunter2-hunter2@db.example.org/x");
+    flow.write_dag("ends", ENDS);
+    flow.start().await;
+    let run = flow.trigger("ends");
+    assert_eq!(flow.finished("ends", &run).await, "failed");
+    let api = flow.api();
+    let state = async |task: &str| {
+        let tries = api.tries("ends", &run, task).await;
+        (api.task("ends", &run, task).await["state"].clone(), tries.len())
+    };
+    assert_eq!(state("skips").await, (json!("skipped"), 1));
+    assert_eq!(state("fails_for_good").await, (json!("failed"), 1));
+    assert_eq!(state("raises").await, (json!("failed"), 1));
+    assert_eq!(state("rule").await, (json!("skipped"), 1));
+    assert_eq!(state("old").await, (json!("failed"), 1));
+    let log = reason(api, "ends", &run, "raises").await;
+    assert!(log.contains("File \"raises.py\", line 2, in <module>\n") && log.contains("KeyError: 'region'"), "{log}");
+    assert!(!log.contains("exit code 1"), "{log}");
+    let log = reason(api, "ends", &run, "secret").await;
+    assert!(log.contains("db.example.org") && log.contains("not found: there is no connection `nobody`"), "{log}");
+    assert!(!log.contains("hunter2") && log.contains("with ***"), "{log}");
+    let explained = flow.flowctl(&["tasks", "explain", "ends", &run, "raises"]).stdout;
+    assert!(explained.contains("KeyError: 'region'"), "{explained}");
+    flow.stop_and_audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_any_size_and_kind_reaches_a_function() {
+    let mut flow = Standalone::new();
+    let dag = "
+[tasks.take.python]
+call = 'taking:take'
+with = { text = '{{ conf.text }}' }
+";
+    write(&flow, "taking.py", "def take(text, params=None):\n    return [text, params]\n");
+    flow.write_dag("takes", dag);
+    flow.start().await;
+    let hostile = "\"}' $(id) `id` \\ {{ ds }} \u{7f}\u{2028}\u{1f600}\n".repeat(8_000);
+    let body = json!({ "conf": { "text": hostile }, "logical_date": Value::Null });
+    let (status, run) = flow.api().ask(reqwest::Method::POST, "/api/v2/dags/takes/dagRuns", Some(&body)).await.unwrap();
+    assert_eq!(status, 200, "{run}");
+    let run = run["dag_run_id"].as_str().unwrap().to_owned();
+    assert_eq!(flow.finished("takes", &run).await, "success");
+    let value = flow.api().xcom("takes", &run, "take", "return_value").await;
+    assert_eq!(value[0].as_str().unwrap(), hostile);
+    flow.stop_and_audit().await;
+}
