@@ -43,7 +43,6 @@ def main() -> NoReturn:
         sys.exit(99)
     except flow.Fail as failure:
         _tell("fail", failure.reason, failure.retry)
-        print(failure.reason, file=sys.stderr)
         sys.exit(1)
     except BaseException as error:
         names.print(error)

@@ -158,7 +158,7 @@ async fn code_says_how_it_ends() {
     assert!(log.contains("File \"raises.py\", line 2, in <module>\n") && log.contains("KeyError: 'region'"), "{log}");
     assert!(!log.contains("exit code 1"), "{log}");
     let log = reason(api, "ends", &run, "secret").await;
-    assert!(log.contains("db.example.org") && log.contains("not found: there is no connection `nobody`"), "{log}");
+    assert!(log.contains("db.example.org") && log.contains("not found: connection `nobody` does not exist"), "{log}");
     assert!(!log.contains("hunter2") && log.contains("with ***"), "{log}");
     let explained = flow.flowctl(&["tasks", "explain", "ends", &run, "raises"]).stdout;
     assert!(explained.contains("KeyError: 'region'"), "{explained}");

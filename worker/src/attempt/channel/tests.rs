@@ -161,7 +161,7 @@ async fn code_says_how_it_ends() {
     assert_eq!(code(skip).await.heard.said, Some(Said::Skip("no rows".to_owned())));
     let fail = code("import flow\nflow.fail('no access', retry=False)\n").await;
     assert_eq!(fail.heard.said, Some(Said::Fail { reason: "no access".to_owned(), retry: false }));
-    assert_eq!(fail.stderr(), "no access\n");
+    assert_eq!((fail.stderr().as_str(), fail.output.status.code()), ("", Some(1)));
     let exit = code("import sys; sys.exit(3)").await;
     assert_eq!((exit.output.status.code(), exit.heard.said), (Some(3), None));
     assert!(code("import sys; sys.exit(0)").await.output.status.success());
