@@ -32,12 +32,18 @@ fn warn_of(key: &str, node: &Node, warnings: &mut Problems) {
     ));
 }
 
-/// Whether an expression of a template ends with the filter `safe`.
+/// Whether a template uses the filter `safe`: `| safe`, `{% filter safe %}`, `map("safe")`.
 pub(super) fn is_raw(text: &str) -> bool {
-    text.split("{{").skip(1).any(|rest| {
-        let expression = rest.split("}}").next().unwrap_or_default().trim_end_matches('-').trim_end();
-        let before = expression.strip_suffix("safe").map(str::trim_end);
-        before.is_some_and(|before| before.ends_with('|'))
+    let tags = |open: &'static str, close: &'static str| {
+        text.split(open).skip(1).map(move |rest| rest.split(close).next().unwrap_or_default())
+    };
+    tags("{{", "}}").chain(tags("{%", "%}")).any(|tag| {
+        let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+        tag.match_indices("safe").any(|(at, name)| {
+            let (before, after) = (tag[..at].trim_end(), &tag[at + name.len()..]);
+            let is_filter = before.ends_with(['|', '\'', '"']) || before.ends_with("filter") && before.len() < at;
+            is_filter && !after.starts_with(part_of_word)
+        })
     })
 }
 
@@ -47,10 +53,26 @@ mod tests {
 
     #[test]
     fn what_is_taken_as_it_is() {
-        for text in ["{{ a | safe }}", "x {{ b }} {{a|safe-}}", "{{ (a ~ b) |  safe}}"] {
+        for text in [
+            "{{ a | safe }}",
+            "x {{ b }} {{a|safe-}}",
+            "{{ (a ~ b) |  safe}}",
+            "{% set x = a | safe %}{{ x }}",
+            "{{ a | safe | first }}",
+            "{% filter safe %}{{ a }}{% endfilter %}",
+            "{{ a | map('safe') | join }}",
+        ] {
             assert!(is_raw(text), "{text}");
         }
-        for text in ["{{ safe }}", "{{ a.safe }}", "echo | safe", "{{ a }} | safe", "{{ a | safety }}"] {
+        for text in [
+            "{{ safe }}",
+            "{{ a.safe }}",
+            "echo | safe",
+            "{{ a }} | safe",
+            "{{ a | safety }}",
+            "{{ unsafe }}",
+            "{% if safe %}x{% endif %}",
+        ] {
             assert!(!is_raw(text), "{text}");
         }
     }

@@ -1,0 +1,124 @@
+//! The words of the command that is being read, and the values in them.
+
+use super::{Refusal, risk};
+
+/// Stands for a value in the text of a word.
+pub(super) const VALUE: char = '\u{FFFC}';
+
+/// Words after which another command begins.
+const BEFORE_COMMANDS: [&str; 11] = ["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "coproc"];
+
+/// A word, without its quotation marks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Word {
+    pub text: String,
+    /// The values in it: their index and line.
+    pub values: Vec<(usize, usize)>,
+}
+
+/// The words of one command after the other.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    words: Vec<Word>,
+    word: Option<Word>,
+    /// The next word is the target of a redirection.
+    is_target: bool,
+    /// How many `case` are open.
+    cases: usize,
+    /// Values that the commands before the pipe print.
+    piped: Vec<(usize, usize)>,
+}
+
+impl Words {
+    pub fn feed(&mut self, text: &str) {
+        self.word.get_or_insert_default().text.push_str(text);
+    }
+
+    pub fn feed_value(&mut self, index: usize, line: usize) {
+        let word = self.word.get_or_insert_default();
+        word.text.push(VALUE);
+        word.values.push((index, line));
+    }
+
+    pub fn is_word_start(&self) -> bool {
+        self.word.is_none()
+    }
+
+    /// Inside of a `case`, where a bracket ends a pattern.
+    pub fn is_in_case(&self) -> bool {
+        self.cases > 0
+    }
+
+    /// Inside of `[[ ... ]]`, where brackets and signs are part of the test.
+    pub fn is_in_test(&self) -> bool {
+        self.words.first().is_some_and(|word| word.text == "[[")
+            && self.words.last().is_some_and(|word| word.text != "]]")
+    }
+
+    /// The values in all words.
+    pub fn take_values(&mut self) -> Vec<(usize, usize)> {
+        self.end_word();
+        std::mem::take(&mut self.words).into_iter().flat_map(|word| word.values).collect()
+    }
+
+    /// Adds values that belong to the word without being text of it.
+    pub fn add_values(&mut self, values: Vec<(usize, usize)>) {
+        self.word.get_or_insert_default().values.extend(values);
+    }
+
+    /// A name stands where an assignment may: `name[` is followed by an index.
+    pub fn begins_assignment(&self) -> bool {
+        self.words.iter().all(|word| risk::assignment(word).is_some())
+            && self.word.as_ref().is_some_and(|word| risk::is_name(&word.text))
+    }
+
+    /// Whether the command so far runs what it reads from its standard input.
+    pub fn reads_code(&self) -> bool {
+        risk::reads_code(&self.words)
+    }
+
+    pub fn redirect(&mut self) {
+        if self.word.as_ref().is_some_and(|word| word.text.bytes().all(|byte| byte.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+        self.is_target = true;
+    }
+
+    pub fn end_word(&mut self) {
+        let Some(word) = self.word.take() else { return };
+        if std::mem::take(&mut self.is_target) {
+            return;
+        }
+        let is_first = self.words.is_empty();
+        match word.text.as_str() {
+            "esac" if is_first => self.cases = self.cases.saturating_sub(1),
+            "{" => self.words.clear(),
+            text if is_first && BEFORE_COMMANDS.contains(&text) => {}
+            text => {
+                self.cases += usize::from(is_first && text == "case");
+                self.words.push(word);
+            }
+        }
+    }
+
+    /// Ends the command. True if it runs what comes through the pipe.
+    ///
+    /// # Errors
+    /// A value in it would be run as code.
+    pub fn end_command(&mut self, is_pipe: bool, values: &[String], risks: &mut risk::Risks) -> Result<bool, Refusal> {
+        self.end_word();
+        let words = std::mem::take(&mut self.words);
+        let piped = std::mem::take(&mut self.piped);
+        risks.command(&words, values)?;
+        let reads_code = !words.is_empty() && risk::reads_code(&words);
+        if reads_code {
+            risk::all_plain(&piped, values, "the program that reads the pipe")?;
+        }
+        if is_pipe {
+            let printed = words.iter().flat_map(|word| word.values.iter().copied());
+            self.piped = piped.into_iter().chain(printed.filter(|_| risk::prints(&words))).collect();
+        }
+        Ok(reads_code)
+    }
+}
