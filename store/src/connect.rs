@@ -1,18 +1,22 @@
 //! Opening the store.
 
-use std::path::Path;
-use std::str::FromStr;
+mod losses;
+pub(crate) mod postgres;
+mod sqlite;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use flow_model::Timestamp;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgConnection, PgPool, SqlitePool};
+use sqlx::{PgPool, SqlitePool};
 
 use crate::clock::{Clock, ManualClock, Synced, boot_micros, wall_micros};
+use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
 use crate::versions::VersionCache;
+
+pub(crate) use losses::Losses;
+pub use postgres::Pooling;
 
 /// Everything the engine remembers. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +26,7 @@ pub struct Store {
 
 struct Inner {
     pools: Pools,
+    losses: Losses,
     clock: Clock,
     versions: VersionCache,
 }
@@ -32,6 +37,10 @@ pub(crate) enum Pools {
         write: PgPool,
         /// For everything that only reads, such as pages.
         read: PgPool,
+        /// How transactions begin.
+        begin: postgres::Begin,
+        /// Whether a pooler in between keeps no session for us.
+        is_pooled: bool,
     },
     Sqlite {
         /// One connection: SQLite has one writer, and queueing for it here is fairer than its busy handler.
@@ -61,6 +70,8 @@ pub struct OpenOptions {
     pub clock: Option<ManualClock>,
     /// The name that the database's session list shows.
     pub application_name: String,
+    /// What is between us and PostgreSQL.
+    pub pooling: Pooling,
 }
 
 impl Default for OpenOptions {
@@ -70,6 +81,7 @@ impl Default for OpenOptions {
             acquire_timeout: Duration::from_secs(10),
             clock: None,
             application_name: "flowctl".to_owned(),
+            pooling: Pooling::Detect,
         }
     }
 }
@@ -81,10 +93,11 @@ impl Store {
     /// # Errors
     /// The URL is not understood, or the database cannot be reached.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Store> {
+        let losses = Losses::new();
         let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            open_postgres(url, &options).await?
+            postgres::open(url, &options, &losses).await?
         } else if let Some(path) = url.strip_prefix("sqlite:") {
-            open_sqlite(path.trim_start_matches("//"), &options).await?
+            sqlite::open(path.trim_start_matches("//"), &options).await?
         } else {
             return Err(StoreError::BadUrl {
                 url: without_password(url),
@@ -95,7 +108,7 @@ impl Store {
             Some(manual) => Clock::Manual(manual),
             None => Clock::Database(Arc::new(Synced::new())),
         };
-        let store = Store { inner: Arc::new(Inner { pools, clock, versions: VersionCache::default() }) };
+        let store = Store { inner: Arc::new(Inner { pools, losses, clock, versions: VersionCache::default() }) };
         store.sync_clock().await?;
         Ok(store)
     }
@@ -126,14 +139,11 @@ impl Store {
             return Ok(());
         }
         let before = boot_micros();
-        let database = match self.pools() {
-            Pools::Postgres { write, .. } => {
-                sqlx::query_scalar::<_, i64>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
-                    .fetch_one(write)
-                    .await
-                    .map_err(|source| StoreError::Database { doing: "read the database's clock", source })?
-            }
-            Pools::Sqlite { .. } => wall_micros(),
+        let database = match self.kind() {
+            StoreKind::Postgres => crate::transaction::reading!(self, "read the database's clock", |tx| {
+                sqlx::query_scalar::<_, i64>(tx.choose(DATABASE_CLOCK, "select 0")).fetch_one(&mut *tx).await?
+            })?,
+            StoreKind::Sqlite => wall_micros(),
         };
         synced.measured(before, database, boot_micros());
         Ok(())
@@ -149,10 +159,33 @@ impl Store {
         })
     }
 
+    /// Answers when something can be written: what a database that is full, read-only or a standby answers to reading
+    /// says nothing about that. A row is written and taken back, and the commit makes the disk take it.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or does not take writes.
+    pub async fn check_writes(&self) -> Result<()> {
+        let name = format!("\u{1}probe {}", rand::random::<u64>());
+        crate::transaction::transaction!(self, "write to the database", |tx| {
+            sqlx::query(
+                "insert into import_error (file_path, rendered, diagnostics, seen_at) values ($1, '', '[]', 0)",
+            )
+            .bind(&name)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query("delete from import_error where file_path = $1").bind(&name).execute(&mut *tx).await?;
+        })
+    }
+
+    /// Whether a pooler is between us and PostgreSQL that keeps no session for us.
+    pub fn is_pooled(&self) -> bool {
+        matches!(self.pools(), Pools::Postgres { is_pooled: true, .. })
+    }
+
     /// Closes all connections; a SQLite file is checkpointed.
     pub async fn close(&self) {
         match self.pools() {
-            Pools::Postgres { write, read } => {
+            Pools::Postgres { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -167,83 +200,17 @@ impl Store {
         &self.inner.pools
     }
 
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.inner.losses
+    }
+
     pub(crate) fn versions(&self) -> &VersionCache {
         &self.inner.versions
     }
 }
 
-/// How transactions are planned. A session keeps the plans that it makes while tables are small, and in a new database
-/// nobody has analysed them yet: it would go on scanning, or comparing everything with everything, when they have become
-/// large. Each statement of a transaction has its index, so the ways without one are closed from the start.
-const BY_INDEX_ONLY: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_material", "off")];
-
-async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Pools> {
-    let connect = PgConnectOptions::from_str(url)
-        .map_err(|error| StoreError::BadUrl { url: without_password(url), why: error.to_string() })?
-        .application_name(&options.application_name)
-        // A process that is paused inside a transaction must not hold its locks for ever (a split brain otherwise).
-        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "10s"), ("jit", "off")]);
-    // One connection outside the pools first: a pool only says that it has waited in vain, this one says why.
-    let connecting = |source| StoreError::Database { doing: "connect to PostgreSQL", source };
-    let probe = tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&connect));
-    let probe = probe.await.map_err(|_| connecting(sqlx::Error::PoolTimedOut))?.map_err(connecting)?;
-    probe.close().await.map_err(connecting)?;
-    let pool = || {
-        PgPoolOptions::new()
-            .max_connections(options.connections_max.div_ceil(2).max(2))
-            .acquire_timeout(options.acquire_timeout)
-            .test_before_acquire(false)
-    };
-    let write =
-        pool().min_connections(1).connect_with(connect.clone().options(BY_INDEX_ONLY)).await.map_err(connecting)?;
-    let read = pool().connect_lazy_with(connect);
-    Ok(Pools::Postgres { write, read })
-}
-
-async fn open_sqlite(path: &str, options: &OpenOptions) -> Result<Pools> {
-    if path.is_empty() || path == ":memory:" {
-        return Err(StoreError::BadUrl {
-            url: format!("sqlite:{path}"),
-            why: "it must name a file, such as `sqlite:flow.db`".to_owned(),
-        });
-    }
-    if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::Database {
-            doing: "create the folder of the SQLite file",
-            source: sqlx::Error::Io(error),
-        })?;
-    }
-    let connect = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // FULL: a commit that was acknowledged survives a power cut.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .statement_cache_capacity(256)
-        .pragma("cache_size", "-16000")
-        .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", "4000");
-    let opening = |source| StoreError::Database { doing: "open the SQLite file", source };
-    let write = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(connect.clone())
-        .await
-        .map_err(opening)?;
-    let read = SqlitePoolOptions::new()
-        .max_connections(options.connections_max.clamp(1, 4))
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .idle_timeout(Duration::from_secs(60))
-        .connect_lazy_with(connect);
-    Ok(Pools::Sqlite { write, read })
-}
+/// PostgreSQL's clock in microseconds.
+const DATABASE_CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
 /// A URL for messages: the password, if any, is left out.
 fn without_password(url: &str) -> String {

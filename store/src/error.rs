@@ -73,11 +73,29 @@ impl StoreError {
             | StoreError::Corrupt { .. } => false,
         }
     }
+    /// Whether nothing can be written because the disk is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, StoreError::Database { source, .. } if is_full(source))
+    }
+
+    /// What to do about it, where the database's own words would lead astray.
+    pub fn advice(&self) -> Option<&'static str> {
+        let code = match self {
+            StoreError::Database { source, .. } => source.as_database_error()?.code()?,
+            _ => return None,
+        };
+        // A prepared statement that is there already, or not any more.
+        matches!(code.as_ref(), "42P05" | "26000").then_some(
+            "a pooler in transaction mode seems to be between flowctl and PostgreSQL: set `database.pooling = \"transaction\"`",
+        )
+    }
 }
 
-/// What may end a transaction's body: the database's error, or a domain error that rolls it back.
+/// What may end a transaction: the database's error in its body or at its commit, or a domain error that rolls it back.
 pub(crate) enum Abort {
     Sql(sqlx::Error),
+    /// Whether it has happened is not known.
+    Commit(sqlx::Error),
     Domain(StoreError),
 }
 
@@ -101,17 +119,62 @@ pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     })
 }
 
+/// Whether the connection is gone, and a new one may have better luck: the server was stopped or restarted, or somebody in
+/// between has cut it.
+pub(crate) fn is_connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => {
+            let code = database.code();
+            let code = code.as_deref().unwrap_or("");
+            // Connection exceptions except protocol violations; the server stops, has crashed or is starting.
+            (code.starts_with("08") && code != "08P01") || code.starts_with("57P0")
+        }
+        _ => false,
+    }
+}
+
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(database) => {
             let code = database.code();
             let code = code.as_deref().unwrap_or("");
             // Connection exceptions, operator intervention, resources, lock not available, read-only during a failover,
-            // conflicts; SQLite's BUSY, LOCKED and FULL.
+            // conflicts.
             ["08", "57P0", "53", "55P03", "25006", "40"].iter().any(|class| code.starts_with(class))
-                || matches!(code, "5" | "6" | "13" | "517")
+                || matches!(sqlite_class(code), Some(BUSY | LOCKED | IO | FULL | CANNOT_OPEN))
         }
         _ => false,
     }
+}
+
+/// Whether the database has no room to write: SQLite's FULL and what it says when its shared memory cannot grow, or
+/// PostgreSQL's `disk_full`.
+fn is_full(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::StorageFull,
+        sqlx::Error::Database(database) => {
+            let code = database.code();
+            let code = code.as_deref().unwrap_or("");
+            code == "53100" || sqlite_class(code) == Some(FULL) || code == SHARED_MEMORY_CANNOT_GROW
+        }
+        _ => false,
+    }
+}
+
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const IO: u32 = 10;
+const FULL: u32 = 13;
+const CANNOT_OPEN: u32 = 14;
+const SHARED_MEMORY_CANNOT_GROW: &str = "4874";
+
+/// The class of SQLite's error code, of which the rest is detail. PostgreSQL's codes have five characters, and no class.
+fn sqlite_class(code: &str) -> Option<u32> {
+    if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) }
 }

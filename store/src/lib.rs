@@ -47,7 +47,7 @@ pub use callback::{CallbackOrder, CallbackOutcome, CallbackRecord, CallbackResul
 pub use claim::{ClaimRequest, LogBefore, WorkOrder};
 pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 pub use clock::ManualClock;
-pub use connect::{OpenOptions, Store, StoreKind};
+pub use connect::{OpenOptions, Pooling, Store, StoreKind};
 pub use dag::{NewDagVersion, PublishedDag};
 pub use dag_run::{NewRun, RunCreated};
 pub use due::DueDags;

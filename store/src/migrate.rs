@@ -54,8 +54,9 @@ impl Store {
             return self.require_current_schema().await;
         }
         match self.pools() {
-            // Under an advisory lock.
-            Pools::Postgres { write, .. } => POSTGRES.run(write).await.map_err(StoreError::Migrate),
+            Pools::Postgres { write, begin, is_pooled, .. } => {
+                crate::connect::postgres::migrate(write, *begin, *is_pooled, &POSTGRES).await
+            }
             Pools::Sqlite { .. } => self.migrate_sqlite().await,
         }
     }

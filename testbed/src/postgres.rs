@@ -31,9 +31,7 @@ impl Postgres {
         let port = crate::free_port()?;
         let data = folder.join("data");
         std::fs::create_dir(&data)?;
-        if let Some(user) = user_instead_of_root() {
-            run(Command::new("chown").arg("-R").arg(user).arg(&folder))?;
-        }
+        own(&folder)?;
         let initdb = programs.join("initdb").display().to_string();
         let data_text = data.display().to_string();
         let line = as_user(&[
@@ -176,7 +174,16 @@ fn user_instead_of_root() -> Option<&'static str> {
     Some(if users.lines().any(|line| line.starts_with("postgres:")) { "postgres" } else { "nobody" })
 }
 
-fn as_user(line: &[&str]) -> Vec<String> {
+/// Gives a folder to the user that servers run as.
+pub(crate) fn own(folder: &Path) -> Result<()> {
+    match user_instead_of_root() {
+        Some(user) => run(Command::new("chown").arg("-R").arg(user).arg(folder)),
+        None => Ok(()),
+    }
+}
+
+/// A command line that runs as that user.
+pub(crate) fn as_user(line: &[&str]) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     if let Some(user) = user_instead_of_root() {
         words.extend(["setpriv", "--reuid", user, "--clear-groups"].map(str::to_owned));

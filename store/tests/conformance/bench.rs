@@ -140,7 +140,7 @@ pub fn empty_database(kind: StoreKind) -> (String, Option<tempfile::TempDir>) {
     }
 }
 
-async fn migrated_database(kind: StoreKind) -> (String, Option<tempfile::TempDir>) {
+pub async fn migrated_database(kind: StoreKind) -> (String, Option<tempfile::TempDir>) {
     static COPIES: AtomicU32 = AtomicU32::new(0);
     match kind {
         StoreKind::Postgres => {
@@ -164,11 +164,19 @@ pub fn at(text: &str) -> Timestamp {
 
 impl Bench {
     pub async fn new(kind: StoreKind) -> Bench {
-        let (url, folder) = migrated_database(kind).await;
+        let (direct, folder) = migrated_database(kind).await;
+        // `FLOW_TEST_PGBOUNCER=1`: everything through PgBouncer in transaction mode.
+        let is_pooled = kind == StoreKind::Postgres && std::env::var_os("FLOW_TEST_PGBOUNCER").is_some();
+        let url = if is_pooled { flow_testbed::shared_pgbouncer().url(&direct) } else { direct.clone() };
+        Bench::over(url, &direct, folder).await
+    }
+
+    /// A bench whose store reaches its database at `url`, while what looks behind it takes the direct way.
+    pub async fn over(url: String, direct: &str, folder: Option<tempfile::TempDir>) -> Bench {
         let clock = ManualClock::new(at("2026-01-01T00:00:00Z"));
         let options = OpenOptions { connections_max: 4, clock: Some(clock.clone()), ..OpenOptions::default() };
         let store = Store::open(&url, options).await.unwrap();
-        let raw = Raw::open(&url).await;
+        let raw = Raw::open(direct).await;
         let mut bench =
             Bench { store, clock, url, raw, worker: ProcessId(0), claims: AtomicI64::new(1_000), _folder: folder };
         bench.worker = bench.register("worker-1").await;
