@@ -51,6 +51,10 @@ pub struct DatabaseSettings {
     pub url: String,
     /// Connections of one process at most; PostgreSQL gets half of them for reading and half for writing.
     pub connections_max: u32,
+    /// What is between Flow and PostgreSQL: `transaction` for a pooler that hands out server connections for one
+    /// transaction at a time (PgBouncer with `pool_mode = transaction`), `session` for nothing or any other pooler; `detect`
+    /// finds PgBouncer by itself.
+    pub pooling: Pooling,
     /// How long a role waits for the database at start.
     #[serde(with = "duration_text")]
     pub startup_timeout: Duration,
@@ -58,8 +62,25 @@ pub struct DatabaseSettings {
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        DatabaseSettings { url: String::new(), connections_max: 8, startup_timeout: Duration::from_secs(30) }
+        DatabaseSettings {
+            url: String::new(),
+            connections_max: 8,
+            pooling: Pooling::Detect,
+            startup_timeout: Duration::from_secs(30),
+        }
     }
+}
+
+/// Whether a pooler is between Flow and PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// Find out.
+    Detect,
+    /// No, or one that keeps sessions.
+    Session,
+    /// One that keeps transactions only.
+    Transaction,
 }
 
 /// `[queue]`

@@ -37,3 +37,19 @@ pub enum QueueError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+impl QueueError {
+    /// What to do about it, where Redis has said what is wrong.
+    pub fn hint(&self) -> Option<&'static str> {
+        let QueueError::Redis { source, .. } = self else { return None };
+        match source.code()? {
+            "OOM" => Some("Redis is full: raise its `maxmemory`, or give Flow a Redis of its own"),
+            "READONLY" => Some("this Redis is a replica: set `queue.url` to the primary"),
+            "MISCONF" => Some("Redis cannot save to its disk: make room there, or look into its log"),
+            "NOAUTH" | "WRONGPASS" | "NOPERM" => {
+                Some("give name and password in `queue.url`, as in redis://user:password@host:6379")
+            }
+            _ => None,
+        }
+    }
+}

@@ -25,6 +25,9 @@ const GROUP: &str = "workers";
 /// How long a command may take before the connection counts as lost.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the key stays that a probe writes.
+const PROBE_KEPT_MS: u32 = 1_000;
+
 /// How the queue uses Redis.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
@@ -72,6 +75,10 @@ impl Keys {
         format!("{}:dead_letters", self.prefix)
     }
 
+    fn probe(&self) -> String {
+        format!("{}:probe", self.prefix)
+    }
+
     fn bell(&self, bell: Bell) -> String {
         format!("{}:bell:{}", self.prefix, bell.as_str())
     }
@@ -103,7 +110,9 @@ impl RedisQueue {
                 .ignore();
         }
         pipeline.cmd("SET").arg(self.inner.keys.high_water_mark()).arg(high_water_mark).ignore();
-        self.run("publish hints", async |mut connection| pipeline.query_async::<()>(&mut connection).await).await
+        let pipeline = &pipeline;
+        let publish = |mut connection| async move { pipeline.query_async::<()>(&mut connection).await };
+        self.run("publish hints", publish).await
     }
 
     pub(crate) fn reader(&self, queues: &[String], consumer: &str) -> RedisReader {
@@ -111,59 +120,72 @@ impl RedisQueue {
     }
 
     pub(crate) async fn ring(&self, bell: Bell) -> Result<()> {
-        let channel = self.inner.keys.bell(bell);
-        self.run("ring a bell", async |mut connection| {
-            redis::cmd("PUBLISH").arg(&channel).arg("").query_async::<()>(&mut connection).await
-        })
-        .await
+        let channel = &self.inner.keys.bell(bell);
+        let ring = |mut connection| async move {
+            redis::cmd("PUBLISH").arg(channel).arg("").query_async::<()>(&mut connection).await
+        };
+        self.run("ring a bell", ring).await
     }
 
     pub(crate) fn listen(&self, bell: Bell) -> Listener {
         self.inner.bells.listen(bell)
     }
 
+    /// Asks by writing: a Redis that is full or read-only answers to PING as if nothing were.
     pub(crate) async fn ping(&self) -> Result<()> {
-        self.run("reach Redis", async |mut connection| redis::cmd("PING").query_async::<()>(&mut connection).await)
-            .await
+        let key = &self.inner.keys.probe();
+        let write = |mut connection| async move {
+            let mut write = redis::cmd("SET");
+            write.arg(key).arg("").arg("PX").arg(PROBE_KEPT_MS).query_async::<()>(&mut connection).await
+        };
+        self.run("write to Redis", write).await
     }
 
     pub(crate) async fn standing(&self, queue: &str) -> Result<Standing> {
-        let (stream, mark) = (self.inner.keys.stream(queue), self.inner.keys.high_water_mark());
-        let (outstanding, high_water_mark) = self
-            .run("look at a queue", async |mut connection| {
-                redis::pipe()
-                    .cmd("XLEN")
-                    .arg(&stream)
-                    .cmd("GET")
-                    .arg(&mark)
-                    .query_async::<(u64, Option<i64>)>(&mut connection)
-                    .await
-            })
-            .await?;
+        let (stream, mark) = (&self.inner.keys.stream(queue), &self.inner.keys.high_water_mark());
+        let look = |mut connection| async move {
+            let mut look = redis::pipe();
+            look.cmd("XLEN").arg(stream).cmd("GET").arg(mark);
+            look.query_async::<(u64, Option<i64>)>(&mut connection).await
+        };
+        let (outstanding, high_water_mark) = self.run("look at a queue", look).await?;
         Ok(Standing { outstanding, high_water_mark })
     }
 
-    /// Runs a command on the shared connection; a connection that fails is thrown away, and the next call makes a new one.
-    async fn run<T>(
+    /// Runs a command on the shared connection. One that fails is thrown away; if it was not made for this command, it may
+    /// have died while nobody used it (Redis was restarted), and the command is sent once more: to do it twice is harmless.
+    async fn run<T, F: Future<Output = redis::RedisResult<T>> + Send>(
         &self,
         doing: &'static str,
-        command: impl AsyncFnOnce(MultiplexedConnection) -> redis::RedisResult<T>,
+        command: impl Fn(MultiplexedConnection) -> F,
     ) -> Result<T> {
-        let connection = {
-            let mut shared = self.inner.connection.lock().await;
-            match &*shared {
-                Some(connection) => connection.clone(),
-                None => {
-                    let connection = connect(&self.inner.client, Some(COMMAND_TIMEOUT), doing).await?;
-                    shared.insert(connection).clone()
-                }
+        let mut may_repeat = true;
+        loop {
+            let (connection, is_new) = self.connection(doing).await?;
+            let source = match command(connection).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_lost = is_connection_lost(&source);
+            if is_lost {
+                *self.inner.connection.lock().await = None;
             }
-        };
-        let result = command(connection).await;
-        if result.as_ref().is_err_and(is_connection_lost) {
-            *self.inner.connection.lock().await = None;
+            if is_lost && may_repeat && !is_new && !source.is_timeout() {
+                may_repeat = false;
+            } else {
+                return Err(QueueError::Redis { doing, source });
+            }
         }
-        result.map_err(|source| QueueError::Redis { doing, source })
+    }
+
+    /// The shared connection, and whether it is a new one.
+    async fn connection(&self, doing: &'static str) -> Result<(MultiplexedConnection, bool)> {
+        let mut shared = self.inner.connection.lock().await;
+        if let Some(connection) = &*shared {
+            return Ok((connection.clone(), false));
+        }
+        let connection = connect(&self.inner.client, Some(COMMAND_TIMEOUT), doing).await?;
+        Ok((shared.insert(connection).clone(), true))
     }
 }
 

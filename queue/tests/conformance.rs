@@ -140,3 +140,45 @@ async fn a_flush_and_a_restart_lose_hints_but_nothing_else() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_restart_reaches_nobody_who_asks_afterwards() {
+    let redis = Redis::start().unwrap();
+    let queue = Queue::redis(&redis.url(), RedisOptions::default()).unwrap();
+    for number in 0..5 {
+        queue.ping().await.unwrap();
+        redis.kill().unwrap();
+        redis.start_again().unwrap();
+        match number {
+            0 => queue.ping().await.unwrap(),
+            1 => queue.ring(Bell::Runs).await.unwrap(),
+            2 => queue.publish(&[hint(1)], 1).await.unwrap(),
+            _ => assert!(queue.standing("default").await.is_ok()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_is_not_ready_and_says_why() {
+    let redis = Redis::start().unwrap();
+    let queue = Queue::redis(&redis.url(), RedisOptions::default()).unwrap();
+    let set = |words: &[&str]| redis.command(words).unwrap();
+    for (break_it, mend_it, cause, hint) in [
+        (
+            ["CONFIG", "SET", "maxmemory", "1"].as_slice(),
+            ["CONFIG", "SET", "maxmemory", "0"].as_slice(),
+            "OOM",
+            "maxmemory",
+        ),
+        (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "READONLY", "primary"),
+    ] {
+        queue.ping().await.unwrap();
+        set(break_it);
+        let error = queue.ping().await.unwrap_err();
+        let said = std::error::Error::source(&error).unwrap().to_string();
+        assert!(said.to_uppercase().contains(cause) || said.contains("replica"), "{said}");
+        assert!(error.hint().unwrap().contains(hint), "{:?}", error.hint());
+        set(mend_it);
+    }
+    queue.ping().await.unwrap();
+}

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use crate::target::Target;
-use crate::{Answer, Dialect, Keep, Script, SqlError, mysql, postgres, sqlite};
+use crate::{Answer, Dialect, Keep, Script, SqlError, mysql, notices, postgres, sqlite};
 
 /// Pools that are kept at most; beyond that, all are let go, and filled again as they are needed.
 const POOLS_MAX: usize = 64;
@@ -47,6 +47,13 @@ pub enum Progress<'a> {
         /// How many there are.
         of: usize,
         /// The statement, as the script has it: without values.
+        text: &'a str,
+    },
+    /// The database says something beside its answer.
+    Notice {
+        /// `notice`, `warning`, `info`, `debug` or `error`.
+        severity: &'static str,
+        /// Its words: they may hold what the statement was given.
         text: &'a str,
     },
     /// It has come to its end.
@@ -97,16 +104,22 @@ impl SqlClient {
         if script.statements().is_empty() {
             return Err(SqlError::Request("the query has no statement".to_owned()));
         }
-        let running = async {
+        let heard = notices::Heard::default();
+        // What was said before comes before.
+        let tell = |progress: Progress<'_>| {
+            heard.tell(observer);
+            observer(progress);
+        };
+        let running = notices::hear(&heard, observer, async {
             match &*target {
                 Target::Postgres(options) => {
                     let pool = self.pool(&target, options);
-                    postgres::run(&pool, &script, request, observer).await
+                    postgres::run(&pool, &script, request, &tell).await
                 }
-                Target::MySql(options) => mysql::run(options, &script, request, observer).await,
-                Target::Sqlite(options) => sqlite::run(options, &script, request, observer).await,
+                Target::MySql(options) => mysql::run(options, &script, request, &tell).await,
+                Target::Sqlite(options) => sqlite::run(options, &script, request, &tell).await,
             }
-        };
+        });
         match request.timeout {
             Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or(Err(SqlError::TimedOut(timeout))),
             None => running.await,

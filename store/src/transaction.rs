@@ -1,14 +1,9 @@
 //! One transaction, written once for both databases.
-//!
-//! A connection goes back to its pool only when its transaction has ended as asked. Otherwise nobody knows what state it
-//! is in (SQLite ends a transaction by itself when the disk is full, a server may have gone away), so it is closed, and
-//! the pool makes a new one.
 
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, Database, SqlSafeStr, Transaction};
+use sqlx::{Database, Pool, SqlSafeStr, Transaction};
 
 use crate::connect::Losses;
 use crate::error::{Abort, StoreError, is_conflict, is_connection_lost};
@@ -27,88 +22,27 @@ pub(crate) fn conflict_pause(attempt: u32) -> Duration {
     Duration::from_micros(500 + u64::from(rand::random::<u16>() % 2_000) * u64::from(attempt))
 }
 
-/// A connection of a pool, which is closed instead of given back unless somebody says that it is in order.
-pub(crate) struct Held<DB: Database> {
-    connection: PoolConnection<DB>,
-    is_in_order: bool,
-}
-
-impl<DB: Database> Held<DB> {
-    pub(crate) fn new(connection: PoolConnection<DB>) -> Self {
-        Held { connection, is_in_order: false }
-    }
-
-    /// Begins a transaction on it with a statement.
-    pub(crate) fn begin(
-        &mut self,
-        statement: &'static str,
-    ) -> impl Future<Output = Result<Transaction<'_, DB>, sqlx::Error>> + Send {
-        // Owned: the compiler cannot see otherwise that the future may be sent to another thread.
-        self.connection.begin_with(statement.into_sql_str())
-    }
-
-    /// Says whether it may be used again.
-    pub(crate) fn judge(&mut self, is_in_order: bool) {
-        self.is_in_order = is_in_order;
-    }
-}
-
-impl<DB: Database> Drop for Held<DB> {
-    fn drop(&mut self) {
-        if !self.is_in_order {
-            self.connection.close_on_drop();
-        }
-    }
-}
-
-impl<DB: Database> Deref for Held<DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &DB::Connection {
-        &self.connection
-    }
-}
-
-impl<DB: Database> DerefMut for Held<DB> {
-    fn deref_mut(&mut self) -> &mut DB::Connection {
-        &mut self.connection
-    }
-}
-
-/// Commits, or rolls back what was aborted. The second value says whether the connection is in order afterwards.
-pub(crate) async fn end<DB: Database, T>(
-    open: Transaction<'_, DB>,
-    result: Result<T, Abort>,
-) -> (Result<T, Abort>, bool) {
-    match result {
-        Ok(out) => match open.commit().await {
-            Ok(()) => (Ok(out), true),
-            Err(error) => (Err(Abort::Commit(error)), false),
-        },
-        Err(abort) => {
-            let is_in_order = open.rollback().await.is_ok();
-            (Err(abort), is_in_order)
-        }
-    }
+/// Begins a transaction with a statement.
+pub(crate) async fn begin<DB: Database>(
+    pool: &Pool<DB>,
+    statement: &'static str,
+) -> Result<Transaction<'static, DB>, sqlx::Error> {
+    pool.begin_with(statement.into_sql_str()).await
 }
 
 /// What is read on: a connection as it is, or a transaction on it.
-pub(crate) enum Reading<'c, DB: Database> {
-    Plain(&'c mut DB::Connection),
-    Transaction(Transaction<'c, DB>),
+pub(crate) enum Reading<DB: Database> {
+    Plain(PoolConnection<DB>),
+    Transaction(Transaction<'static, DB>),
 }
 
-impl<'c, DB: Database> Reading<'c, DB> {
+impl<DB: Database> Reading<DB> {
     /// Begins with a statement, if there has to be one.
-    pub(crate) async fn begin(held: &'c mut Held<DB>, statement: Option<&'static str>) -> Result<Self, sqlx::Error> {
-        match statement {
-            Some(statement) => Ok(Reading::Transaction(held.begin(statement).await?)),
-            None => {
-                // Whoever gives up half way leaves nothing behind that the driver does not clear away.
-                held.judge(true);
-                Ok(Reading::Plain(&mut **held))
-            }
-        }
+    pub(crate) async fn begin(pool: &Pool<DB>, statement: Option<&'static str>) -> Result<Self, sqlx::Error> {
+        Ok(match statement {
+            Some(statement) => Reading::Transaction(begin(pool, statement).await?),
+            None => Reading::Plain(pool.acquire().await?),
+        })
     }
 
     pub(crate) fn connection(&mut self) -> &mut DB::Connection {
@@ -116,23 +50,6 @@ impl<'c, DB: Database> Reading<'c, DB> {
             Reading::Plain(connection) => connection,
             Reading::Transaction(open) => open,
         }
-    }
-}
-
-/// Whether a connection is in order after a body that only reads. A read-only transaction is rolled back by the driver
-/// when it is given back.
-pub(crate) fn is_in_order<T>(result: &Result<T, Abort>) -> bool {
-    match result {
-        Ok(_) | Err(Abort::Domain(_)) => true,
-        Err(Abort::Sql(error) | Abort::Commit(error)) => matches!(
-            error,
-            sqlx::Error::RowNotFound
-                | sqlx::Error::ColumnDecode { .. }
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::Encode(_)
-                | sqlx::Error::ColumnNotFound(_)
-                | sqlx::Error::ColumnIndexOutOfBounds { .. }
-        ),
     }
 }
 
@@ -205,17 +122,14 @@ macro_rules! transaction {
 macro_rules! write_with {
     ($pool:expr, $begin:expr, |$tx:ident| $body:block) => {
         async {
-            let mut held = $crate::transaction::Held::new($pool.acquire().await?);
-            let mut open = held.begin($begin).await?;
-            let result: std::result::Result<_, $crate::error::Abort> = async {
+            let mut open = $crate::transaction::begin($pool, $begin).await?;
+            let out = {
                 #[allow(unused_variables, reason = "not every body names its connection")]
                 let $tx = &mut *open;
-                Ok($body)
-            }
-            .await;
-            let (result, is_in_order) = $crate::transaction::end(open, result).await;
-            held.judge(is_in_order);
-            result
+                $body
+            };
+            open.commit().await.map_err($crate::error::Abort::Commit)?;
+            Ok(out)
         }
         .await
     };
@@ -265,16 +179,9 @@ macro_rules! read_with {
 macro_rules! read_on {
     ($pool:expr, $begin:expr, |$tx:ident| $body:block) => {
         async {
-            let mut held = $crate::transaction::Held::new($pool.acquire().await?);
-            let mut open = $crate::transaction::Reading::begin(&mut held, $begin).await?;
-            let result: std::result::Result<_, $crate::error::Abort> = async {
-                let $tx = open.connection();
-                Ok($body)
-            }
-            .await;
-            drop(open);
-            held.judge($crate::transaction::is_in_order(&result));
-            result
+            let mut open = $crate::transaction::Reading::begin($pool, $begin).await?;
+            let $tx = open.connection();
+            Ok($body)
         }
         .await
     };

@@ -54,6 +54,19 @@ impl Found {
     }
 }
 
+/// A look: what it found, and what was said beside that to those who asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Look {
+    pub found: Found,
+    pub said: Vec<String>,
+}
+
+impl From<Found> for Look {
+    fn from(found: Found) -> Look {
+        Look { found, said: Vec::new() }
+    }
+}
+
 /// What looks need, shared by all of them.
 pub struct Checks {
     store: Store,
@@ -83,11 +96,11 @@ impl Checks {
     }
 
     /// One look. Never takes longer than a minute.
-    pub(crate) async fn look(&self, deferral: &Deferral) -> Found {
+    pub(crate) async fn look(&self, deferral: &Deferral) -> Look {
         let looking = async {
             #[cfg(debug_assertions)]
             fault::pass(&deferral.trigger).await;
-            match &deferral.trigger {
+            let found = match &deferral.trigger {
                 // Timers fire by themselves.
                 Trigger::Time { at } => Found::NotYet(format!("it is not {at} yet")),
                 Trigger::File { path, recursive, min_size, min_age } => {
@@ -128,7 +141,7 @@ impl Checks {
                 }
                 Trigger::Sql { connection, query, parameters, fail_on_empty, timeout } => {
                     let wanted = sql::Wanted { connection, query, parameters, fail_on_empty: *fail_on_empty };
-                    self.sql.look(&self.secrets, wanted, *timeout).await
+                    return self.sql.look(&self.secrets, wanted, *timeout).await;
                 }
                 Trigger::RedisKey { connection, key } => self.redis.key(&self.secrets, connection, key).await,
                 Trigger::RedisStream { connection, stream, after, count } => {
@@ -141,12 +154,13 @@ impl Checks {
                 Trigger::Unknown {} => {
                     Found::NotYet("this triggerer is older than the worker that deferred it: update it".to_owned())
                 }
-            }
+            };
+            Look::from(found)
         };
         match tokio::time::timeout(LOOK_TIME_MAX, looking).await {
-            Ok(Found::There(event)) => Found::There(bounded(event)),
-            Ok(found) => found,
-            Err(_) => Found::NotYet(format!("the look took longer than {} s", LOOK_TIME_MAX.as_secs())),
+            Ok(Look { found: Found::There(event), said }) => Look { found: Found::There(bounded(event)), said },
+            Ok(look) => look,
+            Err(_) => Found::NotYet(format!("the look took longer than {} s", LOOK_TIME_MAX.as_secs())).into(),
         }
     }
 }

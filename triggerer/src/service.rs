@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::carried::{Carried, Carrying};
-use crate::check::{Checks, Found};
+use crate::check::{Checks, Found, Look};
 use crate::lane::{Lane, Lanes};
 
 /// The loop looks for free triggers at least this often, bell or no bell.
@@ -63,7 +63,7 @@ struct Looked {
     lane: Lane,
     key: TaskInstanceKey,
     epoch: Epoch,
-    found: Found,
+    look: Look,
 }
 
 /// What the loop owns.
@@ -179,7 +179,7 @@ impl Triggerer {
             for Carrying { held, .. } in due {
                 if held.deferral.trigger.fires_at().is_some() {
                     measure_lateness(now, held.due_at);
-                    state.fired.push(firing(&held, Found::There(Value::Null)));
+                    state.fired.push(firing(&held, Found::There(Value::Null).into()));
                 } else {
                     state.lanes.enter(self.checks.lane(&held.deferral.trigger), (held.task_instance, held.epoch));
                 }
@@ -235,11 +235,11 @@ impl Triggerer {
         tokio::spawn(async move {
             let (key, epoch) = (held.task_instance, held.epoch);
             let looking = tokio::spawn(async move { checks.look(&held.deferral).await });
-            let found = looking.await.unwrap_or_else(|error| {
+            let look = looking.await.unwrap_or_else(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "a look at a trigger broke down");
-                Found::Failed("the look broke down: please report this as a bug".to_owned())
+                Found::Failed("the look broke down: please report this as a bug".to_owned()).into()
             });
-            let _ = results.send(Looked { process, lane, key, epoch, found });
+            let _ = results.send(Looked { process, lane, key, epoch, look });
         });
     }
 
@@ -330,7 +330,7 @@ impl State {
 
     /// Takes in what a look has found.
     fn take_in(&mut self, now: Timestamp, looked: Looked) {
-        let Looked { process, lane, key, epoch, found } = looked;
+        let Looked { process, lane, key, epoch, look } = looked;
         if process != self.process {
             return;
         }
@@ -339,22 +339,23 @@ impl State {
         let Some(carrying) = self.carried.get_mut(key, epoch) else { return };
         carrying.checks = carrying.checks.saturating_add(1);
         let (checks, held) = (carrying.checks, Arc::clone(&carrying.held));
-        match found {
-            Found::NotYet(note) => {
+        match look {
+            Look { found: Found::NotYet(why), said } => {
+                let note = if said.is_empty() { why } else { format!("{why} ({})", said.join("; ")) };
                 let next_check_at = now + held.deferral.poll.pause_after(checks);
                 self.carried.schedule(next_check_at, key, epoch);
                 let note = CheckNote { task_instance: key, epoch, checks, checked_at: now, next_check_at, note };
                 self.notes.insert(key, note);
             }
-            found => self.fired.push(firing(&held, found)),
+            look => self.fired.push(firing(&held, look)),
         }
     }
 }
 
 /// What follows from what was found.
-fn firing(held: &HeldTrigger, found: Found) -> Firing {
+fn firing(held: &HeldTrigger, look: Look) -> Firing {
+    let Look { found, said: mut log } = look;
     let deferral = &held.deferral;
-    let mut log = Vec::new();
     let fired = match found {
         Found::There(event) => {
             log.push("what it waited for is there".to_owned());

@@ -86,6 +86,11 @@ impl From<StoreError> for WebError {
                 Some((detail, hint)) => WebError::conflict(detail).hint(hint),
                 None => WebError::conflict(text),
             },
+            error if error.is_full() => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database has no room left");
+                WebError::new(StatusCode::SERVICE_UNAVAILABLE, "the database's disk is full: nothing can be written")
+                    .hint("make room there; Flow goes on by itself")
+            }
             error if error.is_transient() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the store did not answer a request");
                 WebError::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer at present")

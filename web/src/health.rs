@@ -69,7 +69,7 @@ async fn ready(app: &App) -> Ready {
 }
 
 async fn look(app: &App) -> Ready {
-    let store = probe(app.store.ping()).await;
+    let store = probe(app.store.check_writes()).await;
     let schema =
         if store.is_ok() { probe(app.store.require_current_schema()).await } else { Err("not looked at".to_owned()) };
     let queue = probe(app.queue.ping()).await;

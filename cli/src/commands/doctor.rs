@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flow_model::error_chain;
 use flow_store::Store;
 use serde_json::{Value, json};
 
@@ -109,13 +110,14 @@ async fn database(settings: &Settings) -> Vec<Finding> {
             return vec![Finding { what: "database", result: Err((error.to_string(), hint)) }];
         }
     };
-    let reached = match store.ping().await {
-        Ok(()) => Ok(format!("{:?} answers", store.kind())),
-        Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
-    };
     let schema = match store.require_current_schema().await {
         Ok(()) => Ok("is the one of this flowctl".to_owned()),
-        Err(error) => Err((error.to_string(), "flowctl db migrate".to_owned())),
+        Err(error) => Err((error_chain(&error), "flowctl db migrate".to_owned())),
+    };
+    let reached = match store.ping().await {
+        Err(error) => Err((error_chain(&error), "look into the database's log".to_owned())),
+        Ok(()) if schema.is_err() => Ok(format!("{:?} answers", store.kind())),
+        Ok(()) => writes(&store).await,
     };
     let mut findings = vec![Finding { what: "database", result: reached }, Finding { what: "schema", result: schema }];
     if findings.iter().all(|finding| finding.result.is_ok()) {
@@ -124,6 +126,16 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     }
     store.close().await;
     findings
+}
+
+/// A database that is full, a standby or read-only answers, too.
+async fn writes(store: &Store) -> Result<String, (String, String)> {
+    let pooler = if store.is_pooled() { ", through a pooler in transaction mode" } else { "" };
+    match store.check_writes().await {
+        Ok(()) => Ok(format!("{:?} answers and can be written{pooler}", store.kind())),
+        Err(error) if error.is_full() => Err((error_chain(&error), "make room on the database's disk".to_owned())),
+        Err(error) => Err((error_chain(&error), "is it a standby, or read-only? Look into the database's log".to_owned())),
+    }
 }
 
 /// Tasks whose pool is not there wait for it, however long.
@@ -169,10 +181,11 @@ async fn secrets(settings: &Settings, store: &Store) -> Finding {
 async fn queue(settings: &Settings) -> Finding {
     let result = match Engine::open_queue(settings) {
         Ok(queue) => match queue.ping().await {
-            Ok(()) if queue.is_external() => Ok("Redis answers".to_owned()),
+            Ok(()) if queue.is_external() => Ok("Redis answers and can be written".to_owned()),
             Ok(()) => Ok("in process: for `flowctl standalone` only".to_owned()),
             Err(error) => {
-                Err((format!("Redis does not answer: {error}"), "is it up? Is `queue.url` right?".to_owned()))
+                let hint = error.hint().unwrap_or("is it up? Is `queue.url` right?");
+                Err((error_chain(&error), hint.to_owned()))
             }
         },
         Err(error) => Err((error.to_string(), "set `queue.url`".to_owned())),

@@ -9,7 +9,7 @@ use flow_store::{OpenOptions, Store, StoreError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::secrets;
-use crate::config::Settings;
+use crate::config::{Pooling, Settings};
 use crate::failure::{Exit, Failure, usage};
 
 /// How often a database that is away is tried again.
@@ -35,6 +35,11 @@ impl Engine {
         let metrics = PrometheusBuilder::new().install_recorder()?;
         let store =
             wait_for(&settings, || open(&settings, role)).await.map_err(|error| unreachable(&error, &settings))?;
+        if store.is_pooled() {
+            tracing::info!(
+                "a pooler is between Flow and PostgreSQL: nothing is kept in a session between transactions"
+            );
+        }
         if migrates {
             store.migrate().await?;
         } else {
@@ -91,6 +96,11 @@ async fn open(settings: &Settings, role: &str) -> Result<Store, StoreError> {
     let options = OpenOptions {
         connections_max: settings.database.connections_max,
         application_name: format!("flowctl {role}"),
+        pooling: match settings.database.pooling {
+            Pooling::Detect => flow_store::Pooling::Detect,
+            Pooling::Session => flow_store::Pooling::Session,
+            Pooling::Transaction => flow_store::Pooling::Transaction,
+        },
         ..OpenOptions::default()
     };
     Store::open(&settings.database_url(), options).await
@@ -118,8 +128,9 @@ fn unreachable(error: &StoreError, settings: &Settings) -> anyhow::Error {
         .map(ToString::to_string)
         .collect::<Vec<_>>();
     let why = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(": ")) };
-    let (exit, hint) = match error {
-        StoreError::BadUrl { .. } => (Exit::Usage, "set `database.url` in flow.toml, or FLOW__DATABASE__URL"),
+    let (exit, hint) = match (error, error.advice()) {
+        (StoreError::BadUrl { .. }, _) => (Exit::Usage, "set `database.url` in flow.toml, or FLOW__DATABASE__URL"),
+        (_, Some(advice)) => (Exit::Unreachable, advice),
         _ => (Exit::Unreachable, "is the database up, and is `database.url` right? `flowctl config show` prints it"),
     };
     let url = settings.database_url();

@@ -76,6 +76,7 @@ async fn whoever_asks_is_told_how_it_goes() {
         let observer = |progress: Progress<'_>| {
             told.lock().unwrap().push(match progress {
                 Progress::Begins { number, of, text } => format!("{number}/{of} {text}"),
+                Progress::Notice { text, .. } => text.to_owned(),
                 Progress::Ended { rows, .. } => format!("{rows}"),
             });
         };

@@ -3,6 +3,7 @@
 mod databases;
 mod limits;
 mod mysql;
+mod notices;
 mod place;
 mod postgres;
 mod script;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{OpenOptions, Pools};
@@ -34,20 +35,30 @@ pub(super) async fn open(path: &str, options: &OpenOptions) -> Result<Pools> {
         .pragma("temp_store", "memory")
         .pragma("wal_autocheckpoint", "4000");
     let opening = |source| StoreError::Database { doing: "open the SQLite file", source };
-    let write = SqlitePoolOptions::new()
+    let write = pool()
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(connect.clone())
         .await
         .map_err(opening)?;
-    let read = SqlitePoolOptions::new()
+    let read = pool()
         .max_connections(options.connections_max.clamp(1, 4))
         .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
         .idle_timeout(Duration::from_secs(60))
         .connect_lazy_with(connect);
     Ok(Pools::Sqlite { write, read })
+}
+
+/// A pool that takes back no connection whose transaction has not ended. SQLite ends a transaction by itself when the disk
+/// is full; the driver's rollback is then refused, and it goes on believing in the transaction: each later one would fail.
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().test_before_acquire(false).after_release(|connection, _| {
+        Box::pin(async move {
+            // A rollback that was asked for is carried out before the answer.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }

@@ -32,7 +32,7 @@ async fn a_probe_fails_where_nothing_can_be_written(bench: Bench) {
             let set = |value| format!("alter database {name} set default_transaction_read_only = {value}");
             let server = flow_testbed::shared_postgres();
             server.sql(&set("on")).unwrap();
-            let reopened = Store::open(&bench.url, OpenOptions::default()).await.unwrap();
+            let reopened = Store::open(&server.url(name), OpenOptions::default()).await.unwrap();
             let error = reopened.check_writes().await.unwrap_err();
             assert!(error.is_transient(), "{error:?}");
             reopened.ping().await.unwrap();

@@ -1,15 +1,19 @@
 //! Asks databases.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flow_secrets::{Masker, Secrets};
-use flow_sql::{Keep, Request, SqlClient, SqlError};
+use flow_sql::{Keep, Progress, Request, SqlClient, SqlError};
 use serde_json::{Map, Value};
 
-use super::Found;
+use super::{Found, Look};
 
 /// Bytes of the row that becomes the event.
 const ROW_BYTES_MAX: usize = 64 * 1024;
+
+/// Notices of the database that are kept of one look.
+const NOTICES_MAX: usize = 20;
 
 /// What is waited for.
 pub(super) struct Wanted<'a> {
@@ -26,11 +30,11 @@ pub(super) struct SqlLooks {
 }
 
 impl SqlLooks {
-    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Found {
+    pub async fn look(&self, secrets: &Secrets, wanted: Wanted<'_>, timeout: Duration) -> Look {
         let connection = match secrets.connection(wanted.connection).await {
             Ok(connection) => connection,
-            Err(error) if error.is_missing() => return Found::FailedForGood(error.to_string()),
-            Err(error) => return Found::NotYet(error.to_string()),
+            Err(error) if error.is_missing() => return Found::FailedForGood(error.to_string()).into(),
+            Err(error) => return Found::NotYet(error.to_string()).into(),
         };
         let masker = Masker::default();
         masker.learn_connection(&connection);
@@ -41,11 +45,20 @@ impl SqlLooks {
             keep: Keep::First { bytes_max: ROW_BYTES_MAX },
             timeout: Some(timeout),
         };
-        let found = match self.client.run(&connection, &request, &|_| {}).await {
+        let said = Mutex::new(Vec::new());
+        let listen = |progress: Progress<'_>| {
+            if let Progress::Notice { severity, text } = progress {
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                if said.len() < NOTICES_MAX {
+                    said.push(masker.mask(&format!("{severity}: {text}")).into_owned());
+                }
+            }
+        };
+        let found = match self.client.run(&connection, &request, &listen).await {
             Ok(answer) => judge(answer.rows.into_iter().next(), wanted.fail_on_empty),
             Err(error) => refused(&error),
         };
-        found.masked(&masker)
+        Look { found: found.masked(&masker), said: said.into_inner().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 

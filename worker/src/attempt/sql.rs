@@ -88,6 +88,7 @@ fn told(progress: &Progress<'_>) -> String {
             };
             format!("statement {number} of {of}: {shown}")
         }
+        Progress::Notice { severity, text } => format!("{severity}: {text}"),
         Progress::Ended { rows, rows_affected, elapsed } => {
             let millis = elapsed.as_millis();
             let (count, what) = if *rows > 0 { (*rows, "") } else { (*rows_affected, " affected") };
