@@ -134,7 +134,9 @@ async fn writes(store: &Store) -> Result<String, (String, String)> {
     match store.check_writes().await {
         Ok(()) => Ok(format!("{:?} answers and can be written{pooler}", store.kind())),
         Err(error) if error.is_full() => Err((error_chain(&error), "make room on the database's disk".to_owned())),
-        Err(error) => Err((error_chain(&error), "is it a standby, or read-only? Look into the database's log".to_owned())),
+        Err(error) => {
+            Err((error_chain(&error), "is it a standby, or read-only? Look into the database's log".to_owned()))
+        }
     }
 }
 
