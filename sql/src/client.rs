@@ -110,7 +110,7 @@ impl SqlClient {
             heard.tell(observer);
             observer(progress);
         };
-        let running = notices::hear(&heard, observer, async {
+        let asking = Box::pin(async {
             match &*target {
                 Target::Postgres(options) => {
                     let pool = self.pool(&target, options);
@@ -120,6 +120,7 @@ impl SqlClient {
                 Target::Sqlite(options) => sqlite::run(options, &script, request, &tell).await,
             }
         });
+        let running = notices::hear(&heard, observer, asking);
         match request.timeout {
             Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or(Err(SqlError::TimedOut(timeout))),
             None => running.await,

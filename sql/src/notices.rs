@@ -4,7 +4,7 @@
 //! hold what it was given; so a layer takes them out of there, and whoever runs the script is told. What nobody listens
 //! to, such as the goodbye of a connection in a pool, is dropped.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
@@ -41,8 +41,11 @@ impl Heard {
     }
 }
 
+/// What asks a database.
+pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Runs something that asks a database, and tells the observer what the database says meanwhile.
-pub(crate) async fn hear<T>(heard: &Heard, observer: Observer<'_>, running: impl Future<Output = T>) -> T {
+pub(crate) async fn hear<T>(heard: &Heard, observer: Observer<'_>, running: Running<'_, T>) -> T {
     let mut running = pin!(HEARD.scope(heard.clone(), running));
     std::future::poll_fn(|context| {
         let polled: Poll<T> = running.as_mut().poll(context);
