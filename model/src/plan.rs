@@ -28,8 +28,19 @@ pub struct DagSnapshot {
     pub running_runs: u32,
     /// All runs that are queued now.
     pub queued_runs: u32,
+    /// Of a `@continuous` DAG: its newest runs that have ended, newest first.
+    pub ended: Vec<EndedRun>,
     /// The queued runs that are first in line, at most as many as may start.
     pub waiting: Vec<WaitingRun>,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedRun {
+    /// It failed.
+    pub has_failed: bool,
+    /// When it started.
+    pub started_at: Timestamp,
 }
 
 /// A queued run.

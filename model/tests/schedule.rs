@@ -45,6 +45,40 @@ fn changes_of_the_clock_as_in_airflow() {
     assert_eq!(local("30 * * * *", new_york, "2026-03-08T05:45:00Z", 2), ["03-08 01:30-05:00", "03-08 03:30-04:00"]);
 }
 
+/// Samoa left out 30 December 2011 when it changed sides of the date line.
+#[test]
+fn a_day_that_does_not_exist_keeps_the_step() {
+    let apia = |expression: &str, count| local(expression, "Pacific/Apia", "2011-12-30T05:30:00Z", count);
+    assert_eq!(
+        apia("0 */2 * * *", 5),
+        ["12-29 20:00-10:00", "12-29 22:00-10:00", "12-31 00:00+14:00", "12-31 02:00+14:00", "12-31 04:00+14:00"]
+    );
+    assert_eq!(apia("0 0-23 * * *", 3), apia("0 * * * *", 3));
+    assert_eq!(apia("30 22 * * *", 3), ["12-29 22:30-10:00", "12-31 22:30+14:00", "01-01 22:30+14:00"]);
+}
+
+#[test]
+fn a_full_range_is_a_star() {
+    for (full, star) in [
+        ("0 0-23 * * *", "0 * * * *"),
+        ("30 0-11,12-23 * * *", "30 * * * *"),
+        ("0 22-21 * * *", "0 * * * *"),
+        ("0-59 * * 1-12 *", "* * * * *"),
+        ("0 * * jan-dec *", "0 * * * *"),
+    ] {
+        for (zone, after) in [
+            ("America/New_York", "2026-11-01T04:15:00Z"),
+            ("America/New_York", "2026-03-08T05:15:00Z"),
+            ("Australia/Lord_Howe", "2026-04-04T13:15:00Z"),
+        ] {
+            assert_eq!(local(full, zone, after, 12), local(star, zone, after, 12), "{full} in {zone}");
+        }
+    }
+    // Days are no such thing: a restricted day of the week is an alternative to the days of the month.
+    let mondays = local("0 0 1-31 * 1", "UTC", "2026-03-01T00:00:00Z", 3);
+    assert_eq!(mondays, ["03-02 00:00+00:00", "03-03 00:00+00:00", "03-04 00:00+00:00"]);
+}
+
 #[test]
 fn a_tick_between_the_two_passes_is_not_lost() {
     // 01:40 of the first pass: the second pass of 01:30 is still to come.
@@ -69,6 +103,9 @@ fn croniters_dialect() {
     assert_eq!(utc("0 0 * * 5#2", 1), ["02-13 00:00+00:00"]);
     assert_eq!(utc("0 0 15W 2 *", 1), ["02-16 00:00+00:00"]);
     assert_eq!(utc("0 0 15W 2 3", 1), ["02-16 00:00+00:00"]);
+    assert_eq!(utc("0 0 W15 2 *", 1), ["02-16 00:00+00:00"]);
+    assert_eq!(utc("@Daily", 1), ["01-16 00:00+00:00"]);
+    assert_eq!(utc("@MIDNIGHT", 1), utc("@midnight", 1));
     assert_eq!(utc("@midnight", 1), ["01-16 00:00+00:00"]);
     assert_eq!(utc("0 0 1 JAN,jul *", 1), ["07-01 00:00+00:00"]);
     assert_eq!(utc("0 0 29 2 *", 1), ["02-29 00:00+00:00"]);

@@ -24,6 +24,8 @@ pub struct NewRun {
     pub principal: String,
     /// Its logical date, if it has one.
     pub logical_date: Option<Timestamp>,
+    /// Its data interval, where it has one: see [`flow_model::schedule::Schedule::manual_interval`].
+    pub data_interval: Option<(Timestamp, Timestamp)>,
     /// It does not start before this instant.
     pub run_after: Timestamp,
     /// Configuration passed by the trigger, already checked against the DAG's params.
@@ -57,7 +59,7 @@ macro_rules! insert_run {
                 "insert into dag_run (dag_id, run_id, run_type, triggered_by, principal, note, version_id, state,
                     logical_date, data_interval_start, data_interval_end, run_after, conf, created_at, changed_at,
                     actor, actor_id)
-                 values ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $8, $8, $9, $10, $11, $11, 'user', $5)
+                 values ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $12, $13, $9, $10, $11, $11, 'user', $5)
                  on conflict (dag_id, run_id) do nothing
                  returning id",
             )
@@ -72,6 +74,8 @@ macro_rules! insert_run {
             .bind($new.run_after.as_micros())
             .bind(&conf)
             .bind($now.as_micros())
+            .bind($new.data_interval.map(|(start, _)| start.as_micros()))
+            .bind($new.data_interval.map(|(_, end)| end.as_micros()))
             .fetch_optional(&mut *$tx)
             .await?;
             if created.is_some() || $new.run_id.is_some() {

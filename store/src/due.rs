@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use flow_model::plan::{DagPlan, DagSnapshot, PlannedRun, WaitingRun};
+use flow_model::plan::{DagPlan, DagSnapshot, EndedRun, PlannedRun, WaitingRun};
+use flow_model::schedule::Schedule;
 use flow_model::state::{RunType, generated_run_id};
 use flow_model::{DagRunKey, Timestamp};
 use serde::Serialize;
@@ -128,6 +129,25 @@ impl Store {
                     .push(WaitingRun { run: DagRunKey(row.id), run_after: Timestamp::from_micros(row.run_after) });
             }
 
+            let mut continuous: Vec<&str> = Vec::new();
+            for row in &due {
+                let graph = self.dag_graph(flow_model::DagVersionKey(row.version_id)).await?;
+                if graph.dag.schedule == Schedule::Continuous {
+                    continuous.push(&row.dag_id);
+                }
+            }
+            let mut ended: HashMap<String, Vec<EndedRun>> = HashMap::new();
+            if !continuous.is_empty() {
+                let rows: Vec<(String, bool, i64)> = sqlx::query_as(statement!(tx, "newest_ended_runs"))
+                    .bind(json(&continuous))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                for (dag, has_failed, started_at) in rows {
+                    let started_at = Timestamp::from_micros(started_at);
+                    ended.entry(dag).or_default().push(EndedRun { has_failed, started_at });
+                }
+            }
+
             let mut report = DueDags { dags: due.len(), ..DueDags::default() };
             let mut creations = Vec::new();
             let mut start_created: Vec<(String, String)> = Vec::new();
@@ -147,6 +167,7 @@ impl Store {
                     has_scheduled_run: row.has_scheduled_run,
                     running_runs: count("running"),
                     queued_runs: count("queued"),
+                    ended: ended.remove(&row.dag_id).unwrap_or_default(),
                     waiting: waiting.remove(&row.dag_id).unwrap_or_default(),
                 };
                 let plan = decide(&snapshot, now);

@@ -24,7 +24,7 @@ struct Finding {
 /// # Errors
 /// The report cannot be printed.
 pub async fn run(settings: &Settings, form: Form) -> anyhow::Result<Exit> {
-    let mut findings = vec![dag_folder(settings), state_folder(settings), programs()];
+    let mut findings = vec![dag_folder(settings), state_folder(settings), programs(), time_zones()];
     findings.extend(database(settings).await);
     findings.push(queue(settings).await);
     findings.push(web(settings).await);
@@ -86,6 +86,14 @@ fn state_folder(settings: &Settings) -> Finding {
         )),
     };
     Finding { what: "state", result }
+}
+
+/// Which rules of time zones count: the newer ones.
+fn time_zones() -> Finding {
+    let rules = flow_model::schedule::zone_rules();
+    let (of, others) = if rules.is_system { ("the system", "those built in") } else { ("flowctl", "the system's") };
+    let other = rules.other.as_ref().map_or_else(|| "unknown".to_owned(), Clone::clone);
+    Finding { what: "time zones", result: Ok(format!("rules {} of {of}; {others} are {other}", rules.version)) }
 }
 
 fn programs() -> Finding {

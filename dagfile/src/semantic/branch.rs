@@ -34,7 +34,7 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
                     .add(node.deepest(&["between"]).span.clone(), format!("`{window}` is not a window of the day"))
                     .hint("for instance `09:00-17:30`");
             }
-            if jiff::tz::TimeZone::get(&branch.timezone).is_err() {
+            if flow_model::schedule::time_zone(&branch.timezone).is_err() {
                 problems
                     .add(
                         node.deepest(&["timezone"]).span.clone(),

@@ -35,7 +35,7 @@ pub(super) fn zone(node: Option<&Node>, default: &str, problems: &mut Problems) 
 /// Reads when the DAG runs, and what starts it from outside; `None` if it is not usable.
 pub(super) fn read(node: Option<&Node>, zone: &Zone, problems: &mut Problems) -> Option<(Schedule, Vec<Start>)> {
     let Some(node) = node else { return Some((Schedule::None, Vec::new())) };
-    match node.text() {
+    match node.text().map(str::to_ascii_lowercase).as_deref() {
         Some("none") => return Some((Schedule::None, Vec::new())),
         Some("@once") => return Some((Schedule::Once, Vec::new())),
         Some("@continuous") => return Some((Schedule::Continuous, Vec::new())),
@@ -101,7 +101,7 @@ fn table(node: &Node, zone: &Zone, rules: &mut Vec<TimeRule>, problems: &mut Pro
 }
 
 fn cron(node: &Node, text: &str, zone: &Zone, problems: &mut Problems) -> Option<TimeRule> {
-    if ["none", "@once", "@continuous"].contains(&text) {
+    if ["none", "@once", "@continuous"].contains(&text.to_ascii_lowercase().as_str()) {
         problems
             .add(node.span.clone(), format!("`{text}` cannot be combined with other schedules"))
             .hint(format!("write it alone: `schedule = \"{text}\"`"));

@@ -92,7 +92,7 @@ pub struct LatestOnly {}
 impl Branch {
     /// Whether `weekday` and `between` hold at an instant. `None`: neither is set, or one cannot be read.
     pub fn holds(&self, at: Timestamp) -> Option<bool> {
-        let zone = jiff::tz::TimeZone::get(&self.timezone).ok()?;
+        let zone = crate::schedule::time_zone(&self.timezone).ok()?;
         let local = at.to_jiff().to_zoned(zone);
         if let Some(window) = &self.between {
             let (from, to) = time_window(window)?;

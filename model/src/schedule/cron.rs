@@ -89,7 +89,8 @@ impl CronExpression {
         }
         let mut fields: Vec<String> = Vec::with_capacity(5);
         for (position, word) in words.iter().enumerate() {
-            fields.push(normalise(&FIELDS[position], position, word)?);
+            let field = normalise(&FIELDS[position], position, word)?;
+            fields.push(if is_full_range(&FIELDS[position], &field) { "*".to_owned() } else { field });
         }
         // croniter: with a nearest weekday (`15W`) the day of week does not widen the rule.
         if fields[DAY_OF_MONTH].contains('W') {
@@ -160,10 +161,11 @@ fn expand_preset(text: &str) -> Result<&str, CronError> {
     if !text.starts_with('@') {
         return Ok(text);
     }
-    if let Some((_, cron)) = PRESETS.iter().find(|(name, _)| *name == text) {
+    let lower = text.to_ascii_lowercase();
+    if let Some((_, cron)) = PRESETS.iter().find(|(name, _)| *name == lower) {
         return Ok(cron);
     }
-    match text {
+    match lower.as_str() {
         "@once" | "@continuous" | "@none" => refuse(
             format!("`{text}` is a schedule of its own, not a cron expression"),
             format!("write `schedule = \"{text}\"`"),
@@ -213,6 +215,11 @@ fn normalise_item(field: &Field, position: usize, item: &str) -> Result<String, 
     if range == "*" || range == "?" {
         return Ok(with_step("*", step));
     }
+    if let Some(day) = range.strip_prefix('w').filter(|_| position == DAY_OF_MONTH)
+        && day.parse::<u8>().is_ok()
+    {
+        return Ok(format!("{day}W"));
+    }
     if position == DAY_OF_MONTH && (range == "l" || range == "lw" || range.ends_with('w')) {
         return Ok(range.to_ascii_uppercase());
     }
@@ -238,6 +245,20 @@ fn normalise_item(field: &Field, position: usize, item: &str) -> Result<String, 
             }
         }
     }
+}
+
+/// Whether a field names all its values without a star (`0-23`, `0-11,12-23`): it means the same. Not of days, where a restricted
+/// field makes the other one an alternative (croniter keeps them apart, too).
+fn is_full_range(field: &Field, written: &str) -> bool {
+    let bounds = |item: &str| -> Option<(u32, u32)> {
+        let (from, to) = item.split_once('-').unwrap_or((item, item));
+        Some((from.parse().ok()?, to.parse().ok()?))
+    };
+    if field.name.starts_with("day") {
+        return false;
+    }
+    let Some(ranges) = written.split(',').map(bounds).collect::<Option<Vec<_>>>() else { return false };
+    (field.min..=field.max).all(|value| ranges.iter().any(|&(from, to)| (from..=to).contains(&value)))
 }
 
 fn with_step(range: &str, step: Option<&str>) -> String {

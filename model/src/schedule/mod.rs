@@ -13,7 +13,7 @@ use crate::time::duration_text;
 
 pub use cron::{CronError, CronExpression};
 pub use timetable::{Bounds, Due, DueQuery, ON_TIME};
-pub use zone::time_zone;
+pub use zone::{ZoneRules, time_zone, zone_rules};
 
 /// A DAG's schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,12 +11,12 @@ use crate::dag::Catchup;
 /// A tick that is at most this late is on time, whatever `catchup` says about missed ones.
 pub const ON_TIME: Duration = Duration::from_secs(60);
 
-/// First and last instant at which a schedule may tick, both included.
+/// First and last instant at which a schedule may tick, both included; with data intervals, at which an interval may begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// No tick before.
+    /// No tick (interval) before.
     pub start: Option<Timestamp>,
-    /// No tick after.
+    /// No tick (interval) after.
     pub end: Option<Timestamp>,
 }
 
@@ -54,7 +54,7 @@ pub struct Due {
 
 impl TimeRule {
     /// The first instant of the rule strictly after `after`.
-    fn next_after(&self, after: Timestamp, bounds: Bounds) -> Option<Timestamp> {
+    fn next_after(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
         match self {
             TimeRule::Cron { expression, timezone } => {
                 // Both were checked when the file was read; a zone that a later tz database drops ends the schedule.
@@ -63,7 +63,7 @@ impl TimeRule {
             }
             TimeRule::Every { interval } => {
                 let step = i64::try_from(interval.as_micros()).ok().filter(|step| *step > 0)?;
-                let anchor = bounds.start.unwrap_or(Timestamp::UNIX_EPOCH).as_micros();
+                let anchor = anchor.unwrap_or(Timestamp::UNIX_EPOCH).as_micros();
                 let passed = (after.as_micros() - anchor).div_euclid(step);
                 anchor.checked_add(passed.checked_add(1)?.checked_mul(step)?).map(Timestamp::from_micros)
             }
@@ -75,32 +75,56 @@ impl TimeRule {
 impl Schedule {
     /// The first tick strictly after `after`, within the bounds. `@once`, `@continuous` and none have no ticks of their own.
     pub fn next_after(&self, after: Timestamp, bounds: Bounds) -> Option<Timestamp> {
-        let Schedule::Times { rules, .. } = self else { return None };
-        let after = match bounds.start {
-            Some(start) if after < start => start - Duration::from_micros(1),
-            _ => after,
+        let Schedule::Times { data_intervals, .. } = self else { return None };
+        let unbounded = |after| self.next_unbounded(after, bounds.start);
+        let just_before = |instant: Timestamp| instant - Duration::from_micros(1);
+        let first = bounds.start.filter(|start| after < *start).and_then(|start| unbounded(just_before(start)));
+        if !data_intervals {
+            let tick = first.or_else(|| unbounded(after))?;
+            return bounds.end.is_none_or(|end| tick <= end).then_some(tick);
+        }
+        // A run is due when its interval ends: at the tick after the one with which the interval begins.
+        let tick = match bounds.start {
+            Some(start) => {
+                let first = unbounded(just_before(start))?;
+                unbounded(if after < first && self.begins_before(first) {
+                    first
+                } else {
+                    after.max(just_before(first))
+                })?
+            }
+            None => unbounded(after)?,
         };
-        rules
-            .iter()
-            .filter_map(|rule| rule.next_after(after, bounds))
-            .min()
-            .filter(|tick| bounds.end.is_none_or(|end| *tick <= end))
+        bounds.end.is_none_or(|end| tick <= end || unbounded(end) == Some(tick)).then_some(tick)
+    }
+
+    /// The first tick strictly after `after`, whatever the bounds; intervals are counted from `anchor`.
+    fn next_unbounded(&self, after: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
+        let Schedule::Times { rules, .. } = self else { return None };
+        rules.iter().filter_map(|rule| rule.next_after(after, anchor)).min()
+    }
+
+    /// Whether there is a tick before that one: written instants have a first, all others go back for ever.
+    fn begins_before(&self, tick: Timestamp) -> bool {
+        let Schedule::Times { rules, .. } = self else { return false };
+        rules.iter().any(|rule| match rule {
+            TimeRule::Cron { .. } | TimeRule::Every { .. } => true,
+            TimeRule::At { instants } => instants.first().is_some_and(|first| *first < tick),
+        })
     }
 
     /// The last tick strictly before `before`, and not before `floor`: found by bisection over [`Schedule::next_after`],
     /// so that the two can never disagree, however many ticks lie between.
     pub fn last_before(&self, before: Timestamp, floor: Timestamp, bounds: Bounds) -> Option<Timestamp> {
-        let is_before = |from: i64| self.next_after(Timestamp::from_micros(from), bounds).filter(|tick| *tick < before);
-        let (mut low, mut high) = (floor.as_micros() - 1, before.as_micros());
-        let mut found = is_before(low)?;
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            match is_before(middle) {
-                Some(tick) => (low, found) = (middle, tick),
-                None => high = middle,
-            }
-        }
-        Some(found)
+        last_before(before, floor, |after| self.next_after(after, bounds))
+    }
+
+    /// The last tick strictly before `before`, whatever the bounds.
+    fn previous_unbounded(&self, before: Timestamp, anchor: Option<Timestamp>) -> Option<Timestamp> {
+        [1, 8, 32, 367, 3_700].into_iter().find_map(|days| {
+            let floor = before - Duration::from_secs(days * 86_400);
+            last_before(before, floor, |after| self.next_unbounded(after, anchor))
+        })
     }
 
     /// The next `count` ticks after an instant.
@@ -113,15 +137,21 @@ impl Schedule {
     /// The data interval of the run that is created at `tick`: the time since the tick before, or nothing at all
     /// (Airflow's `create_cron_data_intervals`). The logical date is its start.
     pub fn data_interval(&self, tick: Timestamp, bounds: Bounds) -> (Timestamp, Timestamp) {
-        let Schedule::Times { rules, data_intervals: true } = self else { return (tick, tick) };
-        let unbounded = Bounds { start: None, end: None };
-        let start = match rules.as_slice() {
-            [TimeRule::Every { interval }] => Some(tick - *interval),
-            _ => [1, 8, 32, 367, 3_700]
-                .into_iter()
-                .find_map(|days| self.last_before(tick, tick - Duration::from_secs(days * 86_400), unbounded)),
-        };
-        (start.or(bounds.start).unwrap_or(tick).min(tick), tick)
+        let Schedule::Times { data_intervals: true, .. } = self else { return (tick, tick) };
+        let start = self.previous_unbounded(tick, bounds.start).or(bounds.start).unwrap_or(tick);
+        (start.min(tick), tick)
+    }
+
+    /// The data interval of a run that somebody starts with a logical date: the last complete one before it, or nothing at all.
+    pub fn manual_interval(&self, logical_date: Timestamp, bounds: Bounds) -> (Timestamp, Timestamp) {
+        let just_after = logical_date + Duration::from_micros(1);
+        match self {
+            Schedule::Times { data_intervals: true, .. } => match self.previous_unbounded(just_after, bounds.start) {
+                Some(end) => self.data_interval(end, Bounds { end: None, ..bounds }),
+                None => (logical_date, logical_date),
+            },
+            _ => (logical_date, logical_date),
+        }
     }
 
     /// What is due now. Pure, so that the engine, previews and simulations agree.
@@ -167,6 +197,25 @@ impl Schedule {
         }
         Due { ticks, has_skipped, next_tick: next }
     }
+}
+
+/// The last tick strictly before `before`, and not before `floor`, by bisection over what comes next.
+fn last_before(
+    before: Timestamp,
+    floor: Timestamp,
+    next_after: impl Fn(Timestamp) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    let is_before = |from: i64| next_after(Timestamp::from_micros(from)).filter(|tick| *tick < before);
+    let (mut low, mut high) = (floor.as_micros() - 1, before.as_micros());
+    let mut found = is_before(low)?;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        match is_before(middle) {
+            Some(tick) => (low, found) = (middle, tick),
+            None => high = middle,
+        }
+    }
+    Some(found)
 }
 
 fn once(query: DueQuery) -> Due {

@@ -363,6 +363,7 @@ pub fn new_run(dag_id: &str, run_id: &str, now: Timestamp) -> NewRun {
         triggered_by: TriggeredBy::Cli,
         principal: "someone".to_owned(),
         logical_date: None,
+        data_interval: None,
         run_after: now,
         conf: Default::default(),
         note: None,

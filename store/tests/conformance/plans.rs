@@ -63,6 +63,7 @@ const HOT: &[(&str, &str)] = &[
     ("check_dags_of_runs", "'[4001]', 1"),
     ("count_live_runs", r#"'["live"]'"#),
     ("waiting_runs", r#"'[{"dag": "live", "k": 5}]'"#),
+    ("newest_ended_runs", r#"'["live"]'"#),
     ("start_runs", "'[4001]', 1, 's'"),
     ("schedule_first_tasks", "4001, '[0, 1]', 1, 's'"),
     ("record_outcomes", r#"'[{"id": 20001, "epoch": 1, "claim": 5, "kind": "success", "ended_at": 1}]', 1, 'w', 3"#),

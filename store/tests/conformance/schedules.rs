@@ -16,6 +16,7 @@ cases!(
     a_tick_is_created_once,
     once_runs_once,
     continuous_starts_again,
+    a_continuous_dag_that_fails_waits_longer_each_time,
     data_intervals_and_ids,
     a_new_version_is_for_new_runs,
     a_changed_schedule_is_planned_anew,
@@ -110,6 +111,22 @@ async fn continuous_starts_again(bench: Bench) {
     bench.assert_sound().await;
 }
 
+async fn a_continuous_dag_that_fails_waits_longer_each_time(bench: Bench) {
+    bench.publish(Dag { schedule: Schedule::Continuous, max_active_runs: 1, ..shaped("d", &["a"]) }).await;
+    let mut starts = Vec::new();
+    for second in 0..32 {
+        bench.settle().await;
+        for order in bench.claim_all().await {
+            starts.push(second);
+            bench.report(&order, OutcomeKind::FailedForGood).await;
+        }
+        bench.settle().await;
+        bench.pass(1);
+    }
+    assert_eq!(starts, [0, 1, 3, 7, 15, 31]);
+    bench.assert_sound().await;
+}
+
 async fn data_intervals_and_ids(bench: Bench) {
     let mut dag = hourly(Catchup::All);
     if let Schedule::Times { data_intervals, .. } = &mut dag.schedule {
@@ -117,7 +134,8 @@ async fn data_intervals_and_ids(bench: Bench) {
     }
     bench.publish(dag).await;
     bench.check_dags().await;
-    bench.pass(3_600);
+    // The first interval begins at the start date, and its run starts when it ends.
+    bench.pass(7_200);
     let order = bench.claim_one().await;
     let (start, end) = order.data_interval.unwrap();
     assert_eq!(end.since(start), Duration::from_secs(3_600));

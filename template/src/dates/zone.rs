@@ -98,7 +98,7 @@ pub(super) fn named(name: &str) -> Result<TimeZone, Error> {
             .map(|at| at.time_zone().clone())
             .map_err(invalid);
     }
-    TimeZone::get(name).map_err(|_| invalid(format!("there is no time zone `{name}`")))
+    flow_model::schedule::time_zone(name).map_err(invalid)
 }
 
 /// The instant at which a clock shows something. What it skips moves with it; what it shows twice is the second pass if

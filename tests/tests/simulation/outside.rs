@@ -47,6 +47,7 @@ impl World {
             triggered_by: TriggeredBy::Asset,
             principal: "webhook orders".to_owned(),
             logical_date: None,
+            data_interval: None,
             run_after: now,
             conf: Default::default(),
             note: None,

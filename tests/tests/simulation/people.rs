@@ -39,6 +39,7 @@ impl World {
             triggered_by: TriggeredBy::Cli,
             principal: PRINCIPAL.to_owned(),
             logical_date: self.rng.random_bool(0.5).then_some(now),
+            data_interval: None,
             run_after: now + Duration::from_secs(self.rng.random_range(0..4)),
             conf: self.some_conf(),
             note: None,

@@ -125,6 +125,7 @@ impl Source {
             triggered_by: TriggeredBy::Asset,
             principal: start.summary(),
             logical_date: Some(at),
+            data_interval: Some((at, at)),
             run_after: at,
             conf: event.conf,
             note: None,

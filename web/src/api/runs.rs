@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use flow_model::params::resolve_params;
+use flow_model::schedule::Bounds;
 use flow_model::state::TriggeredBy;
-use flow_model::{RunReason, RunState, RunType, Timestamp};
+use flow_model::{Dag, RunReason, RunState, RunType, Timestamp};
 use flow_queue::Bell;
 use flow_store::read::{Page, RunFilter, RunOrder, RunRecord};
 use flow_store::{ClearRequest, NewRun, RunCreated, Selection};
@@ -103,6 +104,8 @@ pub(crate) struct Trigger {
     #[serde(default, deserialize_with = "present")]
     pub(crate) logical_date: Option<Option<Timestamp>>,
     pub(crate) run_after: Option<Timestamp>,
+    pub(crate) data_interval_start: Option<Timestamp>,
+    pub(crate) data_interval_end: Option<Timestamp>,
     pub(crate) conf: Option<Map<String, Value>>,
     pub(crate) note: Option<String>,
 }
@@ -145,16 +148,19 @@ pub(crate) async fn trigger(
     }
     check_note(asked.note.as_deref())?;
     let graph = super::dags::graph_of(app, &dag).await?;
-    let conf = asked.conf.unwrap_or_default();
+    let conf = asked.conf.clone().unwrap_or_default();
     resolve_params(&graph.dag.params, &conf).map_err(|problems| WebError::params(dag_id, problems))?;
     let now = app.store.now();
+    let logical_date = asked.logical_date.unwrap_or(Some(now));
+    let data_interval = data_interval(&asked, logical_date, &graph.dag)?;
     let new = NewRun {
         dag_id: dag_id.to_owned(),
         run_id: asked.dag_run_id,
         run_type: RunType::Manual,
         triggered_by: door,
         principal: principal.0,
-        logical_date: asked.logical_date.unwrap_or(Some(now)),
+        logical_date,
+        data_interval,
         run_after: asked.run_after.unwrap_or(now),
         conf,
         note: asked.note,
@@ -162,6 +168,27 @@ pub(crate) async fn trigger(
     let created = app.store.create_run(now, &new).await?;
     app.ring(&[Bell::Scheduler, Bell::Runs]).await;
     Ok(created)
+}
+
+/// The data interval that is asked for, or the one that the schedule has for the logical date.
+fn data_interval(
+    asked: &Trigger,
+    logical_date: Option<Timestamp>,
+    dag: &Dag,
+) -> WebResult<Option<(Timestamp, Timestamp)>> {
+    match (asked.data_interval_start, asked.data_interval_end) {
+        (None, None) => {
+            let bounds = Bounds { start: dag.start_date, end: dag.end_date };
+            Ok(logical_date.map(|date| dag.schedule.manual_interval(date, bounds)))
+        }
+        (Some(start), Some(end)) if start <= end => Ok(Some((start, end))),
+        (Some(start), Some(end)) => {
+            Err(WebError::unprocessable(format!("the data interval ends at {end}, before it begins at {start}"))
+                .hint("swap `data_interval_start` and `data_interval_end`"))
+        }
+        _ => Err(WebError::unprocessable("a data interval needs both its ends")
+            .hint("pass `data_interval_start` and `data_interval_end`, or neither")),
+    }
 }
 
 fn check_run_id(run_id: &str) -> WebResult<()> {
