@@ -129,7 +129,30 @@ pub enum Command {
     },
     /// Hold the processes of a worker's tasks (started by the worker itself)
     #[command(hide = true)]
-    Warden,
+    Warden {
+        /// The mask with which tasks make files
+        #[arg(long, value_name = "NUMBER")]
+        umask: u32,
+    },
+}
+
+impl Command {
+    /// Whether it runs until a signal, and holds the engine's secrets all the while.
+    pub fn is_role(&self) -> bool {
+        matches!(
+            self,
+            Command::Standalone(_)
+                | Command::Scheduler(_)
+                | Command::Worker(_)
+                | Command::Triggerer(_)
+                | Command::Web(_)
+        )
+    }
+
+    /// Whether the files that it makes are the engine's: other commands leave files for the one who calls them.
+    pub fn writes_for_the_engine(&self) -> bool {
+        !matches!(self, Command::Artifacts(_) | Command::Xcom(_) | Command::Completions { .. })
+    }
 }
 
 #[derive(Debug, Args)]

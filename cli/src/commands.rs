@@ -68,7 +68,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "flowctl", &mut std::io::stdout());
             Exit::Success
         }
-        Command::Warden => unreachable!("main runs the warden without a runtime"),
+        Command::Warden { .. } => unreachable!("main runs the warden without a runtime"),
     };
     Ok(exit.into())
 }

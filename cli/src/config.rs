@@ -159,6 +159,8 @@ pub struct WorkerSettings {
     pub artifacts_bytes_max: u64,
     /// Where plugins are looked for that are not published with their DAG; empty: nowhere.
     pub plugins_folder: PathBuf,
+    /// The user that tasks' processes run as, by name or as `uid:gid`; the worker must be root. Empty: the worker's own.
+    pub run_as: String,
 }
 
 impl Default for WorkerSettings {
@@ -172,6 +174,7 @@ impl Default for WorkerSettings {
             artifact_bytes_max: 16 << 20,
             artifacts_bytes_max: 64 << 20,
             plugins_folder: PathBuf::new(),
+            run_as: String::new(),
         }
     }
 }

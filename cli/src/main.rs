@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod config;
 mod failure;
+mod hardening;
 mod output;
 mod roles;
 mod slot;
@@ -21,11 +22,18 @@ use failure::Exit;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // The warden is a plain blocking program that must stay small.
-    if matches!(cli.command, Command::Warden) {
-        return match flow_worker::warden::run() {
+    if let Command::Warden { umask } = cli.command {
+        return match flow_worker::warden::run(umask) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure::report(&anyhow::Error::new(error).context("the warden failed")),
         };
+    }
+    if cli.command.is_role() {
+        if let Err(error) = hardening::seclude() {
+            return failure::report(&error);
+        }
+    } else if cli.command.writes_for_the_engine() {
+        hardening::keep_files_private();
     }
     // Both TLS libraries of the dependencies are the same one; it only has to be named.
     let _ = rustls::crypto::ring::default_provider().install_default();

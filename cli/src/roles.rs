@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Settings;
+use crate::{hardening, telemetry};
+
 pub use engine::{Engine, open_store, require_schema};
 pub use scheduler::run as scheduler;
 pub use standalone::{Endpoint, endpoint_path, run as standalone};
@@ -25,6 +28,12 @@ pub const LOGIN_LINK_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// What shells report for a program that Ctrl-C ended.
 const KILLED: i32 = 130;
+
+/// What comes before everything else: the role's log, and a state folder that is nobody else's.
+fn prepare(settings: &Settings) -> anyhow::Result<()> {
+    telemetry::start(&settings.log)?;
+    hardening::close_state_folder(&settings.state.folder)
+}
 
 /// A token that is cancelled by TERM or Ctrl-C. The second signal ends the process at once.
 fn shutdown_signal() -> anyhow::Result<CancellationToken> {

@@ -1,5 +1,6 @@
 //! The program under test.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,7 @@ pub struct Program {
     path: PathBuf,
     folder: PathBuf,
     env: Vec<(String, String)>,
+    user: Option<(u32, u32)>,
 }
 
 /// What a command left behind.
@@ -49,7 +51,7 @@ impl Program {
         anyhow::ensure!(path.is_file(), "`{}` does not exist\nhint: cargo build -p flowctl", path.display());
         // Tasks call `flowctl xcom push`.
         let search = format!("{}:{}", target.display(), std::env::var("PATH").unwrap_or_default());
-        Ok(Program { path, folder: folder.to_owned(), env: vec![("PATH".to_owned(), search)] })
+        Ok(Program { path, folder: folder.to_owned(), env: vec![("PATH".to_owned(), search)], user: None })
     }
 
     /// The same with a folder in which programs are looked for first.
@@ -67,6 +69,12 @@ impl Program {
         self
     }
 
+    /// The same, run by another user and group; only root can do that.
+    #[must_use]
+    pub fn run_by(self, uid: u32, gid: u32) -> Program {
+        Program { user: Some((uid, gid)), ..self }
+    }
+
     /// A command, not started yet.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
@@ -77,6 +85,9 @@ impl Program {
             }
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
         command
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,14 +48,14 @@ pub(crate) async fn keep(
     store: &Store,
     limits: ArtifactLimits,
     order: &WorkOrder,
-    folder: &Path,
+    (folder, owner): (&Path, Option<u32>),
     log: &AttemptLog,
     stop: &mut StopSignal,
 ) -> Result<(), Stop> {
     let mut found = find(folder, limits.files);
     let (mut count, mut bytes) = (0_usize, 0_u64);
     for (name, path) in &found.files {
-        let content = match read(path, limits.file_bytes) {
+        let content = match read(path, owner, limits.file_bytes) {
             Ok(content) if bytes + content.len() as u64 > limits.total_bytes => {
                 let limit = size(limits.total_bytes);
                 found.complaints.push(format!("`{name}`: all files together are larger than {limit}"));
@@ -155,23 +155,29 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) {
 }
 
 /// A regular file of limited size. It may have been exchanged since it was found: what is opened is looked at again.
-fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .map_err(|error| format!("it cannot be read: {error}"))?;
+fn read(path: &Path, owner: Option<u32>, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let file = open_left(path, owner).map_err(|error| format!("it cannot be read: {error}"))?;
     let metadata = file.metadata().map_err(|error| format!("it cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err("it is no regular file".to_owned());
-    }
     if metadata.len() > bytes_max {
         return Err(format!("it has {}, and a file may have {}", size(metadata.len()), size(bytes_max)));
     }
     let mut content = Vec::new();
     file.take(bytes_max).read_to_end(&mut content).map_err(|error| format!("it cannot be read: {error}"))?;
     Ok(content)
+}
+
+/// Opens a file that a task may have left: a regular one, never what a link points to, and only its owner's where there is one.
+pub(crate) fn open_left(path: &Path, owner: Option<u32>) -> std::io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    if owner.is_some_and(|owner| owner != metadata.uid()) {
+        return Err(std::io::Error::other("it is not a file of the user that the task ran as"));
+    }
+    Ok(file)
 }
 
 fn size(bytes: u64) -> String {
@@ -225,11 +231,14 @@ mod tests {
         fs::write(at("a"), "12345").unwrap();
         std::os::unix::fs::symlink(at("a"), at("link")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RUSR).unwrap();
-        assert_eq!(read(&at("a"), 5).unwrap(), b"12345");
-        assert_eq!(read(&at("a"), 4).unwrap_err(), "it has 5 bytes, and a file may have 4 bytes");
-        assert!(read(&at("link"), 100).unwrap_err().contains("cannot be read"));
+        assert_eq!(read(&at("a"), None, 5).unwrap(), b"12345");
+        assert_eq!(read(&at("a"), None, 4).unwrap_err(), "it has 5 bytes, and a file may have 4 bytes");
+        assert!(read(&at("link"), None, 100).unwrap_err().contains("cannot be read"));
         // Opening a pipe that nobody writes to must not wait.
-        assert_eq!(read(&at("pipe"), 100).unwrap_err(), "it is no regular file");
+        assert_eq!(read(&at("pipe"), None, 100).unwrap_err(), "it cannot be read: it is no regular file");
+        let owner = fs::metadata(at("a")).unwrap().uid();
+        assert_eq!(read(&at("a"), Some(owner), 5).unwrap(), b"12345");
+        assert!(read(&at("a"), Some(owner + 1), 5).unwrap_err().contains("not a file of the user"));
     }
 
     #[test]

@@ -52,6 +52,7 @@ use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::xcom;
+use crate::run_as::RunAs;
 use crate::template::{AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
@@ -80,6 +81,8 @@ pub struct Workshop {
     pub sql: SqlClient,
     /// What processes inherit.
     pub environment: TaskEnvironment,
+    /// The user that they run as; the worker's own without one.
+    pub run_as: Option<RunAs>,
     /// Where plugins are that no DAG version holds.
     pub plugins_folder: Option<std::path::PathBuf>,
     /// Where attempts get their folders.

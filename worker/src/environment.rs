@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use flow_store::WorkOrder;
 
+use crate::run_as::RunAs;
+
 /// Where programs are looked for when no `PATH` is set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -14,11 +16,18 @@ pub struct TaskEnvironment {
     base: Vec<(String, String)>,
 }
 
-/// Names of variables that no task inherits, or their beginnings.
-const PRIVATE: [&str; 5] = ["FLOW_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "DATABASE_URL", "VAULT_TOKEN"];
+/// Beginnings of the names of variables that may hold secrets of the engine.
+const SECRET: [&str; 7] =
+    ["FLOW__", "FLOW_CONN_", "FLOW_VAR_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "DATABASE_URL", "VAULT_TOKEN"];
 
+/// Whether a variable may hold a secret of the engine: its settings, and the variables and connections of DAGs.
+pub fn is_secret(name: &str) -> bool {
+    SECRET.iter().any(|secret| name.starts_with(secret))
+}
+
+/// Whether no task inherits a variable.
 fn is_private(name: &str) -> bool {
-    PRIVATE.iter().any(|private| name.starts_with(private))
+    name.starts_with("FLOW_") || is_secret(name)
 }
 
 impl TaskEnvironment {
@@ -30,6 +39,20 @@ impl TaskEnvironment {
             .filter(|(name, _)| !is_private(name))
             .collect();
         TaskEnvironment { base }
+    }
+
+    /// The same for processes that run as another user.
+    #[must_use]
+    pub fn of_user(mut self, user: &RunAs) -> Self {
+        self.base.retain(|(name, _)| !matches!(name.as_str(), "HOME" | "USER" | "LOGNAME" | "XDG_RUNTIME_DIR"));
+        let own = [("HOME", &user.home), ("USER", &user.name), ("LOGNAME", &user.name)];
+        self.base.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+        self
+    }
+
+    /// The variables themselves.
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.base
     }
 
     /// The whole environment of an attempt: what is inherited, what names the attempt (under Airflow's names, too, so

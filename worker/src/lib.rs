@@ -11,6 +11,7 @@ pub mod log;
 mod notice;
 pub mod operators;
 pub mod output;
+mod run_as;
 #[cfg(test)]
 mod scripted;
 pub mod service;
@@ -18,4 +19,5 @@ pub mod template;
 pub mod warden;
 
 pub use artifacts::ArtifactLimits;
+pub use run_as::RunAs;
 pub use service::{Worker, WorkerOptions};

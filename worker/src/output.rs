@@ -1,11 +1,13 @@
 //! What of a task's standard output, and of its XCom file, becomes XComs.
 
+use std::io::Read;
 use std::path::Path;
 
 use flow_model::dag::Output;
 use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, json_text};
 use serde_json::Value;
 
+use crate::artifacts::open_left;
 use crate::template::RETURN_VALUE;
 
 /// Bytes of a whole XCom file.
@@ -108,16 +110,20 @@ pub fn append_to_xcom_file(path: &Path, key: &str, value: &Value) -> std::io::Re
 /// The XComs that a task left in its file; a later line wins. A value that is not JSON is text.
 ///
 /// # Errors
-/// The file cannot be read or is too large, or a line is not `key=value`.
-pub fn read_xcom_file(path: &Path) -> Result<Vec<NewXCom>, String> {
-    let size = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(_) => return Ok(Vec::new()),
+/// The file cannot be read or is too large, or a line is not `key=value`. It is no regular file, or not that of the owner who
+/// is given: a task must not have files read for it that only the worker may read.
+pub fn read_xcom_file(path: &Path, owner: Option<u32>) -> Result<Vec<NewXCom>, String> {
+    let failed = |error| format!("cannot read the XCom file: {error}");
+    let mut file = match open_left(path, owner) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
     };
-    if size > XCOM_FILE_BYTES_MAX {
+    if file.metadata().map_err(failed)?.len() > XCOM_FILE_BYTES_MAX {
         return Err(xcom_file_too_large());
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read the XCom file: {error}"))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8_lossy(&bytes);
     let mut xcoms: Vec<NewXCom> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -169,13 +175,13 @@ mod tests {
     fn the_file_holds_named_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("xcom");
-        assert_eq!(read_xcom_file(&path).unwrap(), []);
+        assert_eq!(read_xcom_file(&path, None).unwrap(), []);
         append_to_xcom_file(&path, "rows", &serde_json::json!(3)).unwrap();
         append_to_xcom_file(&path, "note", &serde_json::json!("a=b\nc")).unwrap();
         append_to_xcom_file(&path, "rows", &serde_json::json!(4)).unwrap();
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "plain=some text\n").unwrap();
         let read: Vec<(String, String)> =
-            read_xcom_file(&path).unwrap().into_iter().map(|xcom| (xcom.key, xcom.value)).collect();
+            read_xcom_file(&path, None).unwrap().into_iter().map(|xcom| (xcom.key, xcom.value)).collect();
         let expected = [("note", "\"a=b\\nc\""), ("rows", "4"), ("plain", "\"some text\"")];
         assert_eq!(read, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert!(append_to_xcom_file(&path, "a=b", &Value::Null).is_err());
@@ -183,10 +189,10 @@ mod tests {
         let refused = append_to_xcom_file(&path, "large", &large).unwrap_err().to_string();
         assert!(refused.contains("more than 1 MiB") && refused.contains("hint:"), "{refused}");
         std::fs::write(&path, format!("large={large}\n")).unwrap();
-        assert_eq!(read_xcom_file(&path).unwrap_err(), refused);
+        assert_eq!(read_xcom_file(&path, None).unwrap_err(), refused);
         std::fs::write(&path, format!("{}=1\n", "k".repeat(600))).unwrap();
-        assert!(read_xcom_file(&path).unwrap_err().contains("cannot be the key"));
+        assert!(read_xcom_file(&path, None).unwrap_err().contains("cannot be the key"));
         std::fs::write(&path, "no equals sign\n").unwrap();
-        assert!(read_xcom_file(&path).unwrap_err().contains("line 1"));
+        assert!(read_xcom_file(&path, None).unwrap_err().contains("line 1"));
     }
 }

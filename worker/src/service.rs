@@ -22,6 +22,7 @@ use crate::artifacts::ArtifactLimits;
 use crate::attempt::{Stop, Workshop, remove_leftovers};
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
+use crate::run_as::RunAs;
 use crate::warden::WardenKeeper;
 use callbacks::CallbackBell;
 use report::Reporter;
@@ -54,6 +55,8 @@ pub struct WorkerOptions {
     pub plugins_folder: Option<PathBuf>,
     /// Where attempts get their folders; what is in it at start is left over and removed.
     pub folder: PathBuf,
+    /// The user that tasks' processes run as; the worker's own without one.
+    pub run_as: Option<RunAs>,
     /// Program and arguments that start a warden.
     pub warden_command: Vec<String>,
     /// Kept open until the last process of every attempt is gone (a lock file).
@@ -103,7 +106,11 @@ impl Worker {
             wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
             sql: flow_sql::SqlClient::default(),
-            environment: TaskEnvironment::inherited(),
+            environment: match &options.run_as {
+                Some(user) => TaskEnvironment::inherited().of_user(user),
+                None => TaskEnvironment::inherited(),
+            },
+            run_as: options.run_as.clone(),
             plugins_folder: options.plugins_folder.clone(),
             folder: options.folder.clone(),
             kill_grace: options.kill_grace,

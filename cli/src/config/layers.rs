@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::Settings;
 use crate::failure::{Failure, usage};
+use crate::hardening;
 
 /// The file that is read from the working directory when none is named.
 const DEFAULT_FILE: &str = "flow.toml";
@@ -28,7 +29,7 @@ pub fn load(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<Setting
             set(&mut merged, &known, &key, value, &format!("in `{origin}`"))?;
         }
     }
-    for (name, text) in std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)) {
+    for (name, text) in hardening::variables().into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
         let value = from_text(&known, &key, &text);
         set(&mut merged, &known, &key, value, &format!("in the environment variable `{name}`"))?;

@@ -5,17 +5,16 @@ use std::process::ExitCode;
 use flow_scheduler::{DagPublisher, PublisherOptions, Scheduler, SchedulerOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, probes, shutdown_signal};
+use super::{Engine, prepare, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::slot::Slot;
-use crate::telemetry;
 
 /// Runs a scheduler until a signal.
 ///
 /// # Errors
 /// It cannot start.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start(&settings.log)?;
+    prepare(&settings)?;
     let shutdown = shutdown_signal()?;
     let engine = Engine::start(settings, "scheduler", false).await?;
     engine.require_external_queue("scheduler")?;

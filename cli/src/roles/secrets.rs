@@ -11,6 +11,7 @@ use flow_store::Store;
 
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
+use crate::hardening;
 
 /// Where `secrets.keys` comes from, for messages.
 const KEYS_SETTING: &str = "`secrets.keys`";
@@ -24,7 +25,7 @@ pub fn open(settings: &Settings, store: Store) -> anyhow::Result<Secrets> {
     let some = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
     let vault = if secrets.vault_url.is_empty() { None } else { Some(vault(settings)?) };
     let sources = Sources {
-        env: None,
+        env: Some(Box::new(hardening::variable)),
         files: some(&secrets.folder).map(FileSource::new),
         vault,
         keys: keyring(settings).map_err(|error| refused(&error))?,

@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::LOGIN_LINK_LIFETIME;
-use super::{Engine, probes, scheduler, secrets, shutdown_signal, triggerer, web, worker};
+use super::{Engine, prepare, probes, scheduler, secrets, shutdown_signal, triggerer, web, worker};
 use crate::config::Settings;
 use crate::slot::Slot;
-use crate::telemetry;
 
 /// The name of the token with which commands on this machine reach it.
 const TOKEN_NAME: &str = "standalone";
@@ -44,10 +43,9 @@ pub fn endpoint_path(state: &Path) -> PathBuf {
 /// # Errors
 /// It cannot start.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start(&settings.log)?;
+    prepare(&settings)?;
     let shutdown = shutdown_signal()?;
     let state = settings.state.folder.clone();
-    std::fs::create_dir_all(&state).with_context(|| format!("cannot create the state folder `{}`", state.display()))?;
     let slot = Slot::take_only(&state, "standalone", "local")?;
     let listener = web::bind(&settings.web.bind, "web.bind").await?;
     let address = listener.local_addr()?;

@@ -6,17 +6,16 @@ use flow_store::TriggerRoom;
 use flow_triggerer::{StartWatch, Triggerer, TriggererOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, probes, shutdown_signal};
+use super::{Engine, prepare, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::slot::Slot;
-use crate::telemetry;
 
 /// Runs a triggerer until a signal.
 ///
 /// # Errors
 /// It cannot start.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start(&settings.log)?;
+    prepare(&settings)?;
     let shutdown = shutdown_signal()?;
     let engine = Engine::start(settings, "triggerer", false).await?;
     engine.require_external_queue("triggerer")?;

@@ -5,17 +5,16 @@ use std::process::ExitCode;
 use flow_web::WebState;
 use tokio::net::TcpListener;
 
-use super::{Engine, probes, shutdown_signal};
+use super::{Engine, prepare, probes, shutdown_signal};
 use crate::config::Settings;
 use crate::failure::{Exit, Failure, usage};
-use crate::telemetry;
 
 /// Runs the web role until a signal.
 ///
 /// # Errors
 /// It cannot start.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start(&settings.log)?;
+    prepare(&settings)?;
     let shutdown = shutdown_signal()?;
     let listener = bind(&settings.web.bind, "web.bind").await?;
     let engine = Engine::start(settings, "web", false).await?;

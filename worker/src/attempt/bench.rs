@@ -96,6 +96,7 @@ impl Bench {
             http: HttpClient::default(),
             sql: flow_sql::SqlClient::default(),
             environment: TaskEnvironment::inherited(),
+            run_as: None,
             plugins_folder: None,
             folder: self.folder.path().join("attempts"),
             kill_grace: std::time::Duration::from_secs(5),

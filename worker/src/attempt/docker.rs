@@ -68,7 +68,7 @@ pub(super) async fn run(
         End::ByItself(end) => match attempt.fetch(&folder).await {
             Ok(()) => {
                 let skip_on_exit_code = &work.asked.skip_on_exit_code;
-                output.conclude(Some(end.exit_code), attempt.told(&end), skip_on_exit_code, &folder.xcom_file())
+                output.conclude(Some(end.exit_code), attempt.told(&end), skip_on_exit_code, &folder)
             }
             Err(ending) => Ended::new(ending),
         },

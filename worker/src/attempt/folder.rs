@@ -1,40 +1,59 @@
 //! The folder of one attempt: its scripts, its XCom file, and where it works unless it says otherwise.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::run_as::RunAs;
 
 /// The folder of the engine's own things.
 const ENGINE: &str = ".flow";
 
 /// A folder that is removed with everything in it when it is dropped.
 #[derive(Debug)]
-pub(super) struct AttemptFolder(PathBuf);
+pub(super) struct AttemptFolder {
+    path: PathBuf,
+    /// The number of the user to whom it was given.
+    owner: OnceLock<u32>,
+}
 
 impl AttemptFolder {
     pub fn create(parent: &Path, name: &str) -> std::io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let path = parent.join(name);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        let folder = AttemptFolder(path);
+        let folder = AttemptFolder { path, owner: OnceLock::new() };
         std::fs::create_dir(folder.artifacts())?;
         Ok(folder)
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Gives it with everything in it to the user that the attempt's processes run as.
+    pub fn give_to(&self, user: &RunAs) -> std::io::Result<()> {
+        user.own(&self.path)?;
+        let _ = self.owner.set(user.uid);
+        Ok(())
+    }
+
+    /// The only user whose files count as left here by the attempt; anybody's without one.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner.get().copied()
     }
 
     pub fn xcom_file(&self) -> PathBuf {
-        self.0.join(".xcom")
+        self.path.join(".xcom")
     }
 
     /// Where the task leaves files for people.
     pub fn artifacts(&self) -> PathBuf {
-        self.0.join(".artifacts")
+        self.path.join(".artifacts")
     }
 
     /// Where the engine's own things are: what starts Python code, and the socket by which it speaks with the worker.
     pub fn engine(&self) -> PathBuf {
-        self.0.join(ENGINE)
+        self.path.join(ENGINE)
     }
 
     /// Where Python code speaks with the worker.
@@ -44,14 +63,14 @@ impl AttemptFolder {
 
     /// A folder below this one, which is made if need be: where the DAG file's own folder is for its scripts.
     pub fn home(&self, relative: &str) -> std::io::Result<PathBuf> {
-        let path = self.0.join(inside(Path::new(relative))?);
+        let path = self.path.join(inside(Path::new(relative))?);
         std::fs::create_dir_all(&path)?;
         Ok(path)
     }
 
     /// Writes a file below the folder and returns its path. `..` may stand in it, but not lead out of the folder.
     pub fn write(&self, relative: &str, content: &[u8]) -> std::io::Result<PathBuf> {
-        let path = self.0.join(inside(Path::new(relative))?);
+        let path = self.path.join(inside(Path::new(relative))?);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -92,10 +111,10 @@ impl Drop for AttemptFolder {
     fn drop(&mut self) {
         // The usual folders are empty, and one system call for each does it.
         let _ = std::fs::remove_dir(self.artifacts());
-        if std::fs::remove_dir(&self.0).is_err()
-            && let Err(error) = std::fs::remove_dir_all(&self.0)
+        if std::fs::remove_dir(&self.path).is_err()
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
         {
-            tracing::warn!(folder = %self.0.display(), %error, "could not remove the folder of an attempt");
+            tracing::warn!(folder = %self.path.display(), error = &error as &dyn std::error::Error, "could not remove the folder of an attempt");
         }
     }
 }

@@ -357,7 +357,7 @@ impl Attempt<'_> {
             ("" | "Error" | "Completed", code) => format!("exit code {code}"),
             (reason, code) => format!("exit code {code} ({reason})"),
         };
-        output.conclude(Some(code), told, &self.work.asked.skip_on_exit_code, &folder.xcom_file())
+        output.conclude(Some(code), told, &self.work.asked.skip_on_exit_code, folder)
     }
 
     async fn delete(&self) {

@@ -47,6 +47,9 @@ pub(super) async fn start(
         None => home.to_string_lossy().into_owned(),
     };
     let program = find_program(&program, &cwd, &env).map_err(StartError::Task)?;
+    if let Some(user) = &workshop.run_as {
+        folder.give_to(user).map_err(|error| infrastructure("give the attempt's folder to its user", &error))?;
+    }
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| infrastructure("create a pipe", &error));
     let (stdout, stdout_end) = pipe()?;
     let (stderr, stderr_end) = pipe()?;
@@ -59,6 +62,7 @@ pub(super) async fn start(
         args,
         env,
         cwd,
+        run_as: workshop.run_as.clone(),
         marker: marker.to_owned(),
         is_fenced: order.task().overlap == Overlap::Forbid,
         stdin,

@@ -112,7 +112,16 @@ pub(super) async fn keep_artifacts(
     if matches!(ended.kind, Ending::Stopped(_) | Ending::Lost(_) | Ending::Rescheduled { .. }) {
         return ended;
     }
-    match artifacts::keep(&workshop.store, workshop.artifact_limits, order, &folder.artifacts(), log, stop).await {
+    match artifacts::keep(
+        &workshop.store,
+        workshop.artifact_limits,
+        order,
+        (&folder.artifacts(), folder.owner()),
+        log,
+        stop,
+    )
+    .await
+    {
         Ok(()) => ended,
         Err(stop) => Ended::new(Ending::Stopped(stop)),
     }

@@ -1,6 +1,5 @@
 //! Attempts of `bash`, `command` and `python`: the exit code is the result, standard output the output.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use flow_model::control::FailureWatch;
@@ -86,8 +85,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// What the end of the program means. `told` says in words how it ended; `xcom_file` is where it left named values.
-    pub fn conclude(self, code: Option<i32>, told: String, skip_on_exit_code: &[i32], xcom_file: &Path) -> Ended {
+    /// What the end of the program means. `told` says in words how it ended; `folder` is where it left named values.
+    pub fn conclude(self, code: Option<i32>, told: String, skip_on_exit_code: &[i32], folder: &AttemptFolder) -> Ended {
         let kind = match code {
             Some(0) => Ending::Success,
             Some(code) if skip_on_exit_code.contains(&code) => Ending::Skipped(told),
@@ -96,7 +95,7 @@ impl<'a> Output<'a> {
         let mut ended = Ended { kind, exit_code: code, xcoms: Vec::new(), skips: Vec::new() };
         if matches!(ended.kind, Ending::Success) {
             let capture = self.capture.into_inner().unwrap_or_else(PoisonError::into_inner);
-            match read_xcom_file(xcom_file).and_then(|named| Ok((named, capture.finish()?))) {
+            match read_xcom_file(&folder.xcom_file(), folder.owner()).and_then(|named| Ok((named, capture.finish()?))) {
                 Ok((mut xcoms, output)) => {
                     // A value that the task names `return_value` itself wins over its output.
                     xcoms.extend(output.filter(|output| !xcoms.iter().any(|xcom| xcom.key == output.key)));
@@ -140,10 +139,10 @@ fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, heard: Hear
         Some(Said::Skip(reason)) => ending(Ending::Skipped(reason)),
         Some(Said::Fail { reason, retry: false }) => ending(Ending::FailedForGood(reason)),
         Some(Said::Fail { reason, .. } | Said::Error(reason)) => {
-            output.conclude(code, reason, skip_on_exit_code, &folder.xcom_file())
+            output.conclude(code, reason, skip_on_exit_code, folder)
         }
         None => {
-            let mut ended = output.conclude(code, told, skip_on_exit_code, &folder.xcom_file());
+            let mut ended = output.conclude(code, told, skip_on_exit_code, folder);
             if matches!(ended.kind, Ending::Success) {
                 // What was pushed takes the place of what was printed.
                 ended.xcoms.retain(|xcom| heard.xcoms.iter().all(|pushed| pushed.key != xcom.key));

@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 
 use super::tree::Tree;
 use super::wire::{self, Order, Report, Spawn};
+use crate::environment::TaskEnvironment;
+use crate::run_as::RunAs;
 
 /// A running warden. Cheap to clone; when the last clone is dropped, it kills what still runs and goes.
 #[derive(Clone)]
@@ -54,6 +56,8 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Its working directory.
     pub cwd: String,
+    /// The user that it runs as; the warden's own without one.
+    pub run_as: Option<RunAs>,
     /// Marks every process of the attempt.
     pub marker: String,
     /// Whether it must be killed when the worker's lease is not renewed in time.
@@ -109,6 +113,9 @@ impl Warden {
         let (program, args) = command.split_first().ok_or_else(|| io::Error::other("no warden command"))?;
         let mut child = Command::new(program)
             .args(args)
+            // It is every task's parent, whose environment they can look at.
+            .env_clear()
+            .envs(TaskEnvironment::inherited().variables().iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(held.map_or_else(Stdio::null, Stdio::from))
             // A terminal's Ctrl-C is meant for the worker, which drains.
@@ -156,6 +163,7 @@ impl Warden {
             args: launch.args,
             env: launch.env,
             cwd: launch.cwd,
+            run_as: launch.run_as.map(|user| (user.uid, user.gid)),
             marker: launch.marker,
             has_stdin: launch.stdin.is_some(),
             is_fenced: launch.is_fenced,

@@ -11,18 +11,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
+use rustix::process::{DumpableBehavior, WaitOptions, getpid, set_child_subreaper, set_dumpable_behavior, umask, wait};
 
 use super::tree;
 use super::wire::{self, Order, Report, Spawn};
 
 /// Runs the warden on the socket that is its standard input, until the worker closes it. Standard output is only held
 /// open: it carries the worker's lock file, which is so released when the last process of the worker's tree is gone.
+/// Tasks make files with the mask that is given.
 ///
 /// # Errors
 /// It was not started by a worker, or the socket failed.
-pub fn run() -> io::Result<()> {
+pub fn run(task_umask: u32) -> io::Result<()> {
+    // What it passes on to tasks is nothing that other tasks may read.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    umask(Mode::from_raw_mode(task_umask));
     // Service managers send TERM to every process of a unit; the worker decides when the tasks end.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _handlers = signals.block_on(async {
@@ -106,6 +111,10 @@ impl Warden {
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr);
+        if let Some((uid, gid)) = spawn.run_as {
+            // As root, this also leaves root's other groups.
+            command.uid(uid).gid(gid);
+        }
         // Locked over the spawn, so that the reaper finds even a process that ends at once.
         let mut tasks = self.tasks();
         let report = match command.spawn() {

@@ -26,6 +26,8 @@ pub(super) struct Spawn {
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
     pub cwd: String,
+    /// Numbers of the user and the group that it runs as.
+    pub run_as: Option<(u32, u32)>,
     /// Value of [`super::MARKER_VARIABLE`].
     pub marker: String,
     pub has_stdin: bool,

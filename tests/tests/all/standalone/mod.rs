@@ -7,6 +7,7 @@ mod commands;
 mod control;
 mod crashes;
 mod files;
+mod hardening;
 mod hooks;
 mod imports;
 mod interventions;
