@@ -101,7 +101,7 @@ const PLACES: [(&str, &str, &str); 29] = [
 ];
 
 /// Places in which bash reads what it is given as code once more: they take what is harmless, and refuse the rest.
-const RISKY: [&str; 38] = [
+const RISKY: [&str; 44] = [
     "echo $(( {{ V }} + 1 ))",
     "echo $(( \"{{ V }}\" ))",
     "echo $(( ${unset:-{{ V }}} ))",
@@ -131,7 +131,13 @@ const RISKY: [&str; 38] = [
     "n=({{ V }}); (( n[0] > 1 ))",
     "for n in {{ V }}; do (( n > 1 )); done",
     "read n <<< {{ V }}; (( n > 1 ))",
+    "n={{ V }}; m=$n; (( m > 1 ))",
+    "n=$(printf %s {{ V }}); (( n > 1 ))",
     "eval \"echo {{ V }}\"",
+    "command eval \"echo {{ V }}\"",
+    "true && { e'v'al \"echo {{ V }}\"; }",
+    "\"$BASH\" -c \"echo {{ V }}\"",
+    ". /dev/stdin <<< \"echo {{ V }}\"",
     "eval echo '{{ V }}'",
     "bash -c \"echo {{ V }}\"",
     "env -i x=1 sh -ec 'echo {{ V }}'",

@@ -201,7 +201,11 @@ impl Reader<'_> {
                 Ok(())
             }
             Some(Frame::Code { mut words, .. }) => {
-                words.end_command(false, &self.source.values, &mut self.risks).map(drop)
+                words.end_command(false, &self.source.values, &mut self.risks)?;
+                if let (false, Some(around)) = (words.seen().is_empty(), self.words()) {
+                    around.add_printed(words.seen());
+                }
+                Ok(())
             }
             Some(Frame::Arithmetic { text, .. }) => {
                 self.risks.evaluate(&text, self.line());

@@ -7,7 +7,10 @@ use super::Refusal;
 use super::words::{VALUE, Word};
 
 /// Shells: they run the word after `-c`, or what they read.
-const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su"];
+const SHELLS: [&str; 15] = [
+    "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su", "runuser", "flock", "script", "$BASH", "${BASH}",
+    "$SHELL", "${SHELL}",
+];
 
 /// Programs that run one of their words, and the options before it.
 const INTERPRETERS: [(&str, &[&str]); 9] = [
@@ -110,7 +113,14 @@ impl Risks {
         if self.integers.contains(name) {
             self.evaluate_words(std::slice::from_ref(word), values)?;
         }
-        let indices = word.values.iter().map(|(index, _)| *index);
+        let mut indices: Vec<usize> =
+            word.values.iter().map(|(index, _)| *index).chain(word.printed.iter().copied()).collect();
+        // What another variable holds goes along.
+        for part in word.text.split('$').skip(1) {
+            let part = part.trim_start_matches('{');
+            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+            indices.extend(self.assigned.get(&part[..end]).into_iter().flatten());
+        }
         self.assigned.entry(name.to_owned()).or_default().extend(indices);
         Ok(())
     }
@@ -258,7 +268,7 @@ pub(super) fn reads_code(words: &[Word]) -> bool {
         let arguments = rest.iter().position(|word| word.text == "<<<").map_or(rest, |at| &rest[..at]);
         let is_bare = || arguments.iter().all(|word| word.text.starts_with(['-', '+']));
         match name {
-            "ssh" | "psql" | "mysql" | "mariadb" | "sqlite3" => true,
+            "." | "source" | "ssh" | "psql" | "mysql" | "mariadb" | "sqlite3" => true,
             _ if SHELLS.contains(&name) => is_bare() || arguments.iter().any(|word| word.text == "-s"),
             _ => INTERPRETERS.iter().any(|(interpreter, _)| *interpreter == name) && is_bare(),
         }
@@ -288,7 +298,7 @@ fn code_words<'a>(name: &str, rest: &'a [Word]) -> Vec<&'a Word> {
             .collect();
     }
     match name {
-        "ssh" | "parallel" => rest.iter().collect(),
+        "ssh" | "parallel" | "watch" => rest.iter().collect(),
         "sed" => plain(&["-f"]).into_iter().take(1).collect(),
         "awk" | "gawk" | "mawk" => plain(&["-v", "-F", "-f"]).into_iter().take(1).collect(),
         "sqlite3" => plain(&["-separator", "-nullvalue"]).into_iter().skip(1).chain(after(&["-cmd"])).collect(),
@@ -301,12 +311,11 @@ fn code_words<'a>(name: &str, rest: &'a [Word]) -> Vec<&'a Word> {
 
 /// Refuses values in words that a program runs.
 fn run_words(words: &[Word], values: &[String]) -> Result<(), Refusal> {
-    let builtin = words.first().map(program).filter(|name| RUN_THEIR_WORDS.contains(name));
-    if let Some(name) = builtin {
-        words[1..].iter().take(1).try_for_each(|word| whole(word, name))?;
-        words[1..].iter().try_for_each(|word| run(word, values, name))?;
-    }
     for (name, rest) in programs(words) {
+        if RUN_THEIR_WORDS.contains(&name) {
+            rest.iter().take(1).try_for_each(|word| whole(word, name))?;
+            rest.iter().try_for_each(|word| run(word, values, name))?;
+        }
         let code = code_words(name, rest);
         code.iter().filter(|_| name != "ssh").try_for_each(|word| whole(word, name))?;
         code.into_iter().try_for_each(|word| run(word, values, name))?;

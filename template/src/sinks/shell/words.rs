@@ -14,6 +14,8 @@ pub(super) struct Word {
     pub text: String,
     /// The values in it: their index and line.
     pub values: Vec<(usize, usize)>,
+    /// Values that commands in it, `$(...)`, were given: what they print may be them.
+    pub printed: Vec<usize>,
 }
 
 /// The words of one command after the other.
@@ -27,6 +29,8 @@ pub(super) struct Words {
     cases: usize,
     /// Values that the commands before the pipe print.
     piped: Vec<(usize, usize)>,
+    /// All values so far, of ended commands, too.
+    seen: Vec<usize>,
 }
 
 impl Words {
@@ -38,6 +42,18 @@ impl Words {
         let word = self.word.get_or_insert_default();
         word.text.push(VALUE);
         word.values.push((index, line));
+        self.seen.push(index);
+    }
+
+    /// Every value that these commands were given.
+    pub fn seen(&self) -> &[usize] {
+        &self.seen
+    }
+
+    /// Notes what the commands inside of the word were given.
+    pub fn add_printed(&mut self, values: &[usize]) {
+        self.word.get_or_insert_default().printed.extend(values);
+        self.seen.extend(values);
     }
 
     pub fn is_word_start(&self) -> bool {

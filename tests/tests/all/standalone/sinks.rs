@@ -20,10 +20,14 @@ output = "json"
 expand = { v = "{{ params.values }}" }
 bash = '''
 tell() { python3 -c 'import json, os, sys; print(json.dumps(sys.argv[1:] + [os.environ["X"]]))' "$@"; }
+{% set captured %}{{ v }}{% endset %}
 tell {{ v }} "a {{ v }}" '{{ v }}' "$(cat <<EOF
 {{ v }}.
 EOF
-)"
+)" "$(cat <<'EOF'
+$v {{ v }}.
+EOF
+)" {{ captured }} "$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])[0] + ".")' {{ [v] | tojson }})"
 '''
 env = { X = "{{ v }}" }
 
@@ -154,7 +158,10 @@ async fn every_value_arrives_as_what_it_is() {
 
     for (index, v) in values.iter().enumerate() {
         let at = async |task: &str| xcom(&flow, &run, task, index).await;
-        assert_eq!(at("shell").await, json!([v, format!("a {v}"), v, format!("{v}."), v]));
+        assert_eq!(
+            at("shell").await,
+            json!([v, format!("a {v}"), v, format!("{v}."), format!("$v {v}."), v, format!("{v}."), v])
+        );
         assert_eq!(at("program").await, json!([v, v, v]));
         assert_eq!(at("script").await, json!([v, format!("--x={v}")]));
         assert_eq!(at("stored").await, json!({ "v": v, "list": format!("['{v}']") }));
