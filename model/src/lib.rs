@@ -18,6 +18,7 @@ pub mod graph;
 pub mod ids;
 pub mod log;
 pub mod moves;
+pub mod number;
 pub mod operator;
 pub mod params;
 pub mod plan;

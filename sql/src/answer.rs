@@ -61,46 +61,92 @@ pub(crate) trait Reader<DB: Database> {
     fn affected(&self, result: &DB::QueryResult) -> u64;
 }
 
-/// Takes in what a statement answers.
+/// How many answers a statement may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// One: as soon as it is too much, there is no need to hear the rest.
+    One,
+    /// Several, as of a procedure: which one is the last is known only at the end.
+    Several,
+}
+
+/// Takes in what a statement answers. Of several answers the last one counts, and nothing of the others.
 pub(crate) async fn collect<DB: Database>(
     mut stream: impl Stream<Item = Result<Either<DB::QueryResult, DB::Row>, sqlx::Error>> + Unpin,
     reader: &impl Reader<DB>,
     keep: Keep,
+    answers: Answers,
 ) -> Result<Answer, CollectError> {
-    let mut answer = Answer::default();
-    let mut bytes = 0;
+    let mut incoming = Incoming::default();
+    let mut ended: [Option<Incoming>; 2] = [None, None];
+    let mut rows_affected = 0;
     while let Some(item) = stream.try_next().await.map_err(CollectError::Database)? {
-        let row = match item {
+        match item {
             Either::Left(result) => {
-                answer.rows_affected += reader.affected(&result);
-                continue;
+                rows_affected += reader.affected(&result);
+                let [_, last] = ended;
+                ended = [last, Some(std::mem::take(&mut incoming))];
             }
-            Either::Right(row) => row,
-        };
+            Either::Right(row) => {
+                incoming.take(&row, reader, keep)?;
+                if answers == Answers::One && incoming.too_much.is_some() {
+                    break;
+                }
+            }
+        }
+    }
+    // A call with answers ends with a result that has none.
+    let last = match ended {
+        [Some(before), Some(end)] if end.answer.row_count == 0 => before,
+        [_, Some(last)] if incoming.answer.row_count == 0 => last,
+        _ => incoming,
+    };
+    match last.too_much {
+        Some(why) => Err(CollectError::Row(SqlError::TooMuch(why))),
+        None => Ok(Answer { rows_affected, ..last.answer }),
+    }
+}
+
+/// One answer, while it comes.
+#[derive(Default)]
+struct Incoming {
+    answer: Answer,
+    bytes: usize,
+    /// Why it cannot be kept.
+    too_much: Option<String>,
+}
+
+impl Incoming {
+    fn take<DB: Database>(&mut self, row: &DB::Row, reader: &impl Reader<DB>, keep: Keep) -> Result<(), CollectError> {
+        let answer = &mut self.answer;
         if answer.row_count == 0 {
-            answer.columns = columns(&row, reader).map_err(CollectError::Row)?;
+            answer.columns = columns(row, reader).map_err(CollectError::Row)?;
         }
         answer.row_count += 1;
         let bytes_max = match keep {
+            _ if self.too_much.is_some() => return Ok(()),
             Keep::All { rows_max, .. } if answer.rows.len() == rows_max => {
-                return Err(CollectError::Row(SqlError::TooMuch(format!(
+                self.too_much = Some(format!(
                     "the query returns more than {rows_max} rows\nhint: let it return fewer, raise `max_rows`, or say with `fetch` that only the first row or their number is wanted"
-                ))));
+                ));
+                return Ok(());
             }
-            Keep::First { .. } if !answer.rows.is_empty() => continue,
+            Keep::First { .. } if !answer.rows.is_empty() => return Ok(()),
             Keep::All { bytes_max, .. } | Keep::First { bytes_max } => bytes_max,
-            Keep::Nothing => continue,
+            Keep::Nothing => return Ok(()),
         };
-        let kept = read(&row, &answer.columns, reader).map_err(CollectError::Row)?;
-        bytes += serde_json::to_string(&kept).map_or(0, |text| text.len() + 1);
-        if bytes > bytes_max {
-            return Err(CollectError::Row(SqlError::TooMuch(format!(
+        let kept = read(row, &answer.columns, reader).map_err(CollectError::Row)?;
+        self.bytes += serde_json::to_string(&kept).map_or(0, |text| text.len() + 1);
+        if self.bytes > bytes_max {
+            answer.rows.clear();
+            self.too_much = Some(format!(
                 "what the query returns is larger than {bytes_max} bytes\nhint: let it return fewer rows or columns, or have the data written to a file or table"
-            ))));
+            ));
+            return Ok(());
         }
         answer.rows.push(kept);
+        Ok(())
     }
-    Ok(answer)
 }
 
 fn columns<DB: Database>(row: &DB::Row, reader: &impl Reader<DB>) -> Result<Vec<String>, SqlError> {

@@ -31,9 +31,20 @@ pub(crate) fn time(micros: i64) -> String {
     }
 }
 
-/// `2026-11-24T08:00:00` from microseconds since 1970.
-pub(crate) fn date_time(micros: i64) -> String {
-    format!("{}T{}", date(micros.div_euclid(DAY)), time(micros.rem_euclid(DAY)))
+/// A date of ISO 8601 as PostgreSQL reads it: without a sign before the year, and with `BC` behind those before the year 1,
+/// where ISO 8601 has a year zero. `None`: it is written as PostgreSQL reads it already, or is no date.
+pub(crate) fn for_postgres(text: &str) -> Option<String> {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    let (year, rest) = digits
+        .split_once('-')
+        .filter(|(year, rest)| year.len() >= 4 && rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let year: u64 = year.parse().ok()?;
+    match text.trim().as_bytes()[0] {
+        b'-' => Some(format!("{:04}-{rest} BC", year + 1)),
+        _ if year == 0 => Some(format!("0001-{rest} BC")),
+        b'+' => Some(format!("{year:04}-{rest}")),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +60,22 @@ mod tests {
         assert_eq!(date(-719_528), "0000-01-01");
         assert_eq!(date(-719_529), "-0001-12-31");
         assert_eq!(date(2_932_897), "+10000-01-01");
-        assert_eq!(date_time(-1), "1969-12-31T23:59:59.999999");
-        assert_eq!(date_time(86_400_000_000 + 3_600_000_000), "1970-01-02T01:00:00");
+        assert_eq!(time(DAY - 1), "23:59:59.999999");
+    }
+
+    #[test]
+    fn postgres_has_years_before_christ_and_no_signs() {
+        for (iso, postgres) in [
+            ("-0001-12-31", Some("0002-12-31 BC")),
+            ("0000-01-01T08:00:00", Some("0001-01-01T08:00:00 BC")),
+            ("+10000-01-01T00:00:00+00:00", Some("10000-01-01T00:00:00+00:00")),
+            ("2026-11-24", None),
+            ("infinity", None),
+            ("-infinity", None),
+            ("tomorrow", None),
+            ("", None),
+        ] {
+            assert_eq!(for_postgres(iso).as_deref(), postgres, "{iso}");
+        }
     }
 }

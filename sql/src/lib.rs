@@ -10,6 +10,7 @@ mod dialect;
 mod error;
 mod mysql;
 mod notices;
+mod parameter;
 mod postgres;
 mod scan;
 mod script;

@@ -9,9 +9,10 @@ use sqlx::error::BoxDynError;
 use sqlx::mysql::{MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, MySql};
 
-use crate::answer::{CollectError, Reader, collect};
+use crate::answer::{Answers, CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
+use crate::parameter::{Bound, bound};
 use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 
 /// How long connecting may take.
@@ -132,28 +133,29 @@ async fn one(
     request: &Request<'_>,
     keep: Keep,
 ) -> Result<Answer, SqlError> {
+    let answers = match script.verb(statement).as_str() {
+        "select" | "with" | "show" | "table" | "values" => Answers::One,
+        _ => Answers::Several,
+    };
     let rewritten = script.rewrite(statement, |index| Dialect::MySql.placeholder(index + 1));
     let answer = if rewritten.names.is_empty() {
         // Some statements cannot be prepared. Without parameters there is no need to.
         let reader = MySqlReader { is_text: true };
-        collect(connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(rewritten.text))), &reader, keep).await
+        collect(connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(rewritten.text))), &reader, keep, answers).await
     } else {
+        let values = bound(script, statement, &rewritten.names, request.parameters)?;
+        let rewritten = script.rewrite(statement, |index| values[index].placeholder());
         let mut query = sqlx::query::<MySql>(AssertSqlSafe(rewritten.text)).persistent(false);
-        for name in &rewritten.names {
-            query = match &request.parameters[name] {
-                Value::Null => query.bind(None::<String>),
-                Value::Bool(value) => query.bind(*value),
-                Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-                    (Some(integer), _, _) => query.bind(integer),
-                    (None, Some(integer), _) => query.bind(integer),
-                    (None, None, Some(real)) => query.bind(real),
-                    (None, None, None) => query.bind(number.to_string()),
-                },
-                Value::String(text) => query.bind(text.clone()),
-                other => query.bind(other.to_string()),
+        for value in values {
+            query = match value {
+                Bound::Null => query.bind(None::<String>),
+                Bound::Bool(value) => query.bind(value),
+                Bound::Integer(value) => query.bind(value),
+                Bound::Real(value) => query.bind(value),
+                Bound::Text(text) | Bound::Cast { text, .. } => query.bind(text),
             };
         }
-        collect(connection.fetch_many(query), &MySqlReader { is_text: false }, keep).await
+        collect(connection.fetch_many(query), &MySqlReader { is_text: false }, keep, answers).await
     };
     answer.map_err(|error| match error {
         CollectError::Row(error) => error,

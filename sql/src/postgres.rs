@@ -12,7 +12,7 @@ use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgDatabaseError, 
 use sqlx::postgres::{PgQueryResult, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions as _, Connection as _, Executor, PgPool, Postgres, Row, ValueRef};
 
-use crate::answer::{CollectError, Reader, collect};
+use crate::answer::{Answers, CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
 use crate::script::Rewritten;
@@ -193,7 +193,7 @@ async fn one(
     for value in values {
         query = query.bind(value);
     }
-    let answer = collect(connection.fetch_many(query), &PostgresReader, keep).await;
+    let answer = collect(connection.fetch_many(query), &PostgresReader, keep, Answers::One).await;
     answer.map_err(|error| match error {
         CollectError::Row(error) => error,
         CollectError::Database(error) => failed(script, index, &rewritten, &error),

@@ -61,6 +61,26 @@ impl<'a> Script<'a> {
         &self.statements
     }
 
+    /// Its language.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether a parameter stands somewhere as the only thing in the parentheses of `in (...)`.
+    pub(crate) fn is_alone_in_a_list(&self, statement: &Statement, name: &str) -> bool {
+        let tokens: Vec<&str> = statement
+            .tokens
+            .iter()
+            .filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment))
+            .map(|token| &self.text[token.range.clone()])
+            .collect();
+        tokens.windows(4).any(|four| {
+            let [word, open, parameter, close] = four else { return false };
+            let is_list = word.eq_ignore_ascii_case("in") && *open == "(" && *close == ")";
+            is_list && parameter.strip_prefix(':') == Some(name)
+        })
+    }
+
     /// The text of a statement.
     pub fn text_of(&self, statement: &Statement) -> &'a str {
         &self.text[statement.range()]

@@ -10,9 +10,10 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, Row, Sqlite, TypeInfo, ValueRef};
 
-use crate::answer::{CollectError, Reader, base64, collect, real};
+use crate::answer::{Answers, CollectError, Reader, base64, collect, real};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
+use crate::parameter::{Bound, bound};
 use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 
 /// How long a script waits for another one that writes.
@@ -124,23 +125,20 @@ async fn one(
 ) -> Result<Answer, SqlError> {
     let failed = |error: &sqlx::Error| refused(script, index, None, error, Vec::new());
     let rewritten = script.rewrite(statement, |index| Dialect::Sqlite.placeholder(index + 1));
+    let values = bound(script, statement, &rewritten.names, request.parameters)?;
     let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(rewritten.text)).persistent(false);
-    for name in &rewritten.names {
-        query = match &request.parameters[name] {
-            Value::Null => query.bind(None::<String>),
-            Value::Bool(value) => query.bind(*value),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(integer), _) => query.bind(integer),
-                (None, Some(real)) => query.bind(real),
-                (None, None) => query.bind(number.to_string()),
-            },
-            Value::String(text) => query.bind(text.clone()),
-            other => query.bind(other.to_string()),
+    for value in values {
+        query = match value {
+            Bound::Null => query.bind(None::<String>),
+            Bound::Bool(value) => query.bind(value),
+            Bound::Integer(value) => query.bind(value),
+            Bound::Real(value) => query.bind(value),
+            Bound::Text(text) | Bound::Cast { text, .. } => query.bind(text),
         };
     }
     // SQLite remembers the number of changes until the next change: a statement that reads would seem to have made them.
     let changes_before = changes(connection).await.map_err(|error| failed(&error))?;
-    let answer = collect(connection.fetch_many(query), &SqliteReader, keep).await;
+    let answer = collect(connection.fetch_many(query), &SqliteReader, keep, Answers::One).await;
     let mut answer = answer.map_err(|error| match error {
         CollectError::Row(error) => error,
         CollectError::Database(error) => failed(&error),

@@ -11,6 +11,7 @@ use crate::outcome::NewXCom;
 use crate::rows::json_text;
 use crate::suspended::{Settlement, Settler, Verdict};
 use crate::transaction::reading;
+use crate::xcom::check_xcom_size;
 
 /// Overdue questions ended in one go.
 const EXPIRE_BATCH_MAX: i64 = 500;
@@ -66,6 +67,10 @@ impl Store {
             StoreError::Conflict(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         let settlement = settlement(&row, &question, &answer, Some(principal));
+        if let Verdict::Success(xcoms) = &settlement.verdict {
+            let sizes = xcoms.iter().try_for_each(|xcom| check_xcom_size(&xcom.key, xcom.value.len()));
+            sizes.map_err(StoreError::Conflict)?;
+        }
         let settler = Settler { actor: Actor::User, actor_id: principal };
         if self.settle(now, settler, &[settlement]).await?.is_empty() {
             return Err(self.no_open_question(task_instance).await);

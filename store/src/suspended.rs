@@ -16,6 +16,7 @@ use crate::outcome::{NewXCom, XComRow};
 use crate::question::AnswerNote;
 use crate::rows::json;
 use crate::transaction::transaction;
+use crate::xcom::check_xcom_size;
 
 /// What becomes of a suspended try.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +144,7 @@ impl Store {
         settler: Settler<'_>,
         settlements: &[Settlement],
     ) -> Result<HashSet<TaskInstanceKey>> {
+        let settlements: Vec<Settlement> = settlements.iter().map(within_limits).collect();
         let questions = json(&settlements.iter().map(question).collect::<Vec<_>>());
         let by_id: HashMap<i64, &Settlement> = settlements.iter().map(|one| (one.task_instance.0, one)).collect();
         transaction!(self, "end what waits", |tx| {
@@ -210,6 +212,19 @@ impl Store {
             settled
         })
     }
+}
+
+/// No success with a value that is larger than an XCom may be.
+fn within_limits(settlement: &Settlement) -> Settlement {
+    let mut settlement = settlement.clone();
+    if let Verdict::Success(xcoms) = &settlement.verdict
+        && let Some(why) = xcoms.iter().find_map(|xcom| check_xcom_size(&xcom.key, xcom.value.len()).err())
+    {
+        settlement.reason = why.split("; hint: ").next().map(str::to_owned);
+        settlement.log.push(why.replace("; hint: ", "\nhint: "));
+        settlement.verdict = Verdict::Failed;
+    }
+    settlement
 }
 
 fn question(settlement: &Settlement) -> Question {

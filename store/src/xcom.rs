@@ -1,7 +1,7 @@
 //! XComs: small values that tasks leave for others. They are written together with the success of their task; people may
 //! change what a task has left.
 
-use flow_model::{DagRunKey, Timestamp};
+use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 use serde_json::Value;
 
 use crate::connect::Store;
@@ -110,11 +110,36 @@ impl Store {
                 },
             },
             XComRun::Named(run_id) => match self.sibling_run(run, run_id).await? {
-                Some(sibling) => self.pull_from(sibling, pull).await?,
-                None => None,
+                Some(sibling) => {
+                    let found = self.pull_from(sibling, pull).await?;
+                    return if found.is_some() { Ok(found) } else { self.list_of_nothing(sibling, pull).await };
+                }
+                None => return Ok(None),
             },
         };
-        Ok(found)
+        if found.is_some() { Ok(found) } else { self.list_of_nothing(run, pull).await }
+    }
+
+    /// What a mapped task has left whose instances have left nothing, or that has come to none: a list with nothing in it. As
+    /// long as it waits to be mapped, or where it could not be, there is none.
+    async fn list_of_nothing(&self, run: DagRunKey, pull: &XComPull) -> Result<Option<Value>> {
+        if matches!(pull.instances, XComInstances::One(_)) {
+            return Ok(None);
+        }
+        let (version, open): (i64, i64) = reading!(self, "look for a mapped task", |tx| {
+            sqlx::query_as(
+                "select version_id, (select count(*) from task_instance where dag_run_id = $1 and task_id = $2
+                    and map_index < 0 and state not in ('success', 'skipped', 'removed'))
+                 from dag_run where id = $1",
+            )
+            .bind(run.0)
+            .bind(&pull.task_id)
+            .fetch_one(&mut *tx)
+            .await?
+        })?;
+        let graph = self.dag_graph(DagVersionKey(version)).await?;
+        let is_mapped = graph.index_of(&pull.task_id).is_some_and(|task| graph.scope_of(task).is_some());
+        Ok((is_mapped && open == 0).then(|| Value::Array(Vec::new())))
     }
 
     async fn pull_from(&self, run: DagRunKey, pull: &XComPull) -> Result<Option<Value>> {
@@ -288,15 +313,23 @@ pub fn check_xcom_key(key: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Checks the size of a value, in bytes of its JSON.
+///
+/// # Errors
+/// In words, with a hint: it is larger than an XCom may be.
+pub fn check_xcom_size(key: &str, bytes: usize) -> std::result::Result<(), String> {
+    if bytes <= XCOM_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "the XCom `{key}` has {bytes} bytes, which is more than {} MiB; hint: keep it in an artifact or an object store, and its place in the XCom",
+        XCOM_BYTES_MAX >> 20
+    ))
+}
+
 fn usable_text(key: &str, value: &Value) -> Result<String> {
     let text = json_text(value);
-    if text.len() > XCOM_BYTES_MAX {
-        return Err(StoreError::Conflict(format!(
-            "the XCom `{key}` has {} bytes, which is more than {} MiB; hint: keep it in an artifact or an object store, and its place in the XCom",
-            text.len(),
-            XCOM_BYTES_MAX >> 20
-        )));
-    }
+    check_xcom_size(key, text.len()).map_err(StoreError::Conflict)?;
     Ok(text)
 }
 

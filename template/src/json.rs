@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use flow_model::number::{exact_double, is_whole};
 use minijinja::Value;
 use minijinja::value::{DynObject, Object, ObjectRepr};
 use serde_json::{Map, Number, Value as Json};
@@ -37,32 +38,19 @@ pub(crate) fn digits(value: &Value) -> Option<&Number> {
 
 fn from_number(number: &Number) -> Value {
     let text = number.as_str();
-    if !text.contains(['.', 'e', 'E']) {
+    if is_whole(number) {
         let small = number.as_i64().map(Value::from).or_else(|| number.as_u64().map(Value::from));
         let wide = || text.parse::<i128>().map(Value::from).or_else(|_| text.parse::<u128>().map(Value::from));
         return small.or_else(|| wide().ok()).unwrap_or_else(|| Value::from_object(Digits(number.clone())));
     }
     match text.parse::<f64>() {
         Ok(double) if double.abs() < EXACT_MAX && (double != 0.0 || is_zero(text)) => Value::from(double),
-        Ok(double) if double.is_finite() && has_same_digits(text, double) => Value::from(double),
-        _ => Value::from_object(Digits(number.clone())),
+        _ => exact_double(number).map_or_else(|| Value::from_object(Digits(number.clone())), Value::from),
     }
 }
 
 fn is_zero(text: &str) -> bool {
     text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| matches!(byte, b'0' | b'.' | b'-'))
-}
-
-/// Whether a double, in as few digits as name it, is the number that was written.
-fn has_same_digits(text: &str, double: f64) -> bool {
-    significant(text) == significant(&format!("{double:e}"))
-}
-
-/// The digits of a number without the zeros around them. Two numbers as near as a text and its own double differ in nothing
-/// else.
-fn significant(text: &str) -> String {
-    let digits: String = text.chars().take_while(|c| !matches!(c, 'e' | 'E')).filter(char::is_ascii_digit).collect();
-    digits.trim_matches('0').to_owned()
 }
 
 /// A number that the engine has no type for.

@@ -2,6 +2,7 @@
 //! that no value becomes code there. Knows nothing of runs and stores: what the names stand for is a [`Scope`]'s.
 
 mod arguments;
+mod braces;
 mod dates;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod renderer;
 mod sinks;
 mod values;
 
+pub use braces::first_expression;
 pub use dates::{DateValue, is_method_of_dates};
 pub use error::TemplateError;
 pub use json::{from_json, from_table};

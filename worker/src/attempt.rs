@@ -51,7 +51,7 @@ use crate::artifacts::ArtifactLimits;
 use crate::environment::TaskEnvironment;
 use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
-use crate::output::xcom;
+use crate::output::{check_sizes, xcom};
 use crate::run_as::RunAs;
 use crate::template::{AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
@@ -175,9 +175,19 @@ pub async fn run(workshop: &Workshop, mut order: WorkOrder, log: Arc<AttemptLog>
         PrepareError::Store(error) => Ended::new(Ending::Lost(format!("could not read XComs: {error}"))),
         PrepareError::Secrets(why) => Ended::new(Ending::Failed(why)),
     });
-    let ended = secrecy::conceal(ended, log.masker());
+    let ended = within_limits(secrecy::conceal(ended, log.masker()));
     flow_model::crash_point!("worker.attempt_ended");
     outcome(workshop.store.now(), &order, ended, Shown { rendered, map_label }, &log)
+}
+
+/// No success with a value that is larger than an XCom may be.
+fn within_limits(ended: Ended) -> Ended {
+    match check_sizes(&ended.xcoms) {
+        Err(why) if matches!(ended.kind, Ending::Success) => {
+            Ended { kind: Ending::Failed(why), xcoms: Vec::new(), skips: Vec::new(), ..ended }
+        }
+        _ => ended,
+    }
 }
 
 /// What people see of the attempt besides its log.

@@ -70,8 +70,10 @@ impl AttemptLog {
         &self.masker
     }
 
-    /// A line from the task. `cut` bytes of it have been left out already.
+    /// A line from the task. `cut` bytes of it have been left out already; of one that is longer than [`LINE_BYTES_MAX`] more are.
     pub fn line(&self, at: Timestamp, stream: Stream, text: &str, cut: u64) {
+        let (text, rest) = text.split_at(text.floor_char_boundary(LINE_BYTES_MAX));
+        let cut = cut + rest.len() as u64;
         let mut state = self.lock();
         state.totals.lines += 1;
         state.totals.bytes += text.len() as u64 + 1 + cut;
@@ -291,6 +293,17 @@ mod tests {
         assert_eq!(found[0].0.len(), LINE_BYTES_MAX);
         assert_eq!(found[0].1, 120_000 - LINE_BYTES_MAX as u64);
         assert_eq!(found[1].0, "next");
+    }
+
+    #[test]
+    fn whoever_brings_a_longer_line_has_it_cut_in_the_log() {
+        let log = log();
+        log.line(at(), Stream::Stdout, &"é".repeat(LINE_BYTES_MAX), 7);
+        let (pieces, totals) = log.finish(at());
+        let kept = &read(&pieces)[0].text;
+        let note = format!("({} more bytes of this line are left out)", LINE_BYTES_MAX + 7);
+        assert!(kept.starts_with("éé") && kept.ends_with(&note), "{}", &kept[kept.len() - 100..]);
+        assert_eq!((totals.bytes, totals.bytes_dropped), (2 * LINE_BYTES_MAX as u64 + 8, LINE_BYTES_MAX as u64 + 7));
     }
 
     #[test]

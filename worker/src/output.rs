@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flow_model::dag::Output;
-use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, json_text};
+use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, check_xcom_size, json_text};
 use serde_json::Value;
 
 use crate::artifacts::open_left;
@@ -13,35 +13,76 @@ use crate::template::RETURN_VALUE;
 /// Bytes of a whole XCom file.
 pub(crate) const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
 
-/// Collects what the task's output setting asks for while it runs.
+/// Collects what the task's output setting asks for while it runs, from the bytes as they come: what the log keeps of a line is
+/// no measure for it.
 #[derive(Debug)]
 pub struct OutputCapture {
     output: Output,
-    last_line: Option<String>,
-    text: Vec<u8>,
+    /// All of the output; of `last_line` the line that is not yet at its end.
+    text: Kept,
+    last_line: Option<Kept>,
+}
+
+/// Bytes, until they are more than an XCom may have.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
     is_too_large: bool,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        self.is_too_large |= self.bytes.len() + bytes.len() > XCOM_BYTES_MAX;
+        if self.is_too_large {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        !self.is_too_large && String::from_utf8_lossy(&self.bytes).trim().is_empty()
+    }
+
+    /// # Errors
+    /// There was more.
+    fn text(self, what: &str) -> Result<String, String> {
+        if self.is_too_large {
+            return Err(format!(
+                "{what} is larger than an XCom may be ({} MiB)\nhint: write it to a file below `$FLOW_ARTIFACTS` or to an object store, and print where it is",
+                XCOM_BYTES_MAX >> 20
+            ));
+        }
+        Ok(String::from_utf8_lossy(&self.bytes).into_owned())
+    }
 }
 
 impl OutputCapture {
     /// Collects nothing yet.
     pub fn new(output: Output) -> Self {
-        OutputCapture { output, last_line: None, text: Vec::new(), is_too_large: false }
+        OutputCapture { output, text: Kept::default(), last_line: None }
     }
 
     /// Bytes of standard output.
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        if matches!(self.output, Output::Text | Output::Json) && !self.is_too_large {
-            self.is_too_large = self.text.len() + bytes.len() > XCOM_BYTES_MAX;
-            if !self.is_too_large {
-                self.text.extend_from_slice(bytes);
+    pub fn bytes(&mut self, mut bytes: &[u8]) {
+        match self.output {
+            Output::None => {}
+            Output::Text | Output::Json => self.text.add(bytes),
+            Output::LastLine => {
+                while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+                    self.text.add(&bytes[..end]);
+                    self.end_line();
+                    bytes = &bytes[end + 1..];
+                }
+                self.text.add(bytes);
             }
         }
     }
 
-    /// A line of standard output.
-    pub fn line(&mut self, line: &str) {
-        if self.output == Output::LastLine && !line.trim().is_empty() {
-            self.last_line = Some(line.to_owned());
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.text);
+        if !line.is_blank() {
+            self.last_line = Some(line);
         }
     }
 
@@ -49,19 +90,16 @@ impl OutputCapture {
     ///
     /// # Errors
     /// The output is too large, or is not the JSON that it should be.
-    pub fn finish(self) -> Result<Option<NewXCom>, String> {
-        if self.is_too_large {
-            return Err(format!(
-                "the output is larger than an XCom may be ({} MiB)\nhint: write it to a file or an object store, and print where it is",
-                XCOM_BYTES_MAX >> 20
-            ));
-        }
-        let text = String::from_utf8_lossy(&self.text);
+    pub fn finish(mut self) -> Result<Option<NewXCom>, String> {
         match self.output {
             Output::None => Ok(None),
-            Output::LastLine => Ok(self.last_line.map(|line| xcom(RETURN_VALUE, &Value::String(line)))),
-            Output::Text => Ok(Some(xcom(RETURN_VALUE, &Value::String(text.into_owned())))),
-            Output::Json => match serde_json::from_str::<Value>(&text) {
+            Output::LastLine => {
+                self.end_line();
+                let line = self.last_line.map(|line| line.text("the last line of the output")).transpose()?;
+                Ok(line.map(|line| xcom(RETURN_VALUE, &Value::from(line.strip_suffix('\r').unwrap_or(&line)))))
+            }
+            Output::Text => Ok(Some(xcom(RETURN_VALUE, &Value::String(self.text.text("the output")?)))),
+            Output::Json => match serde_json::from_str::<Value>(&self.text.text("the output")?) {
                 Ok(value) => Ok(Some(xcom(RETURN_VALUE, &value))),
                 Err(error) => Err(format!(
                     "the output is not JSON, which `output = \"json\"` asks for: {error}\nhint: print messages to stderr, so that stdout holds the JSON alone"
@@ -71,12 +109,20 @@ impl OutputCapture {
     }
 }
 
-/// What is told of a value that is larger than an XCom may be.
-pub(crate) fn too_large(key: &str, bytes: usize) -> String {
-    format!(
-        "the XCom `{key}` has {bytes} bytes, which is more than {} MiB\nhint: keep it in a file or an object store, and pass its place",
-        XCOM_BYTES_MAX >> 20
-    )
+/// Refuses what is larger than an XCom may be, whoever leaves it.
+///
+/// # Errors
+/// In words, with a hint.
+pub(crate) fn check_sizes(xcoms: &[NewXCom]) -> Result<(), String> {
+    xcoms.iter().try_for_each(|xcom| check_size(&xcom.key, xcom.value.len()))
+}
+
+/// Refuses a value of so many bytes of JSON if an XCom may not have as many.
+///
+/// # Errors
+/// In words, with a hint.
+pub(crate) fn check_size(key: &str, bytes: usize) -> Result<(), String> {
+    check_xcom_size(key, bytes).map_err(|why| why.replace("; hint: ", "\nhint: "))
 }
 
 /// What is told of an XCom file that has more than [`XCOM_FILE_BYTES_MAX`].
@@ -100,9 +146,7 @@ pub fn append_to_xcom_file(path: &Path, key: &str, value: &Value) -> std::io::Re
     use std::io::Write;
     check_xcom_key(key).map_err(std::io::Error::other)?;
     let value = value.to_string();
-    if value.len() > XCOM_BYTES_MAX {
-        return Err(std::io::Error::other(too_large(key, value.len())));
-    }
+    check_size(key, value.len()).map_err(std::io::Error::other)?;
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
     file.write_all(format!("{key}={value}\n").as_bytes())
 }
@@ -135,9 +179,7 @@ pub fn read_xcom_file(path: &Path, owner: Option<u32>) -> Result<Vec<NewXCom>, S
         };
         check_xcom_key(key)
             .map_err(|why| format!("line {} of the XCom file: {}", number + 1, why.replace("; hint: ", "\nhint: ")))?;
-        if value.len() > XCOM_BYTES_MAX {
-            return Err(too_large(key, value.len()));
-        }
+        check_size(key, value.len())?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         xcoms.retain(|known| known.key != key);
         xcoms.push(xcom(key, &value));
@@ -151,8 +193,7 @@ mod tests {
 
     fn captured(output: Output, text: &str) -> Result<Option<String>, String> {
         let mut capture = OutputCapture::new(output);
-        capture.bytes(text.as_bytes());
-        text.lines().for_each(|line| capture.line(line));
+        text.as_bytes().chunks(7).for_each(|bytes| capture.bytes(bytes));
         capture.finish().map(|xcom| xcom.map(|xcom| xcom.value))
     }
 
@@ -160,6 +201,7 @@ mod tests {
     fn the_setting_decides_what_is_kept() {
         assert_eq!(captured(Output::LastLine, "a\nb\n\n").unwrap(), Some("\"b\"".to_owned()));
         assert_eq!(captured(Output::LastLine, "").unwrap(), None);
+        assert_eq!(captured(Output::LastLine, "a\r\n \r\n").unwrap(), Some("\"a\"".to_owned()));
         assert_eq!(captured(Output::Text, "a\nb\n").unwrap(), Some("\"a\\nb\\n\"".to_owned()));
         assert_eq!(captured(Output::Json, " {\"n\": [1, 2]}\n").unwrap(), Some("{\"n\":[1,2]}".to_owned()));
         assert_eq!(captured(Output::None, "a").unwrap(), None);
@@ -168,7 +210,14 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_refused_with_a_hint() {
         assert!(captured(Output::Json, "loading...\n{}").unwrap_err().contains("hint: print messages to stderr"));
-        assert!(captured(Output::Text, &"x".repeat(XCOM_BYTES_MAX + 1)).unwrap_err().contains("larger than an XCom"));
+        let large = "x".repeat(XCOM_BYTES_MAX + 1);
+        for output in [Output::Text, Output::Json, Output::LastLine] {
+            let refusal = captured(output, &format!("first\n{large}\n")).unwrap_err();
+            assert!(refusal.contains("larger than an XCom") && refusal.contains("$FLOW_ARTIFACTS"), "{refusal}");
+        }
+        // A line that is not the last one may be as long as it likes.
+        let last = format!("{large}\n{}\n\n", "y".repeat(100_000));
+        assert_eq!(captured(Output::LastLine, &last).unwrap().unwrap().len(), 100_002);
     }
 
     #[test]

@@ -139,7 +139,11 @@ fn timestamp(micros: i64, zone: &str) -> String {
     match micros {
         i64::MAX => "infinity".to_owned(),
         i64::MIN => "-infinity".to_owned(),
-        micros => format!("{}{zone}", calendar::date_time(micros.saturating_add(EPOCH_DAYS * calendar::DAY))),
+        // The last instants are too far from 1970 for microseconds: days and the time of day are added up by themselves.
+        micros => {
+            let date = calendar::date(micros.div_euclid(calendar::DAY) + EPOCH_DAYS);
+            format!("{date}T{}{zone}", calendar::time(micros.rem_euclid(calendar::DAY)))
+        }
     }
 }
 
@@ -148,8 +152,9 @@ fn time_with_zone(bytes: &[u8; 12]) -> String {
     // Seconds west of Greenwich.
     let offset = -i32::from_be_bytes([a, b, c, d]);
     let sign = if offset < 0 { '-' } else { '+' };
-    let minutes = offset.abs() / 60;
-    format!("{}{sign}{:02}:{:02}", calendar::time(i64::from_be_bytes(micros)), minutes / 60, minutes % 60)
+    let (minutes, seconds) = (offset.abs() / 60, offset.abs() % 60);
+    let seconds = if seconds == 0 { String::new() } else { format!(":{seconds:02}") };
+    format!("{}{sign}{:02}:{:02}{seconds}", calendar::time(i64::from_be_bytes(micros)), minutes / 60, minutes % 60)
 }
 
 /// ISO 8601: `P1Y2M3DT4H5M6.7S`. Each part has its own sign, because none can be turned into another.
@@ -157,6 +162,11 @@ fn interval(bytes: &[u8; 16]) -> String {
     let [m0, m1, m2, m3, m4, m5, m6, m7, d0, d1, d2, d3, o0, o1, o2, o3] = *bytes;
     let micros = i64::from_be_bytes([m0, m1, m2, m3, m4, m5, m6, m7]);
     let (days, months) = (i32::from_be_bytes([d0, d1, d2, d3]), i32::from_be_bytes([o0, o1, o2, o3]));
+    match (micros, days, months) {
+        (i64::MAX, i32::MAX, i32::MAX) => return "infinity".to_owned(),
+        (i64::MIN, i32::MIN, i32::MIN) => return "-infinity".to_owned(),
+        _ => {}
+    }
     let part = |value: i64, unit: char| if value == 0 { String::new() } else { format!("{value}{unit}") };
     let seconds = match (micros % 60_000_000 / 1_000_000, micros % 1_000_000) {
         (seconds, 0) => part(seconds, 'S'),

@@ -2,9 +2,10 @@
 //! goes there as text, and the server reads it as that type. So a day given as text may stand where a date belongs.
 
 use serde_json::Value;
-use sqlx::postgres::{PgConnection, PgTypeKind};
+use sqlx::postgres::{PgConnection, PgTypeInfo, PgTypeKind};
 use sqlx::{AssertSqlSafe, Either, Executor, SqlSafeStr, Statement, TypeInfo};
 
+use crate::calendar;
 use crate::script::Rewritten;
 
 /// What a parameter's place wants.
@@ -12,7 +13,34 @@ use crate::script::Rewritten;
 pub(super) struct Place {
     /// The type as it is written in a cast; `None`: it is text.
     cast: Option<String>,
+    takes: Takes,
     is_array: bool,
+}
+
+/// What the text of a value has to be, of an array those of its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Json,
+    Date,
+    Other,
+}
+
+impl Takes {
+    fn of(wanted: &PgTypeInfo) -> Takes {
+        match wanted.name().to_ascii_lowercase().trim_end_matches("[]") {
+            "json" | "jsonb" => Takes::Json,
+            "date" | "timestamp" | "timestamptz" => Takes::Date,
+            _ => Takes::Other,
+        }
+    }
+}
+
+/// The type without the names and conditions of domains.
+fn base(wanted: &PgTypeInfo) -> &PgTypeInfo {
+    match wanted.kind() {
+        PgTypeKind::Domain(of) => base(of),
+        _ => wanted,
+    }
 }
 
 /// Asks the server what the placeholders of a statement have to be.
@@ -35,7 +63,11 @@ pub(super) async fn types(connection: &mut PgConnection, statement: &Rewritten) 
             }
             _ => None,
         };
-        places.push(Place { cast, is_array: matches!(wanted.kind(), PgTypeKind::Array(_)) });
+        let (takes, is_array) = match base(&wanted).kind() {
+            PgTypeKind::Array(element) => (Takes::of(base(element)), true),
+            _ => (Takes::of(base(&wanted)), false),
+        };
+        places.push(Place { cast, takes, is_array });
     }
     Ok(places)
 }
@@ -53,13 +85,15 @@ impl Place {
 /// A value as PostgreSQL writes it in text; `None` is NULL.
 ///
 /// # Errors
-/// In words: it holds a character that PostgreSQL's texts cannot.
+/// In words: it is a list or a table where none belongs, or holds a character that PostgreSQL's texts cannot.
 pub(super) fn text(value: &Value, place: &Place) -> Result<Option<String>, String> {
     let text = match value {
         Value::Null => return Ok(None),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if place.is_array => array(items),
-        other => other.to_string(),
+        Value::Array(items) if place.is_array => array(items, place.takes),
+        Value::Array(_) | Value::Object(_) if place.takes != Takes::Json || place.is_array => {
+            return Err(misplaced(value, place));
+        }
+        other => element(other, place.takes),
     };
     if text.contains('\0') {
         return Err(
@@ -70,13 +104,30 @@ pub(super) fn text(value: &Value, place: &Place) -> Result<Option<String>, Strin
     Ok(Some(text))
 }
 
+fn misplaced(value: &Value, place: &Place) -> String {
+    let wanted = place.cast.as_deref().unwrap_or("text");
+    match value {
+        Value::Array(_) => format!(
+            "is a list, and its place wants {wanted}\nhint: compare with `= any(:name)` instead of `in`, say which array it is (`:name::text[]`), or that it is JSON (`:name::jsonb`)"
+        ),
+        _ => format!("is a table, and its place wants {wanted}\nhint: say that it is JSON: `:name::jsonb`"),
+    }
+}
+
+fn element(value: &Value, takes: Takes) -> String {
+    match value {
+        Value::String(text) if takes == Takes::Date => calendar::for_postgres(text).unwrap_or_else(|| text.clone()),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// `{"a",NULL,{"b"}}`: everything in quotes, so no value is taken for a keyword or a separator.
-fn array(items: &[Value]) -> String {
+fn array(items: &[Value], takes: Takes) -> String {
     let item = |item: &Value| match item {
         Value::Null => "NULL".to_owned(),
-        Value::Array(items) => array(items),
-        Value::String(text) => quoted(text),
-        other => quoted(&other.to_string()),
+        Value::Array(items) if takes != Takes::Json => array(items, takes),
+        other => quoted(&element(other, takes)),
     };
     format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
 }

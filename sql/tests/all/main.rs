@@ -8,4 +8,5 @@ mod place;
 mod postgres;
 mod script;
 mod sqlite;
+mod types;
 mod values;

@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::folder::AttemptFolder;
 use super::{PrepareError, Workshop, fetch};
 use crate::log::AttemptLog;
-use crate::output::{XCOM_FILE_BYTES_MAX, too_large, xcom_file_too_large};
+use crate::output::{XCOM_FILE_BYTES_MAX, check_size, xcom_file_too_large};
 use crate::template::{RETURN_VALUE, Wanted};
 
 /// Bytes of a question: a value, and what stands around it.
@@ -173,7 +173,7 @@ impl<'a> Channel<'a> {
 
     async fn answer(&self, read: &Read) -> Result<Value, String> {
         if read.length > QUESTION_BYTES_MAX {
-            return Err(too_large("value", read.length));
+            check_size("value", read.length)?;
         }
         let question =
             Question::read(&read.bytes).map_err(|error| format!("the worker does not understand: {error}"))?;
@@ -261,9 +261,7 @@ impl<'a> Channel<'a> {
     fn push(&self, key: &str, value: &Value) -> Result<(), String> {
         check_xcom_key(key).map_err(|why| why.replace("; hint: ", "\nhint: "))?;
         let value = json_text(value);
-        if value.len() > XCOM_BYTES_MAX {
-            return Err(too_large(key, value.len()));
-        }
+        check_size(key, value.len())?;
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.xcoms.retain(|known| known.key != key);
         let total: usize = heard.xcoms.iter().map(|xcom| xcom.value.len()).sum();

@@ -6,7 +6,7 @@ use flow_model::Timestamp;
 use flow_model::log::Stream;
 use flow_model::operator::kubernetes_pod::OnFinish;
 use flow_model::time::duration_text;
-use flow_store::WorkOrder;
+use flow_store::{WorkOrder, XCOM_BYTES_MAX};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ const TRIES_MAX: u32 = 30;
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A change of a pod has at most so many bytes; etcd keeps no larger objects.
 const CHANGE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one line of the container's output, with its time: what is more is larger than an XCom may be, too.
+const LINE_BYTES_MAX: usize = XCOM_BYTES_MAX + 1024;
 
 /// What the parts of an attempt share.
 struct Attempt<'a> {
@@ -319,7 +321,7 @@ impl Attempt<'_> {
         let since = last.map(|at| at.to_string());
         let mut answer = self.cluster.log(&self.identity.name, CONTAINER, since.as_deref()).await?;
         let known = *last;
-        let mut splitter = LineSplitter::default();
+        let mut splitter = LineSplitter::with_limit(LINE_BYTES_MAX);
         let mut keep = |line: &str, cut: u64| {
             let (at, text) = match line.split_once(' ').map(|(at, text)| (at.parse::<Timestamp>(), text)) {
                 Some((Ok(at), text)) => (Some(at), text),

@@ -114,9 +114,6 @@ impl Listener for Output<'_> {
     }
 
     fn line(&self, stream: Stream, text: &str, cut: u64) {
-        if stream == Stream::Stdout {
-            self.capture.lock().unwrap_or_else(PoisonError::into_inner).line(text);
-        }
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).line(text);
         self.log.line(self.store.now(), stream, text, cut);
     }

@@ -66,9 +66,9 @@ async fn script(workshop: &Workshop, order: &WorkOrder, sql: &Sql) -> Result<Str
     })?;
     let text = String::from_utf8(content)
         .map_err(|_| Ending::FailedForGood(format!("the file `{path}` is not UTF-8\nhint: save it as UTF-8")))?;
-    if text.contains("{{") || text.contains("{%") {
+    if let Some(expression) = flow_template::first_expression(&text) {
         return Err(Ending::FailedForGood(format!(
-            "the file `{path}` looks like a template, and SQL is none: a value in it could become SQL\nhint: write `:name` where the value belongs, and give `name` in `parameters`"
+            "the file `{path}` has `{expression}`, as in a template, and SQL is none: a value in it could become SQL\nhint: write `:name` where the value belongs, and give `name` in `parameters`"
         )));
     }
     Ok(text)
