@@ -212,8 +212,7 @@ async fn no_value_is_cut_and_what_is_larger_than_an_xcom_fails_with_a_hint() {
             }
             assert_eq!(task["state"], "failed", "{task}");
             let log = api.log("values", run, id, 1).await.unwrap();
-            let told = log.iter().rev().take(4).cloned().collect::<Vec<_>>().join("\n");
-            let told = told.get(told.len().saturating_sub(2_000)..).unwrap_or_default();
+            let told = log.into_iter().filter(|line| line.len() < 1_000).collect::<Vec<_>>().join("\n");
             assert!(told.contains("1 MiB") || told.contains("1048576 bytes"), "{id}: {told}");
             assert!(told.contains("hint: "), "{id}: {told}");
         }
