@@ -51,7 +51,9 @@ fn is_expression(inside: &str) -> bool {
     let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
     let inside = inside.strip_suffix(['-', '+']).unwrap_or(inside);
     let environment = environment();
-    let Ok(expression) = environment.compile_expression(inside) else { return false };
+    // In parentheses several, with commas between them, are read as well.
+    let grouped = format!("({inside})");
+    let Ok(expression) = environment.compile_expression(&grouped) else { return false };
     let names = expression.undeclared_variables(false);
     let is_spaced = inside.starts_with(' ') && inside.ends_with(' ') && !inside.contains(',');
     names.iter().any(|name| TEMPLATE_NAMES.contains(&name.as_str())) || (is_spaced && !names.is_empty())

@@ -185,6 +185,7 @@ method = "POST"
 body = "{{ 'x' * 700000 }}{{ '\\n' * 400000 }}"
 response_bytes_max = 10000000
 [tasks.sensor]
+output = "text"
 command_sensor = "head -c 1048577 /dev/zero | tr '\\0' x"
 [tasks.branch]
 branch = { bash = "head -c 1048577 /dev/zero | tr '\\0' x" }

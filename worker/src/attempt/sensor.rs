@@ -78,8 +78,9 @@ async fn poke(
     let looks = 1 + looks_before(order);
     let Ending::Failed(why) = &ended.kind else { return ended };
     let now = workshop.store.now();
-    // A timeout, or a program that does not exist, is no answer to the question.
-    if ended.exit_code.is_none() {
+    // A timeout, or a program that does not exist, is no answer to the question; and what has said yes is not asked again, although it
+    // has left what cannot be kept.
+    if ended.exit_code.is_none_or(|code| code == 0) {
         return if waiting.soft_fail { Ended::new(Ending::Skipped(why.clone())) } else { ended };
     }
     let at = now + waiting.poll.pause_after(looks);
