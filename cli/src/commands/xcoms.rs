@@ -132,7 +132,11 @@ fn read(file: &str) -> anyhow::Result<Vec<Value>> {
 
 /// A value in a table is one line of at most 80 characters.
 fn shorten(entry: &mut Value) {
-    let text = output::cell(&entry["value"]).replace('\n', " ");
+    let text = match &entry["value"] {
+        Value::String(text) => text.replace('\n', " "),
+        // No digit of a number is left out.
+        value => value.to_string(),
+    };
     entry["value"] = match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}...", &text[..end]).into(),
         None => text.into(),
