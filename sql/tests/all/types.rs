@@ -178,13 +178,18 @@ async fn of_several_answers_the_last_one_counts_by_itself() {
     }
 }
 
+/// `PROPTEST_CASES`, or a hundred of each.
+fn examples() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|examples| examples.parse().ok()).unwrap_or(100)
+}
+
 fn postgres() -> &'static (Runtime, Place) {
     static PLACE: OnceLock<(Runtime, Place)> = OnceLock::new();
     PLACE.get_or_init(|| (Runtime::new().unwrap(), Place::postgres()))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(examples()))]
 
     /// Days from 4713 BC to 294276 AD, and any time of the day.
     #[test]
