@@ -5,9 +5,10 @@
 use serde::Serialize;
 
 use crate::Timestamp;
+use crate::decision::{Guard, Standing};
 use crate::state::{RunState, TaskState};
 use crate::time::duration_text;
-use crate::trigger_rule::{TriggerRule, UpstreamCounts, Verdict};
+use crate::trigger_rule::TriggerRule;
 
 /// Names listed in one text at most.
 const NAMES_MAX: usize = 5;
@@ -31,6 +32,18 @@ pub struct Facts {
     pub trigger_rule: TriggerRule,
     /// The tasks directly before it and their states.
     pub upstream: Vec<UpstreamTask>,
+    /// What is before it, as the scheduler sees it; `None` while its run has not started.
+    pub standing: Option<Standing>,
+    /// The setups that it needs, directly before it or not.
+    pub setups: Vec<UpstreamTask>,
+    /// The branches and short circuits that may leave it out.
+    pub deciders: Vec<UpstreamTask>,
+    /// Those of them that left it out.
+    pub left_out_by: Vec<UpstreamTask>,
+    /// The tasks that leave what it is mapped over.
+    pub producers: Vec<UpstreamTask>,
+    /// Of everything before it, the task that failed first.
+    pub failed_first: Option<UpstreamTask>,
     /// How many instances of it are in which state, where it is mapped and has been expanded.
     pub instances: Vec<(TaskState, i64)>,
     /// Limits on how many instances of it may be live at once, where it has any.
@@ -41,8 +54,8 @@ pub struct Facts {
     pub dag_live_tasks: i64,
     /// How many of them there may be.
     pub max_active_tasks: i64,
-    /// For `depends_on_past`: the same task in the previous run.
-    pub past: Option<PastTask>,
+    /// For `depends_on_past` and `wait_for_downstream`: what is not done in the previous run.
+    pub past: Vec<PastTask>,
     /// Live workers.
     pub workers: Vec<WorkerFacts>,
     /// Whether a scheduler is alive.
@@ -77,10 +90,6 @@ pub struct TaskFacts {
     pub max_tries: i64,
     /// Not to be run before this instant.
     pub not_before: Option<Timestamp>,
-    /// How its upstream stands.
-    pub upstream: UpstreamCounts,
-    /// Whether `depends_on_past` still has to be looked at.
-    pub waits_for_past: bool,
     /// Its queue.
     pub queue: String,
     /// Its pool.
@@ -149,13 +158,15 @@ pub struct PoolFacts {
     pub used: i64,
 }
 
-/// The same task in the previous run.
+/// A task in the previous run that is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastTask {
     /// The previous run.
     pub run_id: String,
-    /// The task's state there.
-    pub state: TaskState,
+    /// The task: the same one, or one directly after it.
+    pub task_id: String,
+    /// Its state there; `None` while that run has not started.
+    pub state: Option<TaskState>,
 }
 
 /// A live worker.
@@ -206,7 +217,7 @@ pub fn explain(facts: &Facts) -> Explanation {
         None if !facts.instances.is_empty() => vec![mapped(facts)],
         None => before_start(facts),
         Some(task) => match task.state {
-            TaskState::None => undecided(facts, task),
+            TaskState::None => undecided(facts),
             TaskState::Scheduled => scheduled(facts, task),
             TaskState::Queued => queued(facts, task),
             TaskState::Running => vec![running(facts, task)],
@@ -279,40 +290,62 @@ fn before_start(facts: &Facts) -> Vec<Reason> {
     reasons
 }
 
-fn undecided(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
+fn undecided(facts: &Facts) -> Vec<Reason> {
     if facts.run.state == RunState::Queued {
         return before_start(facts);
     }
     if facts.run.state.is_finished() {
         return vec![Reason::new("run_ended", format!("never started: its run ended as {}", facts.run.state))];
     }
-    match facts.trigger_rule.evaluate(task.upstream) {
-        Verdict::Wait => {
-            let unfinished: Vec<&UpstreamTask> =
-                facts.upstream.iter().filter(|task| !task.state.is_finished()).collect();
-            let text = if unfinished.is_empty() {
-                format!("waits for the tasks before it: {} of {} are done", task.upstream.done(), task.upstream.total)
-            } else {
-                format!("waits for {}", names(&unfinished))
-            };
-            let reason = Reason::new("upstream", text);
-            vec![match facts.trigger_rule {
+    let obstacles = facts.standing.as_ref().map(Standing::obstacles).unwrap_or_default();
+    obstacles.into_iter().map(|guard| obstacle(facts, guard)).collect()
+}
+
+/// What one of the things holds that a decision looks at.
+fn obstacle(facts: &Facts, guard: Guard) -> Reason {
+    let waits = |tasks: &[UpstreamTask], otherwise: &str| {
+        let unfinished: Vec<&UpstreamTask> = tasks.iter().filter(|task| !task.state.is_finished()).collect();
+        if unfinished.is_empty() {
+            format!("waits for {otherwise}")
+        } else {
+            format!("waits for {}", names(&unfinished))
+        }
+    };
+    match guard {
+        Guard::Choice => Reason::new("branch", waits(&facts.deciders, "a branch or short circuit before it"))
+            .hint("it may leave the task out: that is known when it is over"),
+        Guard::Setups => Reason::new("setup", waits(&facts.setups, "its setups"))
+            .hint("it needs its setups, whatever its trigger rule says"),
+        Guard::Producers => Reason::new("mapping", waits(&facts.producers, "what it is mapped over"))
+            .hint("it leaves what the task, or the group around it, is mapped over"),
+        Guard::Rule => {
+            let reason = Reason::new("upstream", waits(&facts.upstream, "the tasks before it"));
+            match facts.trigger_rule {
                 TriggerRule::AllSuccess => reason,
                 rule => reason.hint(format!("its trigger rule is `{rule}`")),
-            }]
+            }
         }
-        Verdict::Run if task.waits_for_past => {
-            let text = match &facts.past {
-                Some(past) => {
-                    format!("waits for `{}` of the previous run `{}` ({})", facts.task_id, past.run_id, past.state)
-                }
-                None => "waits for the same task of the previous run".to_owned(),
-            };
-            let hint = "it says `depends_on_past`: clear the task there, or mark it as success or skipped";
-            vec![Reason::new("depends_on_past", text).hint(hint)]
-        }
-        Verdict::Run | Verdict::Skip | Verdict::UpstreamFailed => Vec::new(),
+        Guard::Past => past(facts),
     }
+}
+
+fn past(facts: &Facts) -> Reason {
+    let told: Vec<String> = facts
+        .past
+        .iter()
+        .take(NAMES_MAX)
+        .map(|past| format!("`{}` ({})", past.task_id, past.state.map_or("its run has not started", words)))
+        .collect();
+    let Some(first) = facts.past.first() else {
+        return Reason::new("depends_on_past", "waits for the previous run");
+    };
+    let setting = if facts.past.iter().any(|past| past.task_id != facts.task_id) {
+        "wait_for_downstream"
+    } else {
+        "depends_on_past"
+    };
+    Reason::new("depends_on_past", format!("waits for {} of the previous run `{}`", told.join(", "), first.run_id))
+        .hint(format!("it says `{setting}`: clear the task there, or mark it as success or skipped"))
 }
 
 fn scheduled(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
@@ -486,10 +519,21 @@ fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
                 .iter()
                 .filter(|task| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed))
                 .collect();
-            let text = if failed.is_empty() {
+            let direct = || failed.iter().copied();
+            let bad = |task: &&UpstreamTask| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed);
+            let causes: Vec<&UpstreamTask> = match &facts.failed_first {
+                Some(first) => {
+                    let others =
+                        direct().filter(|task| task.state == TaskState::Failed && task.task_id != first.task_id);
+                    [first].into_iter().chain(others).collect()
+                }
+                None if failed.is_empty() => facts.setups.iter().chain(&facts.producers).filter(bad).collect(),
+                None => direct().collect(),
+            };
+            let text = if causes.is_empty() {
                 "did not run, because a task before it failed".to_owned()
             } else {
-                format!("did not run, because of {}", names(&failed))
+                format!("did not run, because of {}", names(&causes))
             };
             vec![Reason::new("upstream_failed", text).hint("clear the failed task; this one follows")]
         }
@@ -498,6 +542,9 @@ fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
                 Some("dagrun_timeout") => "was skipped, because its run took longer than `dagrun_timeout`".to_owned(),
                 Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
                 Some("marked") => "was marked as skipped".to_owned(),
+                Some("branch") if !facts.left_out_by.is_empty() => {
+                    format!("was skipped: {} left it out", listed(&facts.left_out_by.iter().collect::<Vec<_>>(), id_of))
+                }
                 Some("branch") => "was skipped: a branch or short circuit before it left it out".to_owned(),
                 Some("producer_skipped") => {
                     "was skipped: the task that leaves what it is mapped over was skipped".to_owned()
@@ -548,8 +595,15 @@ fn because(reason: Option<&str>) -> String {
 }
 
 fn names(tasks: &[&UpstreamTask]) -> String {
-    let mut listed: Vec<String> =
-        tasks.iter().take(NAMES_MAX).map(|task| format!("`{}` ({})", task.task_id, counted(task))).collect();
+    listed(tasks, |task| format!("`{}` ({})", task.task_id, counted(task)))
+}
+
+fn id_of(task: &UpstreamTask) -> String {
+    format!("`{}`", task.task_id)
+}
+
+fn listed(tasks: &[&UpstreamTask], name: impl Fn(&UpstreamTask) -> String) -> String {
+    let mut listed: Vec<String> = tasks.iter().take(NAMES_MAX).map(|task| name(task)).collect();
     if tasks.len() > NAMES_MAX {
         listed.push(format!("{} more", tasks.len() - NAMES_MAX));
     }

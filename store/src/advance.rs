@@ -1,9 +1,9 @@
 //! The scheduler's tick: takes in what has changed, applies what is decided about it, and fills the free slots.
 
-mod changes;
+pub(crate) mod changes;
 mod expand;
 mod restart;
-mod rows;
+pub(crate) mod rows;
 mod slots;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +18,7 @@ use crate::dialect::{Dialect, statement};
 use crate::error::Result;
 use crate::outbox::OutboxEntry;
 use crate::rows::json;
-use crate::transaction::transaction;
+use crate::transaction::{reading, transaction};
 use crate::versions::warm_versions;
 
 use changes::{ChangeRow, UpstreamState, look_upstream, take_in, upstream_questions};
@@ -356,6 +356,16 @@ impl Store {
             }
             advanced.finished = plan.finish;
             advanced
+        })
+    }
+}
+
+impl Store {
+    /// What a tick would read about what the touched tasks look at. Changes nothing.
+    pub(crate) async fn states_upstream(&self, runs: &[RunSnapshot]) -> Result<Vec<UpstreamState>> {
+        let questions = json(&upstream_questions(runs));
+        reading!(self, "look at what is before a task", |tx| {
+            sqlx::query_as(statement!(tx, "states_upstream")).bind(&questions).fetch_all(&mut *tx).await?
         })
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::decision::Past;
+use crate::trigger_rule::UpstreamCounts;
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_250_800_000_000);
 
@@ -15,8 +17,6 @@ fn facts(state: TaskState) -> Facts {
             try_number: 1,
             max_tries: 2,
             not_before: None,
-            upstream: UpstreamCounts { total: 2, success: 1, ..UpstreamCounts::default() },
-            waits_for_past: false,
             queue: "default".to_owned(),
             pool: "warehouse".to_owned(),
             pool_slots: 1,
@@ -25,6 +25,15 @@ fn facts(state: TaskState) -> Facts {
             deferral: None,
         }),
         trigger_rule: TriggerRule::AllSuccess,
+        standing: Some(Standing {
+            upstream: UpstreamCounts { total: 2, success: 1, ..UpstreamCounts::default() },
+            ..Standing::new(TriggerRule::AllSuccess)
+        }),
+        setups: Vec::new(),
+        deciders: Vec::new(),
+        left_out_by: Vec::new(),
+        producers: Vec::new(),
+        failed_first: None,
         upstream: vec![
             UpstreamTask { task_id: "list".to_owned(), state: TaskState::Success, instances: 1 },
             UpstreamTask { task_id: "load".to_owned(), state: TaskState::Running, instances: 1 },
@@ -34,7 +43,7 @@ fn facts(state: TaskState) -> Facts {
         own_limits: Vec::new(),
         dag_live_tasks: 1,
         max_active_tasks: 16,
-        past: None,
+        past: Vec::new(),
         workers: vec![WorkerFacts { queues: vec!["default".to_owned()], running: 0, concurrency: Some(2) }],
         has_scheduler: true,
     }
@@ -55,8 +64,8 @@ fn kinds(explanation: &Explanation) -> Vec<&str> {
 #[test]
 fn an_undecided_task_names_what_it_waits_for() {
     assert_eq!(explain(&facts(TaskState::None)).summary, "waits for `load` (running)");
-    let many = with(TaskState::None, |facts, task| {
-        task.upstream = UpstreamCounts { total: 7, ..UpstreamCounts::default() };
+    let many = with(TaskState::None, |facts, _| {
+        facts.standing.as_mut().unwrap().upstream = UpstreamCounts { total: 7, ..UpstreamCounts::default() };
         let task = |n| UpstreamTask { task_id: format!("t{n}"), state: TaskState::None, instances: 1 };
         facts.upstream = (1..=7).map(task).collect();
     });
@@ -70,13 +79,20 @@ fn an_undecided_task_names_what_it_waits_for() {
 
 #[test]
 fn the_past_is_named() {
-    let past = with(TaskState::None, |facts, task| {
-        task.upstream = UpstreamCounts::default();
-        task.waits_for_past = true;
-        facts.past = Some(PastTask { run_id: "yesterday".to_owned(), state: TaskState::Failed });
-    });
-    assert_eq!(past.summary, "waits for `report` of the previous run `yesterday` (failed)");
+    let waiting = |task_id: &str, state: Option<TaskState>| {
+        with(TaskState::None, |facts, _| {
+            facts.standing = Some(Standing { past: Past::Blocked, ..Standing::new(TriggerRule::AllSuccess) });
+            facts.past = vec![PastTask { run_id: "yesterday".to_owned(), task_id: task_id.to_owned(), state }];
+        })
+    };
+    let past = waiting("report", Some(TaskState::Failed));
+    assert_eq!(past.summary, "waits for `report` (failed) of the previous run `yesterday`");
     assert_eq!(kinds(&past), ["depends_on_past"]);
+    let child = waiting("send", Some(TaskState::Running));
+    assert_eq!(child.summary, "waits for `send` (running) of the previous run `yesterday`");
+    assert!(child.reasons[0].hint.as_ref().unwrap().contains("wait_for_downstream"), "{child:?}");
+    let unstarted = waiting("report", None);
+    assert!(unstarted.summary.contains("its run has not started"), "{unstarted:?}");
 }
 
 #[test]

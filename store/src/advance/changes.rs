@@ -129,7 +129,7 @@ const fn is_failure(state: TaskState) -> bool {
 /// A task whose state touched tasks look at, besides the counts that they carry: all its instances, or the one with a map
 /// index.
 #[derive(Serialize, PartialEq, Eq, Hash)]
-pub(super) struct UpstreamQuestion {
+pub(crate) struct UpstreamQuestion {
     run: i64,
     index: u32,
     map: Option<i64>,
@@ -137,15 +137,15 @@ pub(super) struct UpstreamQuestion {
 
 /// So many instances are in this state, and have left out these tasks.
 #[derive(sqlx::FromRow)]
-pub(super) struct UpstreamState {
+pub(crate) struct UpstreamState {
     dag_run_id: i64,
-    task_index: i64,
+    pub task_index: i64,
     map_index: Option<i64>,
-    state: String,
+    pub state: String,
     skips: Option<String>,
     /// It was never expanded, and not because there was nothing to map it over.
     is_whole: bool,
-    instances: i64,
+    pub instances: i64,
 }
 
 /// About the instances of another task that belong to a touched one: see [`places`].
@@ -166,7 +166,7 @@ fn producers<'a>(graph: &'a DagGraph, touched: &TouchedTask) -> &'a [u32] {
 }
 
 /// The setups, deciders and producers that the touched tasks look at.
-pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuestion> {
+pub(crate) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuestion> {
     let mut questions = HashSet::new();
     for run in runs {
         for touched in &run.touched {
@@ -180,7 +180,7 @@ pub(super) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
 }
 
 /// Takes the answers in.
-pub(super) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) -> Result<()> {
+pub(crate) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) -> Result<()> {
     let mut answers: HashMap<UpstreamQuestion, Vec<&UpstreamState>> = HashMap::new();
     for state in states {
         let place = UpstreamQuestion { run: state.dag_run_id, index: index(state.task_index), map: state.map_index };
@@ -248,7 +248,8 @@ fn produced(producer: &[&UpstreamState]) -> Result<ProducerCounts> {
     Ok(counts)
 }
 
-fn leaves_out(decider: &UpstreamState, task: u32) -> bool {
+/// Whether these instances of a branch or short circuit left the task out.
+pub(crate) fn leaves_out(decider: &UpstreamState, task: u32) -> bool {
     let skips: Option<Vec<u32>> = decider.skips.as_deref().and_then(|text| serde_json::from_str(text).ok());
     skips.is_some_and(|skips| skips.contains(&task))
 }

@@ -11,6 +11,7 @@ mod concurrent;
 mod dags;
 mod differential;
 mod ending;
+mod explained;
 mod faults;
 mod limits;
 mod losses;
