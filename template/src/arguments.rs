@@ -20,6 +20,14 @@ impl<'n> Arguments<'n> {
             Some((last, positional)) if last.is_kwargs() => (positional, Kwargs::try_from(last.clone())?),
             _ => (args, Kwargs::from_iter::<[(&str, Value); 0]>([])),
         };
+        Self::of(function, names, positional, &named)
+    }
+
+    /// As [`Arguments::bind`], with both kinds told apart already.
+    ///
+    /// # Errors
+    /// As [`Arguments::bind`].
+    pub fn of(function: &'n str, names: &'n [&'n str], positional: &[Value], named: &Kwargs) -> Result<Self, Error> {
         let takes = || match names {
             [] => "takes no arguments".to_owned(),
             names => format!("takes {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),

@@ -54,6 +54,13 @@ pub(crate) fn repr(value: &Value) -> Option<String> {
     value.downcast_object_ref::<ZoneValue>().map(ZoneValue::repr)
 }
 
+/// A date by a format of its own: with percent signs, or pendulum's; nothing for anything else.
+pub(crate) fn formatted(value: &Value, format: &str) -> Option<Result<String, Error>> {
+    let day = value.downcast_object_ref::<DayValue>().map(|day| day.at_midnight());
+    let at = value.downcast_object_ref::<DateValue>().or(day.as_ref())?;
+    Some(if format.contains('%') { formats::strftime(at, format) } else { pendulum_format::format(at, format, "en") })
+}
+
 /// Seconds since 1970.
 pub(crate) fn seconds(at: &DateValue) -> f64 {
     at.seconds()
@@ -103,7 +110,12 @@ pub(crate) fn add_filters(environment: &mut Environment<'_>) {
         Ok::<_, Error>(optional_date(&value)?.map_or_else(|| Value::from(()), |at| Value::from(at.iso("T"))))
     });
     environment.add_filter("ts_nodash_with_tz", |value: Value| {
-        let compact = |at: &DateValue| Value::from(at.iso("T").replace(['-', ':'], ""));
+        // Only what separates: the minus of an offset stays.
+        let compact = |at: &DateValue| {
+            let text = at.iso("T");
+            let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+            Value::from(format!("{}T{}", day.replace('-', ""), time.replace(':', "")))
+        };
         Ok::<_, Error>(optional_date(&value)?.map_or_else(|| Value::from(()), compact))
     });
 }

@@ -1,8 +1,9 @@
 //! The template engine as every template has it: Jinja, strict about what is not defined, with Airflow's filters.
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::Rest;
+use minijinja::{Environment, UndefinedBehavior, Value};
 
-use crate::{dates, operators};
+use crate::{dates, filters, methods, operators};
 
 /// Steps that one template may take: a loop without end stops here.
 const FUEL: u64 = 5_000_000;
@@ -13,8 +14,11 @@ pub(crate) fn environment<'a>() -> Environment<'a> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(methods::call);
     operators::add_operators(&mut environment);
+    filters::add_filters(&mut environment);
     dates::add_filters(&mut environment);
+    environment.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.to_vec()));
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment
 }

@@ -14,6 +14,8 @@ use flow_model::Timestamp;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+pub(crate) use json::{Style, dumps};
+
 use crate::arguments::{Arguments, invalid};
 use crate::dates::{self, DateValue};
 

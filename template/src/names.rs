@@ -1,7 +1,7 @@
 //! The names that templates of tasks know. Values of mapped tasks must not hide them.
 
 /// Top-level names in templates, as Airflow calls them.
-pub const TEMPLATE_NAMES: [&str; 24] = [
+pub const TEMPLATE_NAMES: [&str; 31] = [
     "ds",
     "ds_nodash",
     "ts",
@@ -26,4 +26,11 @@ pub const TEMPLATE_NAMES: [&str; 24] = [
     "try_number",
     "var",
     "conn",
+    "prev_data_interval_start_success",
+    "prev_data_interval_end_success",
+    "prev_start_date_success",
+    "prev_end_date_success",
+    "inlets",
+    "outlets",
+    "test_mode",
 ];

@@ -40,7 +40,10 @@ pub(crate) fn add_operators(environment: &mut Environment<'_>) {
     }
     environment.add_filter(REMAINDER, |state: &State<'_, '_>, left: Value, right: Value| match left.as_str() {
         Some(format) if !right.is_undefined() => printf::operator(format, &right).and_then(|text| charged(state, text)),
-        _ => engine(state, REMAINDER, left, right),
+        _ => match dates::arithmetic("%", &left, &right) {
+            Some(result) => result,
+            None => engine(state, REMAINDER, left, right),
+        },
     });
     environment.add_filter(NEGATE, |state: &State<'_, '_>, operand: Value| match dates::negative(&operand) {
         Some(result) => result,
@@ -70,7 +73,10 @@ fn charged(state: &State<'_, '_>, text: String) -> Result<Value, Error> {
 }
 
 /// Python refuses to order values of different kinds.
-fn comparable(operator: &str, left: &Value, right: &Value) -> Result<(), Error> {
+///
+/// # Errors
+/// In words: they are of different kinds.
+pub(crate) fn comparable(operator: &str, left: &Value, right: &Value) -> Result<(), Error> {
     let order = |value: &Value| match value.kind() {
         ValueKind::Bool => ValueKind::Number,
         ValueKind::Iterable => ValueKind::Seq,
@@ -85,6 +91,10 @@ fn comparable(operator: &str, left: &Value, right: &Value) -> Result<(), Error> 
             ErrorKind::InvalidOperation,
             format!("`{operator}` does not compare {} with {}", dates::kind(left), dates::kind(right)),
         ));
+    }
+    if order(left) == ValueKind::Seq {
+        let differing = left.try_iter()?.zip(right.try_iter()?).find(|(one, other)| one != other);
+        return differing.map_or(Ok(()), |(one, other)| comparable(operator, &one, &other));
     }
     Ok(())
 }

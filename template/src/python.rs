@@ -16,6 +16,16 @@ pub(crate) fn text(value: &Value) -> String {
 
 /// A value as `repr` prints it.
 pub(crate) fn repr(value: &Value) -> String {
+    written(value, false)
+}
+
+/// A value as `repr` prints it, with the keys of tables in order.
+pub(crate) fn repr_sorted(value: &Value) -> String {
+    written(value, true)
+}
+
+fn written(value: &Value, sorts_keys: bool) -> String {
+    let repr = |value: &Value| written(value, sorts_keys);
     match value.kind() {
         ValueKind::String => value.as_str().map_or_else(|| value.to_string(), quoted),
         ValueKind::Number => number(value),
@@ -31,7 +41,11 @@ pub(crate) fn repr(value: &Value) -> String {
             let entry = |key: Value| {
                 format!("{}: {}", repr(&key), value.get_item(&key).map_or_else(|_| String::new(), |v| repr(&v)))
             };
-            let entries: Vec<String> = value.try_iter().into_iter().flatten().map(entry).collect();
+            let mut keys: Vec<Value> = value.try_iter().into_iter().flatten().collect();
+            if sorts_keys {
+                keys.sort();
+            }
+            let entries: Vec<String> = keys.into_iter().map(entry).collect();
             format!("{{{}}}", entries.join(", "))
         }
         _ => dates::repr(value).unwrap_or_else(|| value.to_string()),
@@ -94,7 +108,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     // Rust escapes what it takes for unprintable; an accent is that at the start of a text only.
     matches!(character, '\'' | '"') || format!("a{character}").escape_debug().count() == 2
 }

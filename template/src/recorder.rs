@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::{AutoEscape, Environment, Error, State, Value};
 
+use crate::filters::urlencoded;
 use crate::pieces::{Pieces, PlacedValue};
 use crate::program::run_if_program;
 use crate::python;
@@ -55,7 +56,7 @@ impl Recorder {
         environment.add_filter("safe", move |text: String| recorder.label(Label::Safe, text));
         let recorder = self.clone();
         environment.add_filter("urlencode", move |value: &Value| {
-            minijinja::filters::urlencode(value).map(|text| recorder.label(Label::Encoded, text))
+            urlencoded(value).map(|text| recorder.label(Label::Encoded, text))
         });
         let recorder = self.clone();
         environment.set_formatter(move |out, state, value| {

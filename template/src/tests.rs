@@ -1,6 +1,7 @@
 //! What templates come to, with names of our own in place of a run's.
 
 mod anything;
+mod recorded;
 mod shell;
 mod values;
 

@@ -280,6 +280,17 @@ async fn fetch(
     match wanted {
         Wanted::Variable(key) => Ok(secrecy::variable(&workshop.secrets, masker, key).await?),
         Wanted::Connection(conn_id) => Ok(secrecy::connection(&workshop.secrets, masker, conn_id).await?),
+        Wanted::PreviousSuccess => {
+            let found = workshop.store.previous_success(order.run).await?;
+            Ok(found.map(|found| {
+                let (start, end) = found.data_interval.unzip();
+                let at = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
+                serde_json::json!({
+                    "data_interval_start": at(start), "data_interval_end": at(end),
+                    "start_date": at(found.started_at), "end_date": at(found.ended_at),
+                })
+            }))
+        }
         Wanted::Value(pull) => {
             let graph = &order.graph;
             let goes_together = |task| graph.go_together(order.task_index, task);

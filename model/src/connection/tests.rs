@@ -55,6 +55,21 @@ fn secrets_are_the_password_and_sensitive_extras() {
     assert_eq!(secrets, ["abc-def", "x", "1234567"]);
 }
 
+#[test]
+fn uris_are_written_as_they_are_read() {
+    let written = |host: &str| {
+        let mut connection = Connection::new("c", "postgres");
+        connection.host = Some(host.to_owned());
+        connection.login = Some("a-b.c_d~e".to_owned());
+        connection.to_uri().expose().to_owned()
+    };
+    assert_eq!(written("db-1.example.com"), "postgres://a-b.c_d~e@db-1.example.com");
+    assert_eq!(written("[::1]"), "postgres://a-b.c_d~e@[::1]");
+    assert_eq!(written("2001:db8::1"), "postgres://a-b.c_d~e@[2001:db8::1]");
+    assert_eq!(written("/var/run/a b"), "postgres://a-b.c_d~e@%2Fvar%2Frun%2Fa%20b");
+    assert_eq!(written("x:1@y"), "postgres://a-b.c_d~e@x%3A1%40y");
+}
+
 proptest! {
     #[test]
     fn a_written_uri_reads_back(

@@ -1,7 +1,7 @@
 //! Airflow's URI form of a connection. It is no URL in the sense of the standard: any part may be missing, types may have
 //! underscores, and every part is percent-encoded.
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::{Connection, ConnectionError, SecretText};
@@ -54,7 +54,7 @@ pub(super) fn write(connection: &Connection) -> String {
         }
         uri.push('@');
     }
-    uri.push_str(&encoded(connection.host.as_deref().unwrap_or_default()));
+    uri.push_str(&host(connection.host.as_deref().unwrap_or_default()));
     if let Some(port) = connection.port {
         uri.push_str(&format!(":{port}"));
     }
@@ -82,8 +82,20 @@ fn split(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
+/// What RFC 3986 calls unreserved: it means the same in every part of a URI, encoded or not.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// A host. An address of version 6 keeps its colons within brackets; a name is encoded as any other part.
+fn host(text: &str) -> String {
+    let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    match address.parse::<std::net::Ipv6Addr>() {
+        Ok(_) => format!("[{address}]"),
+        Err(_) => encoded(text),
+    }
 }
 
 /// A part, decoded; an empty one is none.

@@ -15,6 +15,7 @@ cases!(
     a_pull_takes_one_value_or_a_list_in_map_order,
     a_pull_looks_into_earlier_runs_if_asked,
     a_pull_takes_the_value_of_a_named_run,
+    the_last_success_is_the_newest_earlier_run_that_succeeded,
     values_are_listed_by_task_instance_and_key,
     people_change_what_a_task_has_left,
     what_has_not_succeeded_keeps_its_values_to_itself,
@@ -68,6 +69,25 @@ async fn a_pull_takes_one_value_or_a_list_in_map_order(bench: Bench) {
         assert_eq!(bench.store.pull_xcom(run, &mapped(instances)).await.unwrap(), Some(expected));
     }
     assert_eq!(bench.store.pull_xcom(run, &mapped(XComInstances::One(1))).await.unwrap(), None);
+}
+
+async fn the_last_success_is_the_newest_earlier_run_that_succeeded(bench: Bench) {
+    bench.publish(shaped("d", &["a"])).await;
+    let one = left(&bench, "one", "2026-01-01T00:00:00Z", None).await;
+    let two = left(&bench, "two", "2026-01-02T00:00:00Z", None).await;
+    let four = left(&bench, "four", "2026-01-04T00:00:00Z", None).await;
+    let interval = |day: &str| format!("data_interval_start = {0}, data_interval_end = {0} + 1", at(day).as_micros());
+    for (run, day) in [(one, "2026-01-01T00:00:00Z"), (two, "2026-01-02T00:00:00Z")] {
+        bench.raw.run(&format!("update dag_run set {} where id = {run}", interval(day))).await.unwrap();
+    }
+    let start = |found: Option<flow_store::PreviousSuccess>| {
+        found.and_then(|found| found.data_interval).map(|(start, _)| start)
+    };
+    assert_eq!(bench.store.previous_success(one).await.unwrap(), None);
+    let before = bench.store.previous_success(two).await.unwrap();
+    assert_eq!(start(before), Some(at("2026-01-01T00:00:00Z")));
+    assert!(before.is_some_and(|before| before.started_at.is_some() && before.ended_at.is_some()));
+    assert_eq!(start(bench.store.previous_success(four).await.unwrap()), Some(at("2026-01-02T00:00:00Z")));
 }
 
 async fn a_pull_looks_into_earlier_runs_if_asked(bench: Bench) {

@@ -57,8 +57,8 @@ pub(crate) fn arithmetic(operator: &str, left: &Value, right: &Value) -> Option<
         (Day(end), "-", Day(start)) => Ok(Value::from_object(SpanValue::between_days(start.0, end.0))),
         (Date(at), "+", Relative(by)) | (Relative(by), "+", Date(at)) => object(by.apply(at, 1)),
         (Date(at), "-", Relative(by)) => object(by.apply(at, -1)),
-        (Day(day), "+", Relative(by)) | (Relative(by), "+", Day(day)) => by.apply_to_day(day.0, 1).map(DayValue::value),
-        (Day(day), "-", Relative(by)) => by.apply_to_day(day.0, -1).map(DayValue::value),
+        (Day(day), "+", Relative(by)) | (Relative(by), "+", Day(day)) => by.apply_to_day(day.0, 1),
+        (Day(day), "-", Relative(by)) => by.apply_to_day(day.0, -1),
         (Span(one), "+", Span(other)) => span(one.microseconds.checked_add(other.microseconds)),
         (Span(one), "-", Span(other)) => span(one.microseconds.checked_sub(other.microseconds)),
         (Span(_), "/" | "//" | "%", Span(by)) if by.microseconds == 0 => {

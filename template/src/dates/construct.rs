@@ -21,6 +21,12 @@ impl DateValue {
         DateValue(At::Zoned(at.to_jiff().to_zoned(TimeZone::UTC)))
     }
 
+    /// An instant in a zone of the tests.
+    #[cfg(test)]
+    pub(crate) fn in_zone_named(at: Timestamp, name: &str) -> Value {
+        zone::named(name).and_then(|zone| DateValue::at(at).in_zone(zone)).map_or(Value::UNDEFINED, Value::from_object)
+    }
+
     /// What its clock shows.
     pub(crate) fn reading_of_clock(&self) -> DateTime {
         self.civil()

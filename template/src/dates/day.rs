@@ -8,6 +8,7 @@ use jiff::civil::{Date, Time};
 use minijinja::value::{DynObject, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
+use super::value::{At, DateValue};
 use super::{fields, methods};
 
 /// A day.
@@ -17,6 +18,11 @@ pub(crate) struct DayValue(pub Date);
 impl DayValue {
     pub fn value(day: Date) -> Value {
         Value::from_object(DayValue(day))
+    }
+
+    /// The same day with a time, in no zone.
+    pub fn at_midnight(self) -> DateValue {
+        DateValue(At::Naive(self.0.to_datetime(Time::midnight())))
     }
 
     /// As Python's `repr` shows it.

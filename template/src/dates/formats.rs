@@ -43,6 +43,7 @@ fn field(at: &DateValue, flags: &str, conversion: char) -> Result<String, Error>
         ("", 'c') => strftime(at, "%a %b %e %H:%M:%S %Y")?,
         ("", 'x') => strftime(at, "%m/%d/%y")?,
         ("", 'X') => strftime(at, "%H:%M:%S")?,
+        ("", 'r') => strftime(at, "%I:%M:%S %p")?,
         ("", 's') => at.microseconds().div_euclid(1_000_000).to_string(),
         ("" | ":", 'z') => {
             let separator = if flags == ":" { ":" } else { "" };

@@ -29,12 +29,19 @@ pub(super) fn of_date_time(at: &DateValue, method: &str, args: &[Value]) -> Resu
             let (start, end) = unit.around(at.civil())?;
             at.reading(if method == "start_of" { start } else { end }, at.is_second_pass()).map(value)
         }
-        "first_of" | "last_of" | "nth_of" | "next" | "previous" => {
-            let keeps_time = matches!(method, "next" | "previous")
-                && Arguments::bind(method, &["day_of_week", "keep_time"], args)?.is_true(1);
+        "next" | "previous" if Arguments::bind(method, &["day_of_week", "keep_time"], args)?.is_true(1) => {
             let day = other_day(at.civil().date(), method, args)?;
-            let time = if keeps_time { at.civil().time() } else { Time::midnight() };
-            at.reading(day.to_datetime(time), at.is_second_pass()).map(value)
+            let days = if method == "next" { 1 } else { -1 };
+            let mut at = at.clone();
+            // Day by day: a time that the clock skips on the way stays moved.
+            while at.civil().date() != day {
+                at = shifted(&at, Shift { days, ..Shift::default() })?;
+            }
+            Ok(value(at))
+        }
+        "first_of" | "last_of" | "nth_of" | "next" | "previous" => {
+            let day = other_day(at.civil().date(), method, args)?;
+            at.reading(day.to_datetime(Time::midnight()), at.is_second_pass()).map(value)
         }
         "replace" | "set" | "on" | "at" => replaced(at, method, args).map(value),
         "in_timezone" | "in_tz" | "astimezone" => {

@@ -90,7 +90,7 @@ fn token_text(at: &DateValue, token: &str, locale: &Locale) -> String {
         "ddd" => locale.short_weekday(weekday).to_owned(),
         "dd" => locale.tiny_weekday(weekday).to_owned(),
         "d" => weekday.to_sunday_zero_offset().to_string(),
-        "do" => ordinal(i64::from(weekday.to_sunday_zero_offset()) + 1),
+        "do" => ordinal(weekday.to_sunday_zero_offset().into()),
         "E" => weekday.to_monday_one_offset().to_string(),
         "wo" | "Wo" => ordinal(civil.date().iso_week_date().week().into()),
         "HH" => format!("{:02}", civil.hour()),

@@ -7,8 +7,9 @@ use jiff::civil::{Date, DateTime, Time};
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, Value};
 
+use super::day::DayValue;
 use super::units::{self, Shift};
-use super::value::DateValue;
+use super::value::{At, DateValue};
 use crate::arguments::{Arguments, invalid};
 
 const NAMES: [&str; 18] = [
@@ -92,8 +93,12 @@ impl RelativeValue {
         at.reading(civil, at.is_second_pass())
     }
 
-    pub fn apply_to_day(&self, day: Date, sign: i64) -> Result<Date, Error> {
-        self.civil(day.to_datetime(Time::midnight()), sign).map(DateTime::date)
+    /// A day moved: with a time of the day if there is any in the move.
+    pub fn apply_to_day(&self, day: Date, sign: i64) -> Result<Value, Error> {
+        let moved = self.civil(day.to_datetime(Time::midnight()), sign)?;
+        let has_time =
+            [self.hour, self.minute, self.second].iter().any(Option::is_some) || self.shift.microseconds != 0;
+        Ok(if has_time { Value::from(At::Naive(moved)) } else { DayValue::value(moved.date()) })
     }
 
     fn civil(&self, at: DateTime, sign: i64) -> Result<DateTime, Error> {

@@ -222,7 +222,7 @@ impl SpanValue {
             "total_minutes" => Value::from(self.in_unit(MINUTE)),
             "total_hours" => Value::from(self.in_unit(HOUR)),
             "total_days" => Value::from(self.in_unit(DAY)),
-            "total_weeks" => Value::from(self.in_unit(7 * DAY)),
+            "total_weeks" => Value::from(self.in_unit(DAY) / 7.0),
             "in_years" => Value::from(parts.years),
             "in_months" => Value::from(parts.years * 12 + parts.months),
             "in_weeks" => Value::from(days / 7),

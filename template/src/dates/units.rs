@@ -173,9 +173,11 @@ impl Shift {
 
     /// Moves what a calendar and a clock show. The day is at most the last of its month.
     pub fn apply(self, at: DateTime) -> Result<DateTime, Error> {
-        let span =
-            jiff::Span::new().try_months(self.months).and_then(|span| span.try_days(self.days)).map_err(invalid)?;
-        at.checked_add(span)
+        // One after the other: they may have different signs.
+        let months = jiff::Span::new().try_months(self.months).map_err(invalid)?;
+        let days = jiff::Span::new().try_days(self.days).map_err(invalid)?;
+        at.checked_add(months)
+            .and_then(|at| at.checked_add(days))
             .and_then(|at| at.checked_add(jiff::SignedDuration::from_micros(self.microseconds)))
             .map_err(invalid)
     }

@@ -38,7 +38,9 @@ static LANGUAGES: LazyLock<BTreeMap<String, Language>> = LazyLock::new(|| {
 pub(super) fn format(at: &DateValue, pattern: &str, locale: &str) -> Result<String, Error> {
     let locale = locale.replace('-', "_");
     let name = locale.split('.').next().unwrap_or(&locale);
-    let language = LANGUAGES.get(name).ok_or_else(|| {
+    // A country without words of its own has those of its language.
+    let known = LANGUAGES.get(name).or_else(|| LANGUAGES.get(name.split('_').next().unwrap_or(name)));
+    let language = known.ok_or_else(|| {
         let known: Vec<&str> = LANGUAGES.keys().map(String::as_str).collect();
         invalid(format!("there is no language `{name}`; there are {}", known.join(", ")))
     })?;

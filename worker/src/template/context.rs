@@ -1,20 +1,20 @@
 //! The names that templates know, as Airflow calls them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow_model::Timestamp;
 use flow_model::params::resolve_params;
+use flow_model::state::RunType;
 use flow_secrets::SecretsError;
 use flow_store::WorkOrder;
 use flow_template::names::TEMPLATE_NAMES;
-use flow_template::{DateValue, Macros, Scope, from_json, from_table};
+use flow_template::{DateValue, Macros, Scope, from_json, from_table, is_method_of_dates};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json, json};
 
 use super::secrets::{Variables, connections, missing};
-use super::xcom::{Lookups, Outputs, TaskInstanceValue};
+use super::xcom::{Lookups, Outputs, TaskInstanceValue, Wanted};
 
 /// Names that mean something for a task only.
 const OF_TASKS: [&str; 6] = ["task", "task_instance", "ti", "task_instance_key_str", "map_index", "try_number"];
@@ -50,7 +50,7 @@ impl AttemptScope {
             "ds_nodash" => formatted("%Y%m%d"),
             "ts" => order.logical_date.map(|at| Value::from(at.to_string())),
             "ts_nodash" => formatted("%Y%m%dT%H%M%S"),
-            "ts_nodash_with_tz" => formatted("%Y%m%dT%H%M%S+0000"),
+            "ts_nodash_with_tz" => order.logical_date.map(|at| Value::from(at.to_string().replace(['-', ':'], ""))),
             "logical_date" => order.logical_date.map(DateValue::value),
             "data_interval_start" => order.data_interval.map(|(start, _)| DateValue::value(start)),
             "data_interval_end" => order.data_interval.map(|(_, end)| DateValue::value(end)),
@@ -74,8 +74,23 @@ impl AttemptScope {
             "conn" => Some(connections(&self.lookups)),
             "map_index" => Some(Value::from(order.map_index)),
             "try_number" => Some(Value::from(order.try_number)),
+            "prev_data_interval_start_success" => Some(self.last_success("data_interval_start")),
+            "prev_data_interval_end_success" => Some(self.last_success("data_interval_end")),
+            "prev_start_date_success" => Some(self.last_success("start_date")),
+            "prev_end_date_success" => Some(self.last_success("end_date")),
+            // There are no assets: no task takes or leaves any.
+            "inlets" | "outlets" => Some(Value::from(Vec::<Value>::new())),
+            "test_mode" => Some(Value::from(false)),
             // The values of this instance of a mapped task.
             _ => order.map_values.get(name).map(from_json),
+        }
+    }
+
+    /// Something of the last success before this run; none if there is none.
+    fn last_success(&self, field: &str) -> Value {
+        match self.lookups.get(Wanted::PreviousSuccess) {
+            Ok(found) => date(found.and_then(|found| found[field].as_i64()).map(Timestamp::from_micros)),
+            Err(error) => Value::from(error),
         }
     }
 
@@ -87,29 +102,32 @@ impl AttemptScope {
 
     fn dag(&self) -> Value {
         let dag = &self.order.graph.dag;
-        from_json(&json!({
+        let fields = from_json(&json!({
             "dag_id": dag.dag_id, "display_name": dag.display_name, "description": dag.description,
-            "owner": dag.owner, "tags": dag.tags,
-        }))
+            "owner": dag.owner, "tags": dag.tags, "doc_md": dag.doc_md, "max_active_runs": dag.max_active_runs,
+            "max_active_tasks": dag.max_active_tasks,
+        }));
+        let dates = [("start_date", date(dag.start_date)), ("end_date", date(dag.end_date))];
+        minijinja::value::merge_maps([Value::from_pairs(dates), fields])
     }
 
     fn dag_run(&self) -> Value {
         let order = &self.order;
-        let mut fields: HashMap<&'static str, Value> = [
+        let (start, end) = order.data_interval.unzip();
+        Value::from_pairs([
             ("run_id", Value::from(&order.run_id)),
             ("dag_id", Value::from(&order.graph.dag.dag_id)),
             ("run_type", Value::from(order.run_type.as_str())),
             ("conf", from_table(&order.conf)),
             ("run_after", DateValue::value(order.run_after)),
-        ]
-        .into();
-        fields.extend(order.logical_date.map(|at| ("logical_date", DateValue::value(at))));
-        fields.extend(order.run_started_at.map(|at| ("start_date", DateValue::value(at))));
-        if let Some((start, end)) = order.data_interval {
-            fields.insert("data_interval_start", DateValue::value(start));
-            fields.insert("data_interval_end", DateValue::value(end));
-        }
-        Value::from_pairs(fields)
+            ("state", Value::from("running")),
+            ("logical_date", date(order.logical_date)),
+            ("start_date", date(order.run_started_at)),
+            ("end_date", date(None)),
+            ("data_interval_start", date(start)),
+            ("data_interval_end", date(end)),
+            ("external_trigger", Value::from(order.run_type != RunType::Scheduled)),
+        ])
     }
 
     fn task_value(&self) -> Value {
@@ -117,6 +135,9 @@ impl AttemptScope {
         from_json(&json!({
             "task_id": task.task_id, "owner": task.owner, "retries": task.retry.retries, "pool": task.pool,
             "queue": task.queue, "operator": task.operator.name(), "upstream_task_ids": task.depends_on,
+            "pool_slots": task.pool_slots, "priority_weight": task.priority_weight,
+            "trigger_rule": task.trigger_rule, "depends_on_past": task.depends_on_past, "display_name": task.display_name,
+            "doc_md": task.doc_md,
         }))
     }
 
@@ -129,6 +150,14 @@ impl AttemptScope {
             ("try_number", Value::from(order.try_number)),
             ("max_tries", Value::from(order.max_tries)),
             ("map_index", Value::from(order.map_index)),
+            ("state", Value::from("running")),
+            ("start_date", DateValue::value(order.try_started_at)),
+            // The try goes on: nobody knows when it ends.
+            ("end_date", date(None)),
+            ("duration", Value::from(())),
+            ("operator", Value::from(self.order.task().operator.name())),
+            ("queue", Value::from(&self.order.task().queue)),
+            ("pool", Value::from(&self.order.task().pool)),
         ]
         .into();
         Value::from_object(TaskInstanceValue { fields, lookups: Arc::clone(&self.lookups) })
@@ -144,7 +173,9 @@ impl Scope for AttemptScope {
                 .and_then(|value| value.get_attr(part).ok())
                 // Methods are called, not looked up.
                 .filter(|value| {
-                    !value.is_undefined() || ["xcom_pull", "strftime", "ds_add", "get", "get_uri"].contains(&part)
+                    !value.is_undefined()
+                        || ["xcom_pull", "ds_add", "get", "get_uri"].contains(&part)
+                        || is_method_of_dates(part)
                 });
         }
         value.is_some()
@@ -221,6 +252,11 @@ impl Object for AttemptScope {
 fn told(error: &SecretsError) -> String {
     let text = error.to_string();
     text.split_once("\nhint: ").map_or(text.clone(), |(_, hint)| hint.to_owned())
+}
+
+/// A date, or none.
+fn date(at: Option<Timestamp>) -> Value {
+    at.map_or_else(|| Value::from(()), DateValue::value)
 }
 
 fn utc(at: Timestamp) -> jiff::Zoned {

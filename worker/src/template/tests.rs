@@ -95,6 +95,43 @@ fn airflows_names_are_there() {
 }
 
 #[test]
+fn a_run_has_airflows_fields_and_none_where_there_is_nothing() {
+    for (source, expected) in [
+        (
+            "{{ ti.state }} {{ ti.start_date | ts }} {{ ti.end_date }} {{ ti.duration }}",
+            "running 2026-03-05T06:31:00+00:00 None None",
+        ),
+        ("{{ ti.operator }} {{ dag_run.state }} {{ dag_run.external_trigger }}", "noop running True"),
+        (
+            "{{ inlets }}{{ outlets }}{{ test_mode }} {{ dag.start_date }} {{ task.trigger_rule }}",
+            "[][]False None all_success",
+        ),
+        ("{{ ts_nodash_with_tz }} {{ macros.datetime.now() }}", "20260305T063000+0000 2026-03-05 06:31:00"),
+        ("{{ '%05d' % conf.n }} {{ (run_after - logical_date).total_seconds() }}", "00005 60.0"),
+    ] {
+        assert_eq!(text(source), expected, "{source}");
+    }
+    let undated = Renderer::new(scope_at(json!({}), None));
+    assert_eq!(
+        undated.text("c", "{{ dag_run.logical_date is none }} {{ dag_run.data_interval_end }}").unwrap(),
+        "True None"
+    );
+}
+
+#[test]
+fn the_last_success_is_looked_up() {
+    let scope = scope(json!({}));
+    let renderer = Renderer::new(Arc::clone(&scope));
+    let source = "{{ prev_data_interval_end_success | ds }} {{ prev_end_date_success }}";
+    assert!(renderer.text("c", source).is_err());
+    assert!(scope.lookups().take_wanted().contains(&Wanted::PreviousSuccess));
+    scope.lookups().learn(Wanted::PreviousSuccess, Some(json!({ "data_interval_end": 86_400_000_000_i64 })));
+    assert_eq!(renderer.text("c", source).unwrap(), "1970-01-02 None");
+    scope.lookups().learn(Wanted::PreviousSuccess, None);
+    assert_eq!(renderer.text("c", "{{ prev_start_date_success is none }}").unwrap(), "True");
+}
+
+#[test]
 fn an_undefined_name_is_told_with_its_line() {
     let error = Renderer::new(scope(json!({}))).text("command", "echo\necho {{ dss }}").unwrap_err();
     assert_eq!(error.line, Some(2));
@@ -162,7 +199,7 @@ fn an_output_has_its_fields_and_behind_them_the_named_values() {
     let renderer = Renderer::new(scope);
     for (source, expected) in [
         ("{{ xcom.table.rows }} {{ xcom.table.place }}", "1 here"),
-        ("{{ xcom.table | tojson }}", r#"{"rows": 1, "name": "t"}"#),
+        ("{{ xcom.table | tojson }}", r#"{"name": "t", "rows": 1}"#),
         ("{% for key in xcom.table %}{{ key }} {% endfor %}", "rows name "),
         ("{{ xcom.silent.place }}", "there"),
         ("{{ xcom.nothing | default('-') }}", "-"),
@@ -254,10 +291,7 @@ fn variables_and_connections_are_looked_up_by_name() {
     );
     assert_eq!(text("{{ 'there' if conn.db else 'gone' }} {{ 'a task' if ti else 'none' }}").unwrap(), "there a task");
     assert_eq!(text("{{ conn.db.extra_dejson.sslmode }} {{ conn.get('db') }}").unwrap(), "require db");
-    assert_eq!(
-        text("{{ conn.db.get_uri() }}").unwrap(),
-        "postgres://ada:s%40fe@db%2Eexample:5432/sales?sslmode=require"
-    );
+    assert_eq!(text("{{ conn.db.get_uri() }}").unwrap(), "postgres://ada:s%40fe@db.example:5432/sales?sslmode=require");
     let error = text("{{ var.value.gone }}").unwrap_err();
     assert!(
         error.contains("`var.value.gone` is not defined\nhint: set it with `flowctl variables set gone"),

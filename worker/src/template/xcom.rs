@@ -25,6 +25,8 @@ pub enum Wanted {
     Variable(String),
     /// A connection in its JSON form.
     Connection(String),
+    /// The last success before this run: a table of timestamps, each in microseconds since 1970.
+    PreviousSuccess,
 }
 
 impl Wanted {
