@@ -24,12 +24,22 @@ pub struct CheckedFile {
     pub source: String,
     /// The DAG's id, as far as it can be told.
     pub dag_id: String,
-    /// The DAG, or every mistake.
+    /// The DAG, or every mistake (and what else was found).
     pub result: Result<ParsedDag, Vec<Diagnostic>>,
     /// Where the file says its id; its beginning if it says none.
     pub(crate) dag_id_span: Range<usize>,
     /// The files that the result depends on.
     pub(crate) seen: Vec<Seen>,
+}
+
+impl CheckedFile {
+    /// Everything that was found, in order of the places: mistakes, and what is probably not meant.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match &self.result {
+            Ok(parsed) => &parsed.warnings,
+            Err(diagnostics) => diagnostics,
+        }
+    }
 }
 
 /// A DAG and what was found on the way.
@@ -59,17 +69,18 @@ pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFil
     let mut files = Files::new(Place { name, folder });
     if problems.is_empty() {
         walk::check(&root, schema::whole(), "the file", &mut problems);
-        parsed = semantic::read(&root, &dag_id, &mut files, &mut problems, &mut warnings);
+        parsed = semantic::read(source, &root, &dag_id, &mut files, &mut problems, &mut warnings);
         if parsed.is_none() && problems.is_empty() {
             problems.add(0..0, "this file cannot be read").hint("please report this, with the file");
         }
     }
     let (contents, seen) = files.finish();
+    let is_good = problems.is_empty();
+    problems.take_warnings(warnings);
+    let diagnostics = problems.finish(source);
     let result = match parsed {
-        Some((dag, named_dags)) if problems.is_empty() => {
-            Ok(ParsedDag { dag, files: contents, warnings: warnings.finish(source), named_dags })
-        }
-        _ => Err(problems.finish(source)),
+        Some((dag, named_dags)) if is_good => Ok(ParsedDag { dag, files: contents, warnings: diagnostics, named_dags }),
+        _ => Err(diagnostics),
     };
     CheckedFile { path: name.to_owned(), source: source.to_owned(), dag_id, result, dag_id_span, seen }
 }

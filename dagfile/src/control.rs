@@ -25,6 +25,7 @@ pub(crate) struct FailureRuleSpec {
     pub exit_code: Option<Value>,
     /// A regular expression that a line of the output has to match.
     #[serde(default)]
+    #[schemars(extend("x-template" = "documentation"))]
     pub output: Option<String>,
     /// What happens: `retry`, `fail` (no retry) or `skip`.
     pub action: FailureAction,
@@ -33,6 +34,7 @@ pub(crate) struct FailureRuleSpec {
     pub delay: Option<DurationSpec>,
     /// Why, in words.
     #[serde(default)]
+    #[schemars(extend("x-template" = "prose"))]
     pub reason: Option<String>,
 }
 
@@ -41,6 +43,7 @@ pub(crate) struct FailureRuleSpec {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RepeatSpec {
     /// A template that knows `output` and `iteration`.
+    #[schemars(extend("x-template" = "value"))]
     pub until: String,
     /// Time between two iterations.
     pub every: DurationSpec,

@@ -4,9 +4,21 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It works, and is probably not meant.
+    Warning,
+}
+
 /// A mistake in a DAG file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
+    /// Whether it keeps the file from being used.
+    pub severity: Severity,
     /// What is wrong.
     pub message: String,
     /// What stands at the place, in a few words.
@@ -29,12 +41,25 @@ impl Problems {
     /// Notes a mistake.
     pub fn add(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         let message = message.into();
-        self.0.push(Diagnostic { message, label: None, hint: None, line: 1, column: 1, span });
+        self.0.push(Diagnostic {
+            severity: Severity::Error,
+            message,
+            label: None,
+            hint: None,
+            line: 1,
+            column: 1,
+            span,
+        });
         self.0.last_mut().expect("one was just added")
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether there is a mistake at a place already.
+    pub fn has_at(&self, span: &Range<usize>) -> bool {
+        self.0.iter().any(|problem| problem.span == *span)
     }
 
     pub fn len(&self) -> usize {
@@ -52,6 +77,14 @@ impl Problems {
         self.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
         self.0.dedup();
         self.0
+    }
+}
+
+impl Problems {
+    /// Takes in what is not a mistake, only probably not meant.
+    pub fn take_warnings(&mut self, warnings: Problems) {
+        let warnings = warnings.0.into_iter().map(|it| Diagnostic { severity: Severity::Warning, ..it });
+        self.0.extend(warnings);
     }
 }
 

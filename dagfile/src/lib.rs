@@ -19,13 +19,14 @@ mod render;
 mod schema;
 mod semantic;
 mod spec;
+mod spelling;
 mod suggest;
 mod tree;
 mod walk;
 mod watch;
 
 pub use check::{CheckedFile, ParsedDag, check_file, check_text};
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
 pub use folder::{Folder, Scan};
 pub use links::{NamedDag, check_links};
 pub use render::render;

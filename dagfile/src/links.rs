@@ -45,8 +45,9 @@ pub fn check_links(files: &mut [CheckedFile]) {
         for Astray { name, message, hint } in astray {
             warnings.add(place(&root, &name).unwrap_or(0..0), message).hint(hint);
         }
-        parsed.warnings.extend(warnings.finish(&file.source));
-        parsed.warnings.sort_by_key(|warning| warning.span.start);
+        let mut all = Problems::from(std::mem::take(&mut parsed.warnings));
+        all.take_warnings(warnings);
+        parsed.warnings = all.finish(&file.source);
     }
 }
 

@@ -4,23 +4,23 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::check::CheckedFile;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 
-/// Everything that is wrong with a file (or its warnings, if nothing is), for a terminal or a page.
+/// Everything that was found in a file, for a terminal or a page.
 pub fn render(file: &CheckedFile, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
-    let (level, diagnostics): (Level<'_>, &[Diagnostic]) = match &file.result {
-        Ok(parsed) => (Level::WARNING, &parsed.warnings),
-        Err(diagnostics) => (Level::ERROR, diagnostics),
-    };
-    diagnostics
+    file.diagnostics()
         .iter()
-        .map(|diagnostic| renderer.render(&[group(file, level.clone(), diagnostic)]).to_string())
+        .map(|diagnostic| renderer.render(&[group(file, diagnostic)]).to_string())
         .collect::<Vec<_>>()
         .join("\n\n")
 }
 
-fn group<'a>(file: &'a CheckedFile, level: Level<'a>, diagnostic: &'a Diagnostic) -> Group<'a> {
+fn group<'a>(file: &'a CheckedFile, diagnostic: &'a Diagnostic) -> Group<'a> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
     let title = level.primary_title(diagnostic.message.as_str());
     let mut group = if file.source.is_empty() {
         title.element(annotate_snippets::Origin::path(file.path.as_str()))

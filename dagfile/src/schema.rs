@@ -10,6 +10,7 @@ use flow_model::operator::{
     Approval, Bash, Branch, Command, Docker, Email, Form, Http, KubernetesPod, LatestOnly, Noop, Plugin, Python,
     ShortCircuit, Slack, Sleep, Sql, TriggerDag, Webhook,
 };
+use flow_model::template_kind::KEYWORD;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -147,6 +148,16 @@ pub(crate) fn whole() -> &'static Value {
     SCHEMA.get_or_init(build)
 }
 
+/// The schema of a task's table.
+pub(crate) fn task_schema() -> &'static Value {
+    &whole()["$defs"]["task"]
+}
+
+/// The schema of a group's table.
+pub(crate) fn group_schema() -> &'static Value {
+    &whole()["$defs"]["task_group"]
+}
+
 fn build() -> Value {
     let mut properties = properties_of::<DagSettings>();
     let defaults = properties_of::<TaskSettings>();
@@ -181,7 +192,7 @@ fn build() -> Value {
         "params".to_owned(),
         json!({
             "description": "Typed parameters: a JSON Schema with a `default`, or just the default.",
-            "type": "object",
+            "type": "object", (KEYWORD): "data",
         }),
     );
     properties.insert(
@@ -237,7 +248,7 @@ pub(crate) fn resolve(schema: &'static Value) -> &'static Value {
 impl OperatorForm {
     fn property(&self) -> Value {
         let long = (self.schema)();
-        let short = match self.short_type {
+        let mut short = match self.short_type {
             // Its values are names out of a list.
             "array" if self.name == "day_of_week_sensor" => long["properties"]["week_day"].clone(),
             "array" => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
@@ -247,6 +258,10 @@ impl OperatorForm {
             }
             short_type => json!({ "type": short_type }),
         };
+        // The short form is one of the fields, and rendered as that one is.
+        if let Some(kind) = self.short_field.and_then(|field| long["properties"][field].get(KEYWORD)) {
+            short[KEYWORD] = kind.clone();
+        }
         let description = long["description"].clone();
         json!({ "description": description, "anyOf": [short, long] })
     }

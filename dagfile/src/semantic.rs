@@ -20,6 +20,7 @@ mod splices;
 mod sql;
 mod starts;
 mod tasks;
+mod templates;
 mod trigger_dag;
 
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ pub(crate) use notice::{check_email, check_slack, check_webhook};
 
 /// Reads the DAG from a tree. What the walk has complained about already is passed over.
 pub(crate) fn read(
+    source: &str,
     root: &Node,
     dag_id: &str,
     files: &mut Files<'_>,
@@ -76,6 +78,9 @@ pub(crate) fn read(
     files.warn_of_absent_plugins(warnings);
     splices::warn(root, warnings);
     sensors::warn(&layout, warnings);
+    let is_scheduled =
+        schedule.as_ref().is_some_and(|(schedule, starts)| starts.is_empty() && !matches!(schedule, Schedule::None));
+    templates::check(&templates::File { source, root, layout: &layout, is_scheduled }, problems, warnings);
     if !has_shape {
         return None;
     }

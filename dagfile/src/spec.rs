@@ -23,14 +23,19 @@ pub(crate) struct DagSettings {
     /// Unique id of the DAG (default: the file's name without `.toml`).
     pub dag_id: Option<String>,
     /// A name for people.
+    #[schemars(extend("x-template" = "prose"))]
     pub display_name: Option<String>,
     /// One line about what the DAG does.
+    #[schemars(extend("x-template" = "prose"))]
     pub description: Option<String>,
     /// Documentation in Markdown.
+    #[schemars(extend("x-template" = "documentation"))]
     pub doc_md: Option<String>,
     /// Who answers for it (default: `flow`).
+    #[schemars(extend("x-template" = "prose"))]
     pub owner: Option<String>,
     /// Labels to find it by.
+    #[schemars(extend("x-template" = "prose"))]
     pub tags: Vec<String>,
     /// When it runs: a cron expression, a preset such as `@daily`, a table with `cron`, `every` or `at`, what starts it from
     /// outside (a table with `webhook`, `stream` or `files`), or a list of these.
@@ -76,8 +81,10 @@ pub(crate) struct DagSettings {
 #[serde(default)]
 pub(crate) struct GroupSettings {
     /// A name for people.
+    #[schemars(extend("x-template" = "prose"))]
     pub display_name: Option<String>,
     /// Documentation in Markdown.
+    #[schemars(extend("x-template" = "documentation"))]
     pub doc_md: Option<String>,
     /// Whether ids of its tasks begin with the group's id (default: true).
     #[allow(dead_code, reason = "read while the groups are unfolded; here for the schema")]
@@ -94,10 +101,13 @@ pub(crate) struct GroupSettings {
 #[serde(default)]
 pub(crate) struct TaskSettings {
     /// A name for people.
+    #[schemars(extend("x-template" = "prose"))]
     pub display_name: Option<String>,
     /// Documentation in Markdown.
+    #[schemars(extend("x-template" = "documentation"))]
     pub doc_md: Option<String>,
     /// Who answers for it (default: the DAG's owner).
+    #[schemars(extend("x-template" = "prose"))]
     pub owner: Option<String>,
     /// When the task may start, given how the tasks before it ended (default: `all_success`).
     pub trigger_rule: Option<TriggerRule>,
@@ -137,11 +147,13 @@ pub(crate) struct TaskSettings {
     pub overlap: Option<Overlap>,
     /// Environment variables (values are templates).
     #[schemars(schema_with = "env_schema")]
+    #[schemars(extend("x-template" = "text"))]
     pub env: Option<BTreeMap<String, Value>>,
     /// Files of the DAG folder that its program finds where they are here: paths and patterns relative to the DAG file.
     /// Scripts, and what they import of ours, need not be named.
     pub files: Option<Vec<String>>,
     /// A template; where it says no (nothing, `false`, `0`, `no`, `none`, `off`), the task is skipped.
+    #[schemars(extend("x-template" = "value"))]
     pub run_if: Option<String>,
     /// What failures mean; the first rule that matches decides.
     pub failure_rules: Option<Vec<FailureRuleSpec>>,
@@ -157,14 +169,18 @@ pub(crate) struct TaskSettings {
     pub on_skipped: Option<Vec<Notifier>>,
     /// XComs that the task must leave, with their JSON Schemas.
     #[schemars(schema_with = "outputs_schema")]
+    #[schemars(extend("x-template" = "documentation"))]
     pub outputs: Option<BTreeMap<String, Value>>,
     /// Working directory (a template; default: a temporary folder).
+    #[schemars(extend("x-template" = "path"))]
     pub cwd: Option<String>,
     /// What of the standard output becomes the XCom `return_value`: `none`, `last_line` (the default), `text` or `json`.
     pub output: Option<Output>,
     /// Values for the task's templates, on top of the DAG's params.
+    #[schemars(extend("x-template" = "data"))]
     pub params: Option<BTreeMap<String, Value>>,
     /// What each instance of a mapped task is called (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub map_index_template: Option<String>,
     /// Instances of the task, over all runs, that may be queued or running at once.
     #[schemars(range(min = 1))]

@@ -225,7 +225,8 @@ fn types(schema: &Value) -> Vec<&str> {
     }
 }
 
-fn fits_type(node: &Node, schema: &Value) -> bool {
+/// Whether the value is of a type that the schema takes.
+pub(crate) fn fits_type(node: &Node, schema: &Value) -> bool {
     if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
         return alternatives.iter().any(|alternative| fits_type(node, alternative));
     }

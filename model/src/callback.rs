@@ -108,6 +108,7 @@ pub struct Notifier {
     /// A program and its arguments (templates), run by a worker for a minute at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
+    #[schemars(extend("x-template" = "text"))]
     pub command: Option<Vec<String>>,
     /// A JSON message to a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,7 @@ pub mod retry;
 pub mod schedule;
 pub mod start;
 pub mod state;
+pub mod template_kind;
 pub mod time;
 pub mod trigger_rule;
 
@@ -37,5 +38,6 @@ pub use error_chain::error_chain;
 pub use graph::DagGraph;
 pub use ids::{ClaimId, DagRunKey, DagVersionKey, Epoch, Incarnation, ProcessId, TaskInstanceKey};
 pub use state::{RunReason, RunState, RunType, TaskState, TriggeredBy};
+pub use template_kind::TemplateKind;
 pub use time::Timestamp;
 pub use trigger_rule::TriggerRule;

@@ -196,15 +196,18 @@ impl Operator {
 pub struct Bash {
     /// The script's text (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "shell"))]
     pub command: Option<String>,
     /// A script file beside the DAG file, instead of `command`. It is published with the DAG and is not a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// Arguments for the script: `$1`, `$2` ... (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub args: Vec<String>,
     /// Text that the script reads from its standard input (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub stdin: Option<String>,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
@@ -223,9 +226,11 @@ pub struct Bash {
 pub struct Command {
     /// The program and its arguments (templates).
     #[schemars(length(min = 1))]
+    #[schemars(extend("x-template" = "text"))]
     pub argv: Vec<String>,
     /// Text that the program reads from its standard input (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub stdin: Option<String>,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
@@ -244,6 +249,7 @@ pub struct Command {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Where to (a template); with a `connection` the path there.
+    #[schemars(extend("x-template" = "url"))]
     pub url: String,
     /// A connection of type `http`, which has the host and with what it lets us in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,15 +259,19 @@ pub struct Http {
     pub method: String,
     /// Request headers (values are templates).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub headers: BTreeMap<String, String>,
     /// Query parameters, added to the URL and encoded (values are templates).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub query: BTreeMap<String, String>,
     /// Request body as text (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub body: Option<String>,
     /// Request body as JSON; every text inside is a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "value"))]
     pub json: Option<serde_json::Value>,
     /// Status codes that mean success: single codes, or classes such as `2xx`.
     #[serde(default = "default_expected_status")]

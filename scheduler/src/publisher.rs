@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_dagfile::{CheckedFile, Folder, Scan, Watcher};
+use flow_dagfile::{CheckedFile, Folder, Scan, Severity, Watcher};
 use flow_queue::{Bell, Queue};
 use flow_store::{NewDagVersion, Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -157,8 +157,9 @@ impl DagPublisher {
         for file in &self.unpublished {
             report.broken += 1;
             let Err(diagnostics) = &file.result else { continue };
-            let first = diagnostics.first().map_or("", |diagnostic| diagnostic.message.as_str());
-            tracing::warn!(file = file.path, errors = diagnostics.len(), "broken DAG file: {first}");
+            let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+            let (count, first) = (errors.clone().count(), errors.next().map_or("", |error| error.message.as_str()));
+            tracing::warn!(file = file.path, errors = count, "broken DAG file: {first}");
             let details = serde_json::to_value(diagnostics).unwrap_or_default();
             let rendered = flow_dagfile::render(file, false);
             let dag_id = Some(file.dag_id.as_str()).filter(|id| !id.is_empty());

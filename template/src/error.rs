@@ -1,5 +1,7 @@
 //! What is wrong with a template, in words for its author.
 
+use crate::words::words;
+
 /// A template could not be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot render the template of `{field}`{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
@@ -19,15 +21,16 @@ impl TemplateError {
     }
 
     /// A template that the engine cannot read.
-    pub(crate) fn syntax(field: &str, error: &minijinja::Error) -> Self {
-        TemplateError { field: field.to_owned(), line: error.line(), message: describe(error) }
+    pub(crate) fn syntax(field: &str, source: &str, error: &minijinja::Error) -> Self {
+        let fault = crate::analysis::explain(source, error);
+        let message = format!("{}\nhint: {}", fault.message, fault.hint);
+        TemplateError { field: field.to_owned(), line: error.line(), message }
     }
-}
 
-/// What the engine says, without the chain of places.
-pub(crate) fn describe(error: &minijinja::Error) -> String {
-    match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
+    /// A template that the engine cannot render; `expression` is what it was working out.
+    pub(crate) fn of(field: &str, error: &minijinja::Error, expression: Option<&str>) -> Self {
+        let (message, hint) = words(error, expression);
+        let hint = if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") };
+        TemplateError { field: field.to_owned(), line: error.line(), message: format!("{message}{hint}") }
     }
 }

@@ -1,6 +1,7 @@
 //! Templates: Jinja with Airflow's names, strict about what is not defined. Renders text for the place that it goes to, so
 //! that no value becomes code there. Knows nothing of runs and stores: what the names stand for is a [`Scope`]'s.
 
+pub mod analysis;
 mod arguments;
 mod braces;
 mod dates;
@@ -19,15 +20,18 @@ mod python;
 mod recorder;
 mod renderer;
 mod sinks;
+mod suggest;
 mod values;
+mod words;
 
 pub use braces::first_expression;
 pub use dates::{DateValue, is_method_of_dates};
 pub use error::TemplateError;
 pub use json::{from_json, from_table};
 pub use macros::Macros;
-pub use renderer::{Renderer, Scope, check_syntax, is_template};
+pub use renderer::{Renderer, Scope, is_template};
 pub use sinks::{ShellScript, UrlStart};
+pub use suggest::nearest;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
 use crate::engine::environment;
-use crate::error::{TemplateError, describe};
+use crate::error::TemplateError;
 use crate::pieces::{Piece, Pieces};
 use crate::program::Program;
 use crate::recorder::Recorder;
@@ -129,7 +129,7 @@ impl Renderer {
         program
             .value(&environment, &self.context)
             .map(Some)
-            .map_err(|error| self.explain(field, &error, || program.undeclared_variables()))
+            .map_err(|error| self.explain(field, expression, &error, || program.undeclared_variables()))
     }
 
     fn whole_json(&self, field: &str, source: &str) -> Result<Option<Json>, TemplateError> {
@@ -216,28 +216,39 @@ impl Renderer {
         let mut environment = environment();
         let recorder = Recorder::default();
         recorder.attach(&mut environment);
-        let program = Program::template(field, source).map_err(|error| TemplateError::syntax(field, &error))?;
+        let program = Program::template(field, source).map_err(|error| TemplateError::syntax(field, source, &error))?;
         program
             .render_to(&environment, &self.context, recorder.clone())
-            .map_err(|error| self.explain(field, &error, || program.undeclared_variables()))?;
+            .map_err(|error| self.explain(field, source, &error, || program.undeclared_variables()))?;
         Ok(recorder.take())
     }
 
-    fn explain(&self, field: &str, error: &Error, names: impl FnOnce() -> HashSet<String>) -> TemplateError {
-        let message = match error.kind() {
-            ErrorKind::UndefinedError => self.explain_undefined(names()),
-            ErrorKind::OutOfFuel => "it does not come to an end".to_owned(),
-            _ => describe(error),
-        };
-        TemplateError { field: field.to_owned(), line: error.line(), message }
+    fn explain(
+        &self,
+        field: &str,
+        source: &str,
+        error: &Error,
+        names: impl FnOnce() -> HashSet<String>,
+    ) -> TemplateError {
+        let expression = error.range().and_then(|range| source.get(range));
+        match error.kind() {
+            ErrorKind::UndefinedError => {
+                let message = self.explain_undefined(names(), expression);
+                TemplateError { field: field.to_owned(), line: error.line(), message }
+            }
+            _ => TemplateError::of(field, error, expression),
+        }
     }
 
     /// Names what is missing.
-    fn explain_undefined(&self, names: HashSet<String>) -> String {
+    fn explain_undefined(&self, names: HashSet<String>, expression: Option<&str>) -> String {
         let mut missing: Vec<String> = names.into_iter().filter(|path| !self.scope.knows(path)).collect();
         missing.sort();
         if missing.is_empty() {
-            return "it uses a value that is not defined".to_owned();
+            let what = expression.map_or_else(|| "it".to_owned(), |expression| format!("`{}`", expression.trim()));
+            return format!(
+                "{what} uses a value that is not defined\nhint: give one for where it is not: `| default(\"x\")`"
+            );
         }
         let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let verb = if missing.len() == 1 { "is" } else { "are" };
@@ -257,12 +268,4 @@ fn shortened(text: &str) -> String {
 /// Whether a text holds anything to render.
 pub fn is_template(source: &str) -> bool {
     source.contains("{{") || source.contains("{%") || source.contains("{#")
-}
-
-/// Checks a template's syntax without rendering it.
-///
-/// # Errors
-/// The template is broken.
-pub fn check_syntax(field: &str, source: &str) -> Result<(), TemplateError> {
-    Program::template(field, source).map(drop).map_err(|error| TemplateError::syntax(field, &error))
 }

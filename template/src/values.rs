@@ -26,7 +26,7 @@ pub(crate) fn to_json(value: &Value) -> Result<Json, String> {
         ValueKind::Map => {
             let mut entries = Map::new();
             for key in items(value)? {
-                let item = value.get_item(&key).map_err(|error| crate::error::describe(&error))?;
+                let item = value.get_item(&key).map_err(|error| crate::words::words(&error, None).0)?;
                 entries.insert(name(&key)?, to_json(&item)?);
             }
             Ok(Json::Object(entries))

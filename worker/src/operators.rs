@@ -122,3 +122,6 @@ pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result
     let map_label = template.map(|template| renderer.text("map_index_template", template)).transpose()?;
     Ok(Prepared { work, rendered, map_label })
 }
+
+#[cfg(test)]
+mod declared;

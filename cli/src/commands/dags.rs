@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_dagfile::{CheckedFile, check_file};
+use flow_dagfile::{CheckedFile, Severity, check_file};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -179,11 +179,9 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     let color = std::io::stderr().is_terminal();
     let mut rows = Vec::new();
     for file in &files {
-        let (errors, warnings) = match &file.result {
-            Ok(parsed) => (json!([]), json!(parsed.warnings)),
-            Err(diagnostics) => (json!(diagnostics), json!([])),
-        };
-        if form == Form::Table && (file.result.is_err() || warnings.as_array().is_some_and(|all| !all.is_empty())) {
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            file.diagnostics().iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+        if form == Form::Table && !file.diagnostics().is_empty() {
             anstream::eprintln!("{}", flow_dagfile::render(file, color));
         }
         rows.push(json!({ "file": file.path, "dag_id": file.dag_id, "errors": errors, "warnings": warnings }));

@@ -29,9 +29,11 @@ pub struct Branch {
     /// A template that names the tasks or groups to follow: ids separated by commas or blanks, or a JSON list. Nothing, or
     /// `none`, follows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "value"))]
     pub choose: Option<String>,
     /// A shell script instead: the last line of its output names them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "shell"))]
     pub bash: Option<String>,
     /// Weekdays (`mon`, `tuesday` ...) on which `follow` goes on; on others `otherwise`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
@@ -68,9 +70,11 @@ pub struct Branch {
 pub struct ShortCircuit {
     /// The condition (a template): empty, `false`, `0`, `no`, `off` and `none` mean no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "value"))]
     pub condition: Option<String>,
     /// A shell script instead: the last line of its output is the condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "shell"))]
     pub bash: Option<String>,
     /// Skips everything after it, whatever their trigger rules say. With `false` only the tasks directly after it are
     /// skipped, and the trigger rules decide about the rest.

@@ -22,12 +22,15 @@ use crate::state::named_enum;
 #[serde(deny_unknown_fields)]
 pub struct Docker {
     /// The image (a template), for instance `python:3.13-slim`.
+    #[schemars(extend("x-template" = "text"))]
     pub image: String,
     /// What is run in it, and its arguments (templates; default: what the image says).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub command: Vec<String>,
     /// Takes the place of the image's entrypoint (templates).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub entrypoint: Option<Vec<String>>,
     /// When the image is pulled.
     #[serde(default)]
@@ -37,18 +40,22 @@ pub struct Docker {
     pub docker_conn_id: Option<String>,
     /// Environment variables (values are templates), on top of the task's `env`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub env: BTreeMap<String, String>,
     /// Folders of the machine and volumes that the container sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
     /// Where in the container it works (a template; default: what the image says).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub working_dir: Option<String>,
     /// As whom it runs: a name or id, or `user:group` (a template; default: what the image says).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub user: Option<String>,
     /// `bridge`, `host`, `none`, `container:<name>`, or the name of a network (a template; default: the daemon's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub network: Option<String>,
     /// What it may use of the machine.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
@@ -65,6 +72,7 @@ pub struct Docker {
     pub platform: Option<String>,
     /// Labels of the container (values are templates).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub labels: BTreeMap<String, String>,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "super::default_skip_on_exit_code", deserialize_with = "super::one_or_many")]
@@ -121,8 +129,10 @@ pub struct Mount {
     pub kind: MountType,
     /// The path on the daemon's machine, or the name of the volume (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub source: Option<String>,
     /// The path in the container (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub target: String,
     /// Whether the container can only read it.
     #[serde(default)]

@@ -25,18 +25,23 @@ use crate::time::duration_text;
 #[serde(deny_unknown_fields)]
 pub struct KubernetesPod {
     /// The image of the container (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub image: String,
     /// Takes the place of the image's entrypoint (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub command: Vec<String>,
     /// Arguments (templates; default: what the image says).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub args: Vec<String>,
     /// Environment variables (values are templates), on top of the task's `env`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub env: BTreeMap<String, String>,
     /// The namespace (a template; default: that of the configuration, else `default`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub namespace: Option<String>,
     /// The service account that the pod runs as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,18 +51,22 @@ pub struct KubernetesPod {
     pub resources: Resources,
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "data"))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that the pod puts up with, in Kubernetes' own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "data"))]
     pub tolerations: Vec<Map<String, Value>>,
     /// Labels of the pod (values are templates).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub labels: BTreeMap<String, String>,
     /// When the node pulls the image (default: the cluster's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Everything else of a pod, in Kubernetes' own words: `metadata` and `spec`. The container named `base` is the task's.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-template" = "data"))]
     pub pod_template: Map<String, Value>,
     /// What becomes of the pod when it has ended; one that had to be stopped is always deleted.
     #[serde(default)]

@@ -23,15 +23,18 @@ use crate::time::duration_text;
 pub struct Webhook {
     /// Where to (a template); with a `connection` the path there.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("x-template" = "url"))]
     pub url: String,
     /// A connection of type `http`, which has the host and with what it lets us in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
     /// Request headers (values are templates).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub headers: BTreeMap<String, String>,
     /// The message; every text inside is a template. Without it: what happened, in Airflow's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "value"))]
     pub json: Option<Value>,
     /// The name of a variable with a key: the message is signed with it, as `POST /hooks/<name>` wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +58,7 @@ pub struct Slack {
     #[serde(default = "default_slack_connection")]
     pub connection: String,
     /// The message in Slack's markup (a template; what values hold is never markup).
+    #[schemars(extend("x-template" = "markup"))]
     pub text: String,
 }
 
@@ -76,25 +80,32 @@ pub struct Email {
     /// Who gets it (templates).
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(schema_with = "addresses_schema")]
+    #[schemars(extend("x-template" = "addresses"))]
     pub to: Vec<String>,
     /// Who gets a copy (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "addresses_schema")]
+    #[schemars(extend("x-template" = "addresses"))]
     pub cc: Vec<String>,
     /// Who gets a copy that the others do not see (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "addresses_schema")]
+    #[schemars(extend("x-template" = "addresses"))]
     pub bcc: Vec<String>,
     /// Who it is from (a template), if it is not the connection's `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "addresses"))]
     pub from: Option<String>,
     /// The subject (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub subject: String,
     /// The message (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub text: Option<String>,
     /// The message as HTML (a template; what values hold is never HTML).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "markup"))]
     pub html: Option<String>,
 }
 

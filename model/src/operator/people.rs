@@ -26,13 +26,16 @@ use super::duration_schema;
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The question, one line (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub subject: String,
     /// What there is to know about it, in Markdown (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "markdown"))]
     pub body: Option<String>,
     /// What can be chosen.
     #[serde(default = "default_options")]
     #[schemars(length(min = 1))]
+    #[schemars(extend("x-template" = "prose"))]
     pub options: Vec<String>,
     /// Whether several options can be chosen at once.
     #[serde(default)]
@@ -46,6 +49,7 @@ pub struct Approval {
     /// What else is to be filled in, declared like a DAG's params.
     #[serde(default, skip_serializing_if = "Params::is_empty")]
     #[schemars(schema_with = "params_schema")]
+    #[schemars(extend("x-template" = "data"))]
     pub params: Params,
     /// Who may answer, by name (default: everybody who is logged in).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -70,12 +74,15 @@ pub struct Approval {
 #[serde(deny_unknown_fields)]
 pub struct Form {
     /// What it is about, one line (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub subject: String,
     /// What there is to know about it, in Markdown (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "markdown"))]
     pub body: Option<String>,
     /// The fields, declared like a DAG's params.
     #[schemars(schema_with = "params_schema")]
+    #[schemars(extend("x-template" = "data"))]
     pub params: Params,
     /// Who may answer, by name (default: everybody who is logged in).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

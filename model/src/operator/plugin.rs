@@ -18,6 +18,7 @@ pub struct Plugin {
     pub name: String,
     /// What it is told; every text inside is a template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-template" = "value"))]
     pub with: Map<String, Value>,
 }
 

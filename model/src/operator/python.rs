@@ -25,6 +25,7 @@ use super::{default_skip_on_exit_code, exit_codes_schema, one_or_many};
 pub struct Python {
     /// Python source text. It is not a template: values come in through the module `flow`, `args` and the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "python"))]
     pub code: Option<String>,
     /// A script file beside the DAG file, instead of `code`. It is published with the DAG, and so is what it imports of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,12 +36,15 @@ pub struct Python {
     pub call: Option<String>,
     /// The function's arguments by name; every text inside is a template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-template" = "value"))]
     pub with: Map<String, Value>,
     /// Arguments for code or a script: `sys.argv[1:]` (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "text"))]
     pub args: Vec<String>,
     /// Text that it reads from its standard input (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub stdin: Option<String>,
     /// The interpreter: a name to look up in `PATH`, or a path (for a virtual environment). Python 3.9 or newer.
     #[serde(default = "default_python")]

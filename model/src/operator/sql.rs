@@ -41,15 +41,18 @@ pub struct Sql {
     /// Instead of a connection: the whole path of a SQLite file on the worker (a template), or `:memory:` for a database that
     /// lives as long as the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "path"))]
     pub sqlite: Option<String>,
     /// One or several statements, separated by `;`. It is not a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "sql"))]
     pub query: Option<String>,
     /// A file beside the DAG file that holds them, instead of `query`. It is published with the DAG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The values of `:name` in the query; every text inside is a template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-template" = "value"))]
     pub parameters: Map<String, Value>,
     /// Commits each statement by itself; otherwise all of them are one transaction.
     #[serde(default)]

@@ -22,15 +22,19 @@ use crate::time::duration_text;
 #[serde(deny_unknown_fields)]
 pub struct TriggerDag {
     /// The other DAG (a template).
+    #[schemars(extend("x-template" = "text"))]
     pub trigger_dag_id: String,
     /// Values for its params; every text inside is a template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(extend("x-template" = "value"))]
     pub conf: Map<String, Value>,
     /// The id of the new run (a template; default: one that tells the task instance and its try).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub trigger_run_id: Option<String>,
     /// The logical date of the new run (a template, for instance `{{ ts }}`; default: the present).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
     pub logical_date: Option<String>,
     /// With a `trigger_run_id` that exists already: skips the task instead of failing it.
     #[serde(default)]

@@ -11,6 +11,7 @@ sensor!(
     /// ```
     CommandSensor {
         /// The script, run by `bash` (a template, with the same rules as `bash`).
+        #[schemars(extend("x-template" = "shell"))]
         command: String,
         /// Exit codes that mean "skipped" (Airflow: 99). Any other code than 0 means: not yet.
         #[serde(default = "crate::operator::default_skip_on_exit_code", deserialize_with = "crate::operator::one_or_many")]

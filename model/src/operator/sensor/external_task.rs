@@ -14,6 +14,7 @@ sensor!(
     /// ```
     ExternalTaskSensor {
         /// The other DAG (a template).
+        #[schemars(extend("x-template" = "text"))]
         external_dag_id: String,
         /// A task of it; without any task or group the whole run is waited for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +41,7 @@ sensor!(
         /// The logical date of the other run, where it is not a fixed while earlier (a template that gives an instant, such
         /// as `{{ data_interval_end }}`; Airflow: `execution_date_fn`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-template" = "text"))]
         external_logical_date: Option<String>,
         /// Whether it fails at once if there is no such DAG or task, instead of waiting for it.
         #[serde(default)]

@@ -13,6 +13,7 @@ sensor!(
     /// ```
     FileSensor {
         /// A path, or a pattern with `*`, `?`, `[abc]` and `**` (a template).
+        #[schemars(extend("x-template" = "path"))]
         filepath: String,
         /// Whether a folder counts only once a file is in it or below it.
         #[serde(default)]

@@ -18,6 +18,7 @@ sensor!(
     /// ```
     HttpSensor {
         /// Where to (a template); with a `connection` the path there. It is kept while the sensor waits, so it must not hold secrets.
+        #[schemars(extend("x-template" = "url"))]
         url: String,
         /// A connection of type `http`, which has the host and with what it lets us in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,15 +28,19 @@ sensor!(
         method: String,
         /// Request headers (values are templates). They are kept while the sensor waits, so they must not hold secrets.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[schemars(extend("x-template" = "text"))]
         headers: BTreeMap<String, String>,
         /// Query parameters, added to the URL and encoded (values are templates). They are kept, too.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[schemars(extend("x-template" = "text"))]
         query: BTreeMap<String, String>,
         /// Request body as text (a template). It is kept, too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-template" = "text"))]
         body: Option<String>,
         /// Request body as JSON; every text inside is a template. It is kept, too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-template" = "value"))]
         json: Option<Value>,
         /// Status codes of the wanted answer: single codes, or classes such as `2xx`. Any other means: not yet.
         #[serde(default = "default_expected_status")]
@@ -60,15 +65,19 @@ pub struct ResponseCheck {
     /// Where in a JSON answer to look: `status`, `items.0.state`. Without it the whole answer is looked at. Alone it says
     /// that there must be something: neither nothing nor null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "data"))]
     pub path: Option<String>,
     /// The value there must be this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "data"))]
     pub equals: Option<Value>,
     /// The value there must be one of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-template" = "data"))]
     pub one_of: Vec<Value>,
     /// The text there must contain this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "data"))]
     pub contains: Option<String>,
 }
 

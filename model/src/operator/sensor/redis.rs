@@ -14,6 +14,7 @@ sensor!(
         /// The name of a connection of type `redis`.
         connection: String,
         /// The key (a template).
+        #[schemars(extend("x-template" = "text"))]
         key: String,
     }
 );
@@ -29,9 +30,11 @@ sensor!(
         /// The name of a connection of type `redis`.
         connection: String,
         /// The stream's key (a template).
+        #[schemars(extend("x-template" = "text"))]
         stream: String,
         /// Entries after this one count: an id, or an instant (a template); `0` counts all (default: the start of the run).
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-template" = "text"))]
         after: Option<String>,
         /// So many entries are waited for, and become the XCom.
         #[serde(default = "default_count")]

@@ -20,10 +20,12 @@ sensor!(
         /// The connection's name.
         connection: String,
         /// The query. It is not a template: `:name` in it stands for one of the `parameters`.
+        #[schemars(extend("x-template" = "sql"))]
         query: String,
         /// The values of `:name` in the query; every text inside is a template. They are kept while the sensor waits, so
         /// they must not hold secrets.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
+        #[schemars(extend("x-template" = "value"))]
         parameters: Map<String, Value>,
         /// Whether no row at all fails the task; otherwise it means: not yet.
         #[serde(default)]

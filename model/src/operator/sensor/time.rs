@@ -14,6 +14,7 @@ sensor!(
     /// ```
     TimeSensor {
         /// The time, `HH:MM` or `HH:MM:SS` (a template).
+        #[schemars(extend("x-template" = "text"))]
         target_time: String,
         /// IANA name of the zone in which the time is meant.
         #[serde(default = "utc")]
@@ -31,6 +32,7 @@ sensor!(
     DateTimeSensor {
         /// The instant, such as `2026-01-31T06:00:00+01:00` or `{{ data_interval_end }}` (a template). Without an offset it
         /// is UTC.
+        #[schemars(extend("x-template" = "text"))]
         target_time: String,
     }
 );

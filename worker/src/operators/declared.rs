@@ -1,0 +1,146 @@
+//! What the types of operators declare to be a template is what is rendered, and nothing else.
+
+use std::sync::Arc;
+
+use flow_dagfile::{check_text, reference};
+use flow_model::graph::DagGraph;
+use flow_model::operator::Operator;
+use flow_model::state::RunType;
+use flow_model::template_kind::KEYWORD;
+use flow_model::{ClaimId, Dag, DagRunKey, DagVersionKey, Epoch, TaskInstanceKey, TemplateKind, Timestamp};
+use flow_store::WorkOrder;
+use serde_json::{Map, Value, json};
+
+use super::prepare;
+use crate::template::{AttemptScope, Lookups, Renderer};
+
+/// Gives `MARK` where it is rendered.
+const MARK: &str = "{{ 'mark' | upper }}";
+
+/// Ways of which an operator takes one.
+const ALTERNATIVES: [&str; 10] =
+    ["choose", "bash", "condition", "body", "json", "command", "script", "code", "call", "file"];
+
+/// The DAG of an operator's example, its first task with that operator.
+fn example(operator: &str, text: &str) -> Dag {
+    let parsed = check_text("example.toml", text, None).result.unwrap_or_else(|it| panic!("{operator}: {it:#?}"));
+    let mut dag = parsed.dag;
+    dag.tasks.retain(|task| task.operator.name() == operator);
+    dag.tasks.truncate(1);
+    dag
+}
+
+fn prepared(mut dag: Dag, operator: Operator) -> Result<String, String> {
+    let at: Timestamp = "2026-03-05T06:30:00Z".parse().unwrap();
+    dag.tasks[0].operator = operator;
+    // What the examples name.
+    let params = ["target", "rows", "version", "region", "last", "numbers"];
+    let conf: Map<String, Value> = params.into_iter().map(|name| (name.to_owned(), json!(1))).collect();
+    let order = WorkOrder {
+        task_instance: TaskInstanceKey(1),
+        epoch: Epoch(1),
+        claim: ClaimId(1),
+        run: DagRunKey(1),
+        run_id: "manual__1".to_owned(),
+        run_type: RunType::Manual,
+        graph: Arc::new(DagGraph::new(DagVersionKey(1), dag)),
+        task_index: 0,
+        map_index: -1,
+        scheduled_at: at,
+        map_values: Map::new(),
+        try_number: 1,
+        max_tries: 1,
+        logical_date: Some(at),
+        data_interval: Some((at, at)),
+        run_after: at,
+        run_started_at: Some(at),
+        conf,
+        try_started_at: at,
+        is_continued: false,
+        resume: None,
+        log_before: flow_store::LogBefore::default(),
+    };
+    let renderer = Renderer::new(Arc::new(AttemptScope::new(order.clone(), Arc::new(Lookups::default()))));
+    prepare(&order, at, &renderer).map(|it| format!("{:?} {:?}", it.work, it.rendered)).map_err(|it| it.to_string())
+}
+
+/// A value of the shape that a schema takes, with a template in each text.
+fn marked(schema: &Value, kind: Option<TemplateKind>) -> Option<Value> {
+    let text = match kind {
+        Some(TemplateKind::Url) => format!("https://h.example/{MARK}"),
+        Some(TemplateKind::Path) => format!("/x/{MARK}"),
+        Some(TemplateKind::Addresses) => format!("{MARK}@example.org"),
+        _ => MARK.to_owned(),
+    };
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten();
+    let all = std::iter::once(schema).chain(alternatives).filter(|schema| schema.get("enum").is_none());
+    let types: Vec<&str> = all
+        .flat_map(|schema| match &schema["type"] {
+            Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+            one => one.as_str().into_iter().collect::<Vec<_>>(),
+        })
+        .collect();
+    if types.contains(&"string") && schema.get("format").is_none() {
+        Some(json!(text))
+    } else if types.contains(&"array") && schema["items"]["properties"].is_null() {
+        Some(json!([text]))
+    } else if types.contains(&"object") && schema["properties"].is_null() || kind.is_some() && types.is_empty() {
+        Some(json!({ "k": text }))
+    } else {
+        None
+    }
+}
+
+/// Renders the operator with one key set to a template. `None`: the key takes no free text.
+fn rendered_with(operator: &str, dag: &Dag, path: &[&str], value: &Value) -> Option<Result<String, String>> {
+    let mut table = serde_json::to_value(&dag.tasks[0].operator).unwrap()[operator].take();
+    let key = path[0];
+    if ALTERNATIVES.contains(&key) && !(key == "command" && matches!(operator, "docker" | "kubernetes_pod")) {
+        ALTERNATIVES.iter().filter(|other| **other != key).for_each(|other| {
+            table.as_object_mut().unwrap().remove(*other);
+        });
+    }
+    match path {
+        [key] => table[*key] = value.clone(),
+        [key, inner] => table[*key] = json!([{ "source": "a", "target": "/b", "type": "volume", *inner: value }]),
+        _ => unreachable!("no key is deeper"),
+    }
+    let operator: Operator = serde_json::from_value(json!({ operator: table })).ok()?;
+    Some(prepared(dag.clone(), operator))
+}
+
+#[test]
+fn what_is_declared_to_be_a_template_is_rendered_and_nothing_else() {
+    let schema = flow_dagfile::schema();
+    let (mut templates, mut others, mut wrong) = (0, 0, Vec::new());
+    for section in reference::sections().into_iter().filter(|section| section.short_form.is_some()) {
+        let name = section.name.as_str();
+        let dag = example(name, section.example.as_deref().unwrap_or_default());
+        let forms = schema["$defs"]["task"]["properties"][name]["anyOf"].as_array().unwrap();
+        let table = forms.iter().find(|form| form["properties"].is_object());
+        let mut keys: Vec<(Vec<&str>, &Value)> = Vec::new();
+        for (key, below) in table.and_then(|table| table["properties"].as_object()).into_iter().flatten() {
+            keys.push((vec![key], below));
+            let inside = below["items"]["properties"].as_object().into_iter().flatten();
+            keys.extend(inside.map(|(inner, below)| (vec![key.as_str(), inner.as_str()], below)));
+        }
+        for (path, below) in keys {
+            let kind: Option<TemplateKind> = below[KEYWORD].as_str().map(|kind| kind.parse().unwrap());
+            let Some(value) = marked(below, kind) else { continue };
+            let Some(result) = rendered_with(name, &dag, &path, &value) else { continue };
+            let is_template = kind.is_some_and(TemplateKind::is_template);
+            if is_template {
+                templates += 1;
+            } else {
+                others += 1;
+            }
+            let is_rendered = result.as_ref().is_ok_and(|shown| shown.contains("MARK"));
+            let is_left = result.as_ref().map_or(true, |shown| !shown.contains("MARK"));
+            if is_template != is_rendered || !(is_template || is_left) {
+                wrong.push(format!("{name}.{} is declared {kind:?}: {result:?}", path.join(".")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(templates > 60 && others > 40, "{templates} {others}");
+}
