@@ -29,7 +29,8 @@ const ARGUMENTS: [&str; 14] = [
 ];
 
 /// What a chain begins with.
-const BEGINNINGS: [&str; 12] = ["v", "d", "l", "n", "at", "[d, d]", "none", "[l, l]", "v ~ n", "l[0]", "d.k", "(v, v)"];
+const BEGINNINGS: [&str; 13] =
+    ["v", "d", "l", "n", "at", "[d, d]", "{'k': v}", "none", "[l, l]", "v ~ n", "l[0]", "d.k", "(v, v)"];
 
 /// Methods of texts, lists and tables, as Python has them. The engine cannot list them.
 const METHODS: [&str; 33] = [
@@ -160,7 +161,7 @@ fn is_its_text_everywhere(value: &str, source: &str) -> Result<bool, TestCaseErr
 fn uses(pattern: &str, names: &[String]) -> Vec<(String, Vec<String>)> {
     let of_name = |name: &String| {
         let beginnings =
-            BEGINNINGS[..6].iter().flat_map(|beginning| ARGUMENTS.iter().map(move |arguments| (beginning, arguments)));
+            BEGINNINGS[..7].iter().flat_map(|beginning| ARGUMENTS.iter().map(move |arguments| (beginning, arguments)));
         beginnings.map(|(b, a)| pattern.replace("BEGINNING", b).replace("NAME", name).replace("ARGUMENTS", a)).collect()
     };
     names.iter().map(|name| (name.clone(), of_name(name))).collect()
