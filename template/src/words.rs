@@ -14,6 +14,7 @@ pub(crate) fn words(error: &Error, expression: Option<&str>) -> (String, String)
     match error.kind() {
         ErrorKind::UnknownMethod => match detail.split_once(" has no method named ") {
             Some((kind, name)) => pair(format!("{what}: {} has no method `{name}`", a_kind(kind)), LISTED),
+            None if detail.contains("has no method") => pair(format!("{what}: {detail}"), LISTED),
             None => pair(format!("{what} calls a method that there is not{}", behind(detail)), LISTED),
         },
         ErrorKind::UnknownFilter => pair(format!("{what} uses a filter that there is not{}", behind(detail)), LISTED),
