@@ -60,19 +60,20 @@ pub struct ParsedDag {
 pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFile {
     let mut problems = Problems::default();
     let root = tree::parse(source, &mut problems);
+    let told = problems.len();
+    let is_whole = told == 0;
     let written_id = root.get("dag_id").filter(|node| node.text().is_some());
     let dag_id = written_id.and_then(tree::Node::text).map_or_else(|| stem(name), str::to_owned);
     let dag_id_span = written_id.map_or(0..0, |node| node.span.clone());
-    // What a broken file seems to say is not worth complaining about.
-    let mut parsed = None;
     let mut warnings = Problems::default();
     let mut files = Files::new(Place { name, folder });
-    if problems.is_empty() {
-        walk::check(&root, schema::whole(), "the file", &mut problems);
-        parsed = semantic::read(source, &root, &dag_id, &mut files, &mut problems, &mut warnings);
-        if parsed.is_none() && problems.is_empty() {
-            problems.add(0..0, "this file cannot be read").hint("please report this, with the file");
-        }
+    walk::check(&root, schema::whole(), "the file", &mut problems);
+    let text = semantic::Text { source, root: &root, dag_id: &dag_id, is_whole };
+    let parsed = semantic::read(&text, &mut files, &mut problems, &mut warnings);
+    // What could not be read has been told; that it is not as it should be is no news.
+    problems.forget_after(told, |span| !root.is_broken_at(span));
+    if parsed.is_none() && problems.is_empty() {
+        problems.add(0..0, "this file cannot be read").hint("please report this, with the file");
     }
     let (contents, seen) = files.finish();
     let is_good = problems.is_empty();

@@ -62,6 +62,12 @@ impl Problems {
         self.0.iter().any(|problem| problem.span == *span)
     }
 
+    /// Keeps of what was noted after the first `count` only what is worth telling.
+    pub fn forget_after(&mut self, count: usize, is_worth: impl Fn(&Range<usize>) -> bool) {
+        let later = self.0.split_off(count);
+        self.0.extend(later.into_iter().filter(|problem| is_worth(&problem.span)));
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -44,15 +44,23 @@ use layout::Layout;
 pub(crate) use files::Files;
 pub(crate) use notice::{check_email, check_slack, check_webhook};
 
+/// What a DAG is read from.
+pub(crate) struct Text<'a> {
+    pub source: &'a str,
+    pub root: &'a Node,
+    pub dag_id: &'a str,
+    /// Whether all of the text is TOML.
+    pub is_whole: bool,
+}
+
 /// Reads the DAG from a tree. What the walk has complained about already is passed over.
 pub(crate) fn read(
-    source: &str,
-    root: &Node,
-    dag_id: &str,
+    text: &Text<'_>,
     files: &mut Files<'_>,
     problems: &mut Problems,
     warnings: &mut Problems,
 ) -> Option<(Dag, Vec<NamedDag>)> {
+    let Text { source, root, dag_id, is_whole } = *text;
     let has_shape = problems.is_empty();
     check_dag_id(root.get("dag_id"), dag_id, problems);
     let zone = schedule::zone(root.get("timezone"), "UTC", problems);
@@ -80,7 +88,10 @@ pub(crate) fn read(
     sensors::warn(&layout, warnings);
     let is_scheduled =
         schedule.as_ref().is_some_and(|(schedule, starts)| starts.is_empty() && !matches!(schedule, Schedule::None));
-    templates::check(&templates::File { source, root, layout: &layout, is_scheduled }, problems, warnings);
+    // What templates name may stand in what could not be read.
+    if is_whole {
+        templates::check(&templates::File { source, root, layout: &layout, is_scheduled }, problems, warnings);
+    }
     if !has_shape {
         return None;
     }

@@ -1,5 +1,9 @@
 //! The parsed file with the place of every key and value.
 
+mod mend;
+mod remedy;
+mod statements;
+
 use std::ops::Range;
 
 use serde_json::Value as Json;
@@ -7,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Problems;
+use mend::Mended;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -25,6 +30,8 @@ pub(crate) enum Kind {
     Date(toml::value::Datetime),
     List(Vec<Node>),
     Table(Vec<Entry>),
+    /// What could not be read, and was told already: it fits everywhere.
+    Broken,
 }
 
 /// A key with its value.
@@ -36,22 +43,24 @@ pub(crate) struct Entry {
 }
 
 /// Parses a file. Where there are mistakes, the tree holds what could be read.
+///
+/// A value that cannot be read is [`Kind::Broken`]; a statement of which not even the key can be read is left out.
 pub(crate) fn parse(source: &str, problems: &mut Problems) -> Node {
-    let (table, errors) = DeTable::parse_recoverable(source);
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message().trim().replace('\n', "; ");
-        let hint = syntax_hint(&message);
-        problems.add(span, format!("this is not TOML: {message}")).hint(hint);
+    let (_, errors) = DeTable::parse_recoverable(source);
+    if errors.is_empty() {
+        return Reader { mended: Mended::untouched(source), problems }.file();
     }
-    let span = table.span();
-    let entries = entries(table.get_ref(), problems);
-    Node { span, kind: Kind::Table(entries) }
+    let mended = mend::mend(source, problems);
+    Reader { mended, problems }.file()
 }
 
 /// What to do about an error that the TOML parser describes.
 fn syntax_hint(message: &str) -> &'static str {
-    const HINTS: [(&str, &str); 8] = [
+    const HINTS: [(&str, &str); 12] = [
+        ("missing comma", "put a comma between them"),
+        ("extra `=`", "write one `=` between key and value"),
+        ("unexpected key or value", "a line is one `key = value`: take away what stands behind it"),
+        ("invalid unquoted key", "a key has letters, digits, `_` and `-`, or stands in quotes; `=` stands behind it"),
         ("duplicate key", "this table has the key already: keep one of them"),
         ("unclosed table", "close the table's name, as in `[tasks.load]`"),
         ("unclosed array", "close the list with `]`"),
@@ -65,46 +74,79 @@ fn syntax_hint(message: &str) -> &'static str {
     known.map_or("docs/dag-file.md shows how DAG files are written; https://toml.io has TOML's rules", |(_, hint)| hint)
 }
 
-fn entries(table: &DeTable<'_>, problems: &mut Problems) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = table
-        .iter()
-        .map(|(key, value)| {
-            refuse_nul(key.get_ref(), &key.span(), problems);
-            Entry { key: key.get_ref().to_string(), key_span: key.span(), node: node(value, problems) }
-        })
-        .collect();
-    // As written, so that mistakes are found in order.
-    entries.sort_by_key(|entry| entry.key_span.start);
-    entries
+struct Reader<'a> {
+    mended: Mended,
+    problems: &'a mut Problems,
 }
 
-fn node(value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Node {
-    let span = value.span();
-    let kind = match value.get_ref() {
-        DeValue::String(text) => {
-            refuse_nul(text, &span, problems);
-            Kind::Text(text.to_string())
+impl Reader<'_> {
+    fn file(mut self) -> Node {
+        let text = std::mem::take(&mut self.mended.text);
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        // Each statement can be read: what is wrong is how they stand together.
+        for error in errors {
+            let message = error.message().trim().replace('\n', "; ");
+            let hint = syntax_hint(&message);
+            let span = self.mended.place(&error.span().unwrap_or(0..0));
+            self.problems.add(span, format!("this is not TOML: {message}")).hint(hint);
         }
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(integer) => Kind::Integer(integer),
-            Err(_) => {
-                problems.add(span.clone(), "this number is too large").hint("whole numbers have at most 64 bits");
-                Kind::Integer(0)
+        let entries = self.entries(table.get_ref());
+        Node { span: self.mended.place(&table.span()), kind: Kind::Table(entries) }
+    }
+
+    fn entries(&mut self, table: &DeTable<'_>) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (key, value) in table {
+            if self.mended.broken_at(&key.span()).is_some() {
+                continue;
             }
-        },
-        DeValue::Float(float) => {
-            let number = float.as_str().parse().unwrap_or(f64::NAN);
-            if !number.is_finite() {
-                problems.add(span.clone(), "this is not a finite number").hint("write a number such as `1.5`");
-            }
-            Kind::Float(number)
+            let key_span = self.mended.place(&key.span());
+            refuse_nul(key.get_ref(), &key_span, self.problems);
+            entries.push(Entry { key: key.get_ref().to_string(), key_span, node: self.node(value) });
         }
-        DeValue::Boolean(value) => Kind::Bool(*value),
-        DeValue::Datetime(date) => Kind::Date(*date),
-        DeValue::Array(items) => Kind::List(items.iter().map(|item| node(item, problems)).collect()),
-        DeValue::Table(table) => Kind::Table(entries(table, problems)),
-    };
-    Node { span, kind }
+        // As written, so that mistakes are found in order.
+        entries.sort_by_key(|entry| entry.key_span.start);
+        entries
+    }
+
+    fn node(&mut self, value: &Spanned<DeValue<'_>>) -> Node {
+        let span = self.mended.place(&value.span());
+        if self.mended.broken_at(&value.span()).is_some() {
+            return Node { span, kind: Kind::Broken };
+        }
+        let kind = match value.get_ref() {
+            DeValue::String(text) => {
+                refuse_nul(text, &span, self.problems);
+                Kind::Text(text.to_string())
+            }
+            DeValue::Integer(integer) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix());
+                number.map_or_else(
+                    |_| {
+                        let problem = self.problems.add(span.clone(), "this number is too large");
+                        problem.hint("whole numbers have at most 64 bits");
+                        Kind::Broken
+                    },
+                    Kind::Integer,
+                )
+            }
+            DeValue::Float(float) => {
+                let number = float.as_str().parse().unwrap_or(f64::NAN);
+                if number.is_finite() {
+                    Kind::Float(number)
+                } else {
+                    let problem = self.problems.add(span.clone(), "this is not a finite number");
+                    problem.hint("write a number such as `1.5`");
+                    Kind::Broken
+                }
+            }
+            DeValue::Boolean(value) => Kind::Bool(*value),
+            DeValue::Datetime(date) => Kind::Date(*date),
+            DeValue::Array(items) => Kind::List(items.iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => Kind::Table(self.entries(table)),
+        };
+        Node { span, kind }
+    }
 }
 
 /// Neither databases nor the environment of a process can hold NUL.
@@ -139,6 +181,26 @@ impl Node {
         self.entry(key).map(|entry| &entry.node)
     }
 
+    /// Whether what stands at a place could not be read.
+    pub fn is_broken_at(&self, span: &Range<usize>) -> bool {
+        match &self.kind {
+            Kind::Broken => self.span == *span,
+            Kind::List(items) => items.iter().any(|item| item.is_broken_at(span)),
+            Kind::Table(entries) => entries.iter().any(|entry| entry.node.is_broken_at(span)),
+            _ => false,
+        }
+    }
+
+    /// Whether something in it could not be read.
+    pub fn has_broken(&self) -> bool {
+        match &self.kind {
+            Kind::Broken => true,
+            Kind::List(items) => items.iter().any(Node::has_broken),
+            Kind::Table(entries) => entries.iter().any(|entry| entry.node.has_broken()),
+            _ => false,
+        }
+    }
+
     /// The node at the end of a path of keys; the innermost that exists.
     pub fn deepest(&self, path: &[&str]) -> &Node {
         match path.split_first().and_then(|(key, rest)| Some((self.get(key)?, rest))) {
@@ -154,9 +216,10 @@ impl Node {
         }
     }
 
-    /// The same as JSON; dates become text.
+    /// The same as JSON; dates become text, and what could not be read is left out.
     pub fn to_json(&self) -> Json {
         match &self.kind {
+            Kind::Broken => Json::Null,
             Kind::Text(text) => Json::String(text.clone()),
             Kind::Integer(integer) => Json::from(*integer),
             Kind::Float(float) => Json::from(*float),
@@ -164,7 +227,8 @@ impl Node {
             Kind::Date(date) => Json::String(date.to_string()),
             Kind::List(items) => Json::Array(items.iter().map(Node::to_json).collect()),
             Kind::Table(entries) => {
-                Json::Object(entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect())
+                let readable = entries.iter().filter(|entry| !matches!(entry.node.kind, Kind::Broken));
+                Json::Object(readable.map(|entry| (entry.key.clone(), entry.node.to_json())).collect())
             }
         }
     }
@@ -172,6 +236,7 @@ impl Node {
     /// The type in words.
     pub fn type_name(&self) -> &'static str {
         match self.kind {
+            Kind::Broken => "something that cannot be read",
             Kind::Text(_) => "text",
             Kind::Integer(_) => "a whole number",
             Kind::Float(_) => "a decimal number",

@@ -66,6 +66,9 @@ const SENSOR_KEYS_ELSEWHERE: [(&str, &str); 8] = [
 
 /// Notes everything in which the node does not fit the schema.
 pub(crate) fn check(node: &Node, schema: &'static Value, what: &str, problems: &mut Problems) {
+    if matches!(node.kind, Kind::Broken) {
+        return;
+    }
     let schema = resolve(schema);
     if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
         return check_alternatives(node, alternatives, what, problems);
@@ -97,7 +100,7 @@ pub(crate) fn check(node: &Node, schema: &'static Value, what: &str, problems: &
                     .hint(format!("write `{what} = {}`, or take the line away", schema["const"]));
             }
         }
-        Kind::Date(_) => {}
+        Kind::Date(_) | Kind::Broken => {}
     }
 }
 
@@ -241,6 +244,7 @@ pub(crate) fn fits_type(node: &Node, schema: &Value) -> bool {
         | ("boolean", Kind::Bool(_))
         | ("array", Kind::List(_))
         | ("object", Kind::Table(_)) => true,
+        (_, Kind::Broken) => true,
         ("string", Kind::Date(_)) => schema["format"] == "flow-date",
         _ => false,
     })

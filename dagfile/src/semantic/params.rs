@@ -53,7 +53,7 @@ pub(super) fn read(node: Option<&Node>, problems: &mut Problems) -> Params {
     for entry in node.map(Node::entries).unwrap_or_default() {
         let is_declaration = is_declaration(&entry.node);
         let param = if is_declaration { declared(&entry.node) } else { plain(&entry.node) };
-        if !is_declaration || check_keywords(entry, problems) {
+        if !entry.node.has_broken() && (!is_declaration || check_keywords(entry, problems)) {
             check(entry, &param, problems);
         }
         params.insert(entry.key.clone(), param);
@@ -64,7 +64,7 @@ pub(super) fn read(node: Option<&Node>, problems: &mut Problems) -> Params {
 /// Nobody is there to pass values to the runs of a schedule.
 pub(super) fn require_defaults(node: Option<&Node>, params: &Params, problems: &mut Problems) {
     for entry in node.map(Node::entries).unwrap_or_default() {
-        if params.get(&entry.key).is_some_and(|param| param.default_value().is_none()) {
+        if !entry.node.has_broken() && params.get(&entry.key).is_some_and(|param| param.default_value().is_none()) {
             problems
                 .add(
                     entry.key_span.clone(),

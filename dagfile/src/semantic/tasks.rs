@@ -49,10 +49,14 @@ pub(super) fn read(
     root.get("default_args").into_iter().for_each(|defaults| check_settings(defaults, problems));
     let torn_down = torn_down(layout);
     let mut read = Vec::new();
+    // Who comes after a branch stands in what could not be read.
+    let has_all_edges = !layout.tasks.iter().any(|it| it.entry.node.get("depends_on").is_some_and(Node::has_broken));
     for (position, placed) in layout.tasks.iter().enumerate() {
         check_settings(&placed.entry.node, problems);
         let operator = operator(placed.entry, files, problems);
-        if let Some(Operator::Branch(chooser)) = &operator {
+        if let Some(Operator::Branch(chooser)) = &operator
+            && has_all_edges
+        {
             branch::check_targets(layout, position, chooser, problems);
         }
         let this = Target::Task(position);
@@ -257,6 +261,9 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
 }
 
 fn read_operator(form: &OperatorForm, node: &Node, files: &mut Files<'_>, problems: &mut Problems) -> Option<Operator> {
+    if node.has_broken() {
+        return None;
+    }
     let long = match (&node.kind, form.short_field) {
         (Kind::Table(_), _) => node.to_json(),
         (_, Some(field)) => json!({ field: node.to_json() }),
