@@ -161,6 +161,14 @@ pub struct WorkerSettings {
     pub plugins_folder: PathBuf,
     /// The user that tasks' processes run as, by name or as `uid:gid`; the worker must be root. Empty: the worker's own.
     pub run_as: String,
+    /// A Python environment that no task has used for so long is removed.
+    #[serde(with = "duration_text")]
+    pub python_environments_max_age: Duration,
+    /// Bytes of all Python environments together; beyond, those that were not used for the longest time are removed.
+    pub python_environments_bytes_max: u64,
+    /// How long building a Python environment may take.
+    #[serde(with = "duration_text")]
+    pub python_build_timeout: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -175,6 +183,9 @@ impl Default for WorkerSettings {
             artifacts_bytes_max: 64 << 20,
             plugins_folder: PathBuf::new(),
             run_as: String::new(),
+            python_environments_max_age: Duration::from_secs(30 * 86_400),
+            python_environments_bytes_max: 10 << 30,
+            python_build_timeout: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What a Python source imports, and what it defines: read from its text, without running it.
 
+mod metadata;
 mod stdlib;
 mod tokens;
 
+pub(crate) use metadata::metadata;
 pub(crate) use stdlib::is_stdlib;
 use tokens::{Line, Token, lines};
 

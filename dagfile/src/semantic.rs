@@ -14,6 +14,7 @@ mod params;
 mod people;
 mod plugin;
 mod programs;
+mod requirements;
 mod schedule;
 mod sensors;
 mod splices;

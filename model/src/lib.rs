@@ -22,6 +22,7 @@ pub mod number;
 pub mod operator;
 pub mod params;
 pub mod plan;
+pub mod python_version;
 pub mod question;
 pub mod retry;
 pub mod schedule;

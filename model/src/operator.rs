@@ -30,7 +30,7 @@ pub use kubernetes_pod::KubernetesPod;
 pub use notice::{Email, Slack, Webhook};
 pub use people::{Approval, Form};
 pub use plugin::Plugin;
-pub use python::Python;
+pub use python::{Python, Requirements};
 pub use sql::Sql;
 pub use trigger_dag::TriggerDag;
 

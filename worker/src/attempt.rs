@@ -8,6 +8,7 @@ mod choice;
 mod control;
 mod docker;
 mod drain;
+mod environments;
 mod executable;
 mod folder;
 #[cfg(feature = "kubernetes")]
@@ -25,6 +26,8 @@ mod sql;
 mod trigger_dag;
 
 pub use callback::deliver;
+pub use environments::EnvironmentOptions;
+pub(crate) use environments::clean as clean_environments;
 pub(crate) use folder::remove_leftovers;
 
 use std::sync::Arc;
@@ -85,6 +88,8 @@ pub struct Workshop {
     pub run_as: Option<RunAs>,
     /// Where plugins are that no DAG version holds.
     pub plugins_folder: Option<std::path::PathBuf>,
+    /// Where Python environments are, and how long they are kept.
+    pub environments: EnvironmentOptions,
     /// Where attempts get their folders.
     pub folder: std::path::PathBuf,
     /// Between TERM and KILL.

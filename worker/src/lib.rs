@@ -19,5 +19,6 @@ pub mod template;
 pub mod warden;
 
 pub use artifacts::ArtifactLimits;
+pub use attempt::EnvironmentOptions;
 pub use run_as::RunAs;
 pub use service::{Worker, WorkerOptions};

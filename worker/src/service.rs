@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::ArtifactLimits;
-use crate::attempt::{Stop, Workshop, remove_leftovers};
+use crate::attempt::{EnvironmentOptions, Stop, Workshop, clean_environments, remove_leftovers};
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
 use crate::run_as::RunAs;
@@ -53,6 +53,8 @@ pub struct WorkerOptions {
     pub artifact_limits: ArtifactLimits,
     /// Where plugins are that no DAG version holds.
     pub plugins_folder: Option<PathBuf>,
+    /// Where Python environments are, and how long they are kept.
+    pub environments: EnvironmentOptions,
     /// Where attempts get their folders; what is in it at start is left over and removed.
     pub folder: PathBuf,
     /// The user that tasks' processes run as; the worker's own without one.
@@ -98,6 +100,9 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let Worker { store, queue, secrets, mut options } = self;
         remove_leftovers(&options.folder);
+        let (environments, now) = (options.environments.clone(), store.now());
+        // Nobody waits for it.
+        tokio::task::spawn_blocking(move || clean_environments(&environments, now, None));
         let process = register(&store, &queue, &options).await?;
         let (process, _) = tokio::sync::watch::channel(process);
         let workshop = Workshop {
@@ -112,6 +117,7 @@ impl Worker {
             },
             run_as: options.run_as.clone(),
             plugins_folder: options.plugins_folder.clone(),
+            environments: options.environments.clone(),
             folder: options.folder.clone(),
             kill_grace: options.kill_grace,
             artifact_limits: options.artifact_limits,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use flow_worker::{ArtifactLimits, RunAs, Worker, WorkerOptions};
+use flow_worker::{ArtifactLimits, EnvironmentOptions, RunAs, Worker, WorkerOptions};
 use rustix::process::geteuid;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,12 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
             files: settings.worker.artifacts_max,
             file_bytes: settings.worker.artifact_bytes_max,
             total_bytes: settings.worker.artifacts_bytes_max,
+        },
+        environments: EnvironmentOptions {
+            folder: state.join("python"),
+            max_age: settings.worker.python_environments_max_age,
+            bytes_max: settings.worker.python_environments_bytes_max,
+            build_timeout: settings.worker.python_build_timeout,
         },
         plugins_folder: plugins_folder(&settings.worker.plugins_folder)?,
         folder,

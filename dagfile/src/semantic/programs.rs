@@ -8,6 +8,7 @@ use flow_model::operator::{Bash, Operator, Python};
 use super::files::Files;
 use super::layout::Placed;
 use super::modules::Modules;
+use super::requirements;
 use crate::diagnostic::Problems;
 use crate::suggest::listed;
 use crate::tree::Node;
@@ -49,12 +50,12 @@ pub(super) fn check_python(python: &Python, node: &Node, problems: &mut Problems
 /// The keys of the files that a task's program needs besides what its operator names.
 pub(super) fn files(
     placed: &Placed<'_>,
-    read: &Task,
+    read: &mut Task,
     files: &mut Files<'_>,
     problems: &mut Problems,
     warnings: &mut Problems,
 ) -> Vec<String> {
-    let (task, operator) = (&placed.entry.node, &read.operator);
+    let (task, operator) = (&placed.entry.node, &mut read.operator);
     let own = task.entry("files");
     let is_program = PROGRAMS.contains(&operator.name());
     if let Some(own) = own
@@ -69,7 +70,11 @@ pub(super) fn files(
     }
     let node = task.deepest(&[operator.name()]);
     let mut keys = match operator {
-        Operator::Python(python) => of_python(python, node, files, problems, warnings),
+        Operator::Python(python) => {
+            let mut keys = of_python(python, node, files, problems, warnings);
+            keys.extend(requirements::read(python, node, files, problems));
+            keys
+        }
         _ => BTreeSet::new(),
     };
     if let (Operator::Python(python), Some(output)) = (operator, task.entry("output"))

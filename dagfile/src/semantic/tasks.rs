@@ -65,7 +65,7 @@ pub(super) fn read(
         refuse_nested_mapping(layout, placed, problems);
         if has_shape && let Some(operator) = operator {
             let mut task = task(placed, operator, problems)?;
-            task.files = programs::files(placed, &task, files, problems, warnings);
+            task.files = programs::files(placed, &mut task, files, problems, warnings);
             task.group = placed.group.map(|group| layout.groups[group].id.clone());
             task.is_setup |= torn_down.contains(&placed.id);
             // What it is mapped over has to be there first.

@@ -49,10 +49,27 @@ pub struct Python {
     /// The interpreter: a name to look up in `PATH`, or a path (for a virtual environment). Python 3.9 or newer.
     #[serde(default = "default_python")]
     pub interpreter: String,
+    /// Packages that it needs: a list as `pip` knows them (`["pandas==2.2", "requests<3"]`), or the path of a file of them. Each
+    /// worker builds an environment for them once. A script may name them itself, in a block `# /// script` (PEP 723).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<Requirements>,
+    /// Versions of Python that it runs with: `>=3.11,<3.13`. It is for tasks with `requirements`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_python: Option<String>,
     /// Exit codes that mean "skipped" (Airflow: 99).
     #[serde(default = "default_skip_on_exit_code", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "exit_codes_schema")]
     pub skip_on_exit_code: Vec<i32>,
+}
+
+/// Packages that Python code needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Requirements {
+    /// Requirements, one in each text.
+    List(Vec<String>),
+    /// The path of a file of them, relative to the DAG file.
+    File(String),
 }
 
 fn default_python() -> String {

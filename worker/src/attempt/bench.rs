@@ -98,6 +98,12 @@ impl Bench {
             environment: TaskEnvironment::inherited(),
             run_as: None,
             plugins_folder: None,
+            environments: super::EnvironmentOptions {
+                folder: self.folder.path().join("environments"),
+                max_age: std::time::Duration::from_secs(60),
+                bytes_max: 1 << 20,
+                build_timeout: std::time::Duration::from_secs(60),
+            },
             folder: self.folder.path().join("attempts"),
             kill_grace: std::time::Duration::from_secs(5),
             artifact_limits: ArtifactLimits { files: 10, file_bytes: 1 << 20, total_bytes: 1 << 20 },

@@ -8,9 +8,9 @@ use flow_store::WorkOrder;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
-use super::Workshop;
 use super::executable;
 use super::folder::AttemptFolder;
+use super::{Ended, Ending, Workshop};
 use super::{published, python};
 use crate::environment::find_program;
 use crate::operators::{ProcessWork, Program, PythonCode, ScriptFile};
@@ -22,6 +22,15 @@ pub(super) enum StartError {
     Task(String),
     /// The machine's or the store's.
     Infrastructure(String),
+}
+
+impl From<StartError> for Ended {
+    fn from(error: StartError) -> Self {
+        Ended::new(match error {
+            StartError::Task(why) => Ending::Failed(why),
+            StartError::Infrastructure(why) => Ending::Lost(why),
+        })
+    }
 }
 
 /// Starts the process and hands out the ends of its standard output and standard error.

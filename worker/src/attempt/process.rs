@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::folder::AttemptFolder;
-use super::launch::{StartError, start};
+use super::launch::start;
 use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, timed_out, timeout_reason};
 use crate::artifacts;
 use crate::log::{AttemptLog, LINE_BYTES_MAX, LineSplitter};
@@ -48,7 +48,16 @@ pub(super) enum End {
 
 /// The folder of an attempt.
 pub(super) fn folder(workshop: &Workshop, order: &WorkOrder) -> Result<AttemptFolder, Ending> {
-    AttemptFolder::create(&workshop.folder, &marker(order)).map_err(|error| {
+    create_folder(workshop, &marker(order))
+}
+
+/// Another one, for what the attempt runs before.
+pub(super) fn folder_beside(workshop: &Workshop, order: &WorkOrder, what: &str) -> Result<AttemptFolder, Ending> {
+    create_folder(workshop, &format!("{}-{what}", marker(order)))
+}
+
+fn create_folder(workshop: &Workshop, name: &str) -> Result<AttemptFolder, Ending> {
+    AttemptFolder::create(&workshop.folder, name).map_err(|error| {
         let folder = workshop.folder.display();
         Ending::Lost(format!("cannot create a folder for the attempt in `{folder}`: {error}"))
     })
@@ -73,14 +82,12 @@ pub(super) async fn execute(
     listener: &impl Listener,
 ) -> Result<End, Ended> {
     let marker = marker(order);
-    let (child, stdout, stderr) = start(workshop, order, work, folder, &marker).await.map_err(|error| match error {
-        StartError::Task(why) => Ended::new(Ending::Failed(why)),
-        StartError::Infrastructure(why) => Ended::new(Ending::Lost(why)),
-    })?;
+    let timeout = work.timeout;
+    let (child, stdout, stderr) = start(workshop, order, work, folder, &marker).await.map_err(Ended::from)?;
     flow_model::crash_point!("worker.process_started");
     let (done, is_done) = tokio::sync::watch::channel(false);
     let supervising = async {
-        let end = supervise(workshop, order, child, &marker, log, stop, listener.refused()).await;
+        let end = supervise(workshop, timeout, child, &marker, log, stop, listener.refused()).await;
         let _ = done.send(true);
         end
     };
@@ -130,14 +137,13 @@ pub(super) async fn keep_artifacts(
 /// Waits for the end of the process, or brings it about.
 async fn supervise(
     workshop: &Workshop,
-    order: &WorkOrder,
+    timeout: Option<Duration>,
     mut child: Child,
     marker: &str,
     log: &AttemptLog,
     mut stop: StopSignal,
     refused: impl Future<Output = String>,
 ) -> End {
-    let timeout = order.task().execution_timeout;
     let end = tokio::select! {
         exit = child.wait() => return exited(exit, &child, marker, log, &workshop.store).await,
         stop = stopped(&mut stop) => End::Stopped(stop),

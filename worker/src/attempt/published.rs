@@ -16,10 +16,15 @@ pub(super) async fn published(
     order: &WorkOrder,
     path: &str,
 ) -> Result<Option<Vec<u8>>, StartError> {
-    let files = &order.graph.dag.files;
-    let Some(hash) = files.get(path).or_else(|| files.get(&key(path))) else { return Ok(None) };
+    let Some(hash) = hash_of(order, path) else { return Ok(None) };
     let content = workshop.store.dag_file(hash).await;
     content.map(Some).map_err(|error| StartError::Infrastructure(format!("cannot read the file `{path}`: {error}")))
+}
+
+/// The hash of a file's content, by its path relative to the DAG file.
+pub(super) fn hash_of<'a>(order: &'a WorkOrder, path: &str) -> Option<&'a str> {
+    let files = &order.graph.dag.files;
+    files.get(path).or_else(|| files.get(&key(path))).map(String::as_str)
 }
 
 /// A path as files are called: without `.`, and with `..` at its beginning only.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::channel::{Channel, Heard, Said};
 use super::control::meaning;
+use super::environments::{self, Need};
 use super::folder::AttemptFolder;
 use super::process::{self, End, Listener};
 use super::{Ended, Ending, StopSignal, Workshop};
@@ -28,6 +29,24 @@ pub(super) async fn run(
         Err(ending) => return Ended::new(ending),
     };
     let mut work = work;
+    // Kept until the task has ended: nobody removes it meanwhile.
+    let environment = match &work.program {
+        Program::Python(python) if python.requirements.is_some() => {
+            let folder = match process::folder_beside(workshop, order, "build") {
+                Ok(folder) => folder,
+                Err(ending) => return Ended::new(ending),
+            };
+            let need = Need { workshop, order, folder: &folder, log, env: &work.env };
+            match environments::ready(&need, python, &mut stop).await {
+                Ok(environment) => environment,
+                Err(ended) => return ended,
+            }
+        }
+        _ => None,
+    };
+    if let (Program::Python(python), Some(environment)) = (&mut work.program, &environment) {
+        python.interpreter = environment.interpreter();
+    }
     let channel = match &mut work.program {
         Program::Python(python) => match open(workshop, order, log, std::mem::take(&mut python.with), &folder) {
             Ok(channel) => Some(channel),

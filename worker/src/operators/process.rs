@@ -1,7 +1,9 @@
 //! The operators that start a process: `bash`, `command`, `python`.
 
+use std::time::Duration;
+
 use flow_model::Task;
-use flow_model::operator::{Bash, Command, Python};
+use flow_model::operator::{Bash, Command, Python, Requirements};
 use serde_json::{Map, Value, json};
 
 use crate::template::{Renderer, TemplateError};
@@ -24,6 +26,8 @@ pub struct ProcessWork {
     pub stdin: Option<String>,
     /// Exit codes that mean "skipped".
     pub skip_on_exit_code: Vec<i32>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
 }
 
 /// What is run.
@@ -39,7 +43,7 @@ pub enum Program {
     /// Code passed as an argument: `bash -c <code> bash`.
     BashCode(String),
     /// Python code, run so that it can speak with the worker.
-    Python(PythonProgram),
+    Python(Box<PythonProgram>),
     /// A script that is put into the attempt's folder and run by an interpreter.
     Script {
         /// The interpreter, by name or path.
@@ -58,6 +62,10 @@ pub struct PythonProgram {
     pub code: PythonCode,
     /// The arguments of a function, rendered.
     pub with: Map<String, Value>,
+    /// Packages that it needs.
+    pub requirements: Option<Requirements>,
+    /// Versions of Python that it runs with.
+    pub requires_python: Option<String>,
 }
 
 /// What Python runs.
@@ -179,7 +187,13 @@ pub(super) fn python(
         }),
     };
     let with = given(&python.with, renderer, rendered)?;
-    let program = Program::Python(PythonProgram { interpreter: python.interpreter.clone(), code, with });
+    let program = Program::Python(Box::new(PythonProgram {
+        interpreter: python.interpreter.clone(),
+        code,
+        with,
+        requirements: python.requirements.clone(),
+        requires_python: python.requires_python.clone(),
+    }));
     let args = arguments(&python.args, renderer, rendered)?;
     let stdin = standard_input(python.stdin.as_deref(), renderer, rendered)?;
     finish(task, program, args, env, stdin, &python.skip_on_exit_code, renderer)
@@ -239,5 +253,6 @@ pub(super) fn finish(
     renderer: &Renderer,
 ) -> Result<ProcessWork, TemplateError> {
     let cwd = task.cwd.as_ref().map(|cwd| renderer.path("cwd", cwd, str::to_owned)).transpose()?;
-    Ok(ProcessWork { program, args, env, cwd, stdin, skip_on_exit_code: skip_on_exit_code.to_vec() })
+    let timeout = task.execution_timeout;
+    Ok(ProcessWork { program, args, env, cwd, stdin, skip_on_exit_code: skip_on_exit_code.to_vec(), timeout })
 }

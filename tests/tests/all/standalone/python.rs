@@ -160,7 +160,7 @@ async fn code_says_how_it_ends() {
     let log = reason(api, "ends", &run, "secret").await;
     assert!(log.contains("db.example.org") && log.contains("not found: connection `nobody` does not exist"), "{log}");
     assert!(!log.contains("hunter2") && log.contains("with ***"), "{log}");
-    let explained = flow.flowctl(&["tasks", "explain", "ends", &run, "raises"]).stdout;
+    let explained = flow.flowctl(&["tasks", "explain", "ends", "raises"]).stdout;
     assert!(explained.contains("KeyError: 'region'"), "{explained}");
     flow.stop_and_audit().await;
 }
@@ -184,5 +184,86 @@ with = { text = '{{ conf.text }}' }
     assert_eq!(flow.finished("takes", &run).await, "success");
     let value = flow.api().xcom("takes", &run, "take", "return_value").await;
     assert_eq!(value[0].as_str().unwrap(), hostile);
+    flow.stop_and_audit().await;
+}
+
+/// A package in a wheel, which can be installed without any index.
+fn wheel(flow: &Standalone, path: &str, version: &str, code: &str) {
+    let script = r#"
+import sys, zipfile
+path, version, code = sys.argv[1:]
+info = f"demo_package-{version}.dist-info"
+with zipfile.ZipFile(path, "w") as wheel:
+    wheel.writestr("demo_package.py", code)
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: demo-package\nVersion: {version}\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(f"{info}/RECORD", "")
+"#;
+    let path = flow.path(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("python3").arg("-c").arg(script).arg(path).args([version, code]).status();
+    assert!(made.unwrap().success());
+}
+
+const PACKAGES: &str = r#"
+[tasks.one.python]
+requirements = ["@FOLDER@/wheels/demo_package-1.0-py3-none-any.whl"]
+code = "import demo_package, sys; print(demo_package.NAME, sys.prefix)"
+
+[tasks.same.python]
+requirements = ["@FOLDER@/wheels/demo_package-1.0-py3-none-any.whl"]
+code = "import demo_package, sys, flow; print(demo_package.NAME, sys.prefix)"
+
+[tasks.file.python]
+requirements = "requirements/main.txt"
+code = "import demo_package; print(demo_package.NAME)"
+
+[tasks.block]
+python = """
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["@FOLDER@/wheels/demo_package-1.0-py3-none-any.whl"]
+# ///
+import demo_package
+print(demo_package.NAME)
+"""
+
+[tasks.broken.python]
+requirements = ["@FOLDER@/wheels/no_such_package-1.0-py3-none-any.whl"]
+code = "print(1)"
+
+[tasks.newer.python]
+requirements = []
+requires_python = ">=4"
+code = "print(1)"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packages_are_installed_once_for_all_who_need_the_same() {
+    let mut flow = Standalone::new().env("PIP_NO_INDEX", "1");
+    wheel(&flow, "wheels/demo_package-1.0-py3-none-any.whl", "1.0", "NAME = 'first'");
+    write(&flow, "requirements/main.txt", "# packages\n-r more.txt\n");
+    let more = format!("{}\n", flow.path("wheels/demo_package-1.0-py3-none-any.whl").display());
+    write(&flow, "requirements/more.txt", &more);
+    flow.write_dag("packages", PACKAGES);
+    flow.start().await;
+    let run = flow.trigger("packages");
+    assert_eq!(flow.finished("packages", &run).await, "failed");
+    let api = flow.api();
+    let value = async |task: &str| api.xcom("packages", &run, task, "return_value").await;
+    let (one, same) = (value("one").await, value("same").await);
+    assert!(one == same && one.as_str().unwrap().starts_with("first "), "{one} {same}");
+    assert_eq!((value("file").await, value("block").await), (json!("first"), json!("first")));
+    let logs = [reason(api, "packages", &run, "one").await, reason(api, "packages", &run, "same").await];
+    let built = logs.iter().filter(|log| log.contains("building the Python environment")).count();
+    assert_eq!(built, 1, "{logs:?}");
+    assert!(logs.iter().any(|log| log.contains("the Python environment is ready")), "{logs:?}");
+    let broken = reason(api, "packages", &run, "broken").await;
+    assert!(
+        broken.contains("cannot build the Python environment: ERROR") && broken.contains("no_such_package"),
+        "{broken}"
+    );
+    let newer = reason(api, "packages", &run, "newer").await;
+    assert!(newer.contains("the task wants Python >=4, and the interpreter of this worker is 3."), "{newer}");
     flow.stop_and_audit().await;
 }
