@@ -1,5 +1,6 @@
 //! How commands fail: a message, its causes, a hint with the next step, and an exit code that scripts can trust.
 
+use crate::output::tell;
 use std::process::ExitCode;
 
 /// Exit codes of `flowctl`.
@@ -55,13 +56,13 @@ pub fn usage(message: impl Into<String>) -> Failure {
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let mut exit = Exit::Failed;
     let mut hint = None;
-    anstream::eprintln!("error: {error}");
+    tell!("error: {error}");
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
         // Some libraries repeat their cause in their own message.
         if !said.contains(&text) {
-            anstream::eprintln!("  caused by: {text}");
+            tell!("  caused by: {text}");
             said.push_str(&text);
         }
     }
@@ -72,7 +73,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         }
     }
     if let Some(hint) = hint {
-        anstream::eprintln!("hint: {hint}");
+        tell!("hint: {hint}");
     }
     exit.into()
 }

@@ -1,9 +1,33 @@
-//! Printing: tables for people, JSON for programs. Data goes to stdout.
+//! Printing: tables for people, JSON for programs. Data goes to stdout. What authors and tasks have written cannot give
+//! orders to a terminal: hidden characters are written out.
+
+use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use flow_model::{visible, visible_json};
 use serde_json::Value;
 
 use crate::args::Form;
+
+/// Prints a line to stdout, as `println!` does, with hidden characters written out.
+macro_rules! say {
+    () => { anstream::println!() };
+    ($($part:tt)+) => { anstream::println!("{}", flow_model::visible(&format!($($part)+))) };
+}
+
+/// Prints a line to stderr, as `eprintln!` does, with hidden characters written out.
+macro_rules! tell {
+    ($($part:tt)+) => { anstream::eprintln!("{}", flow_model::visible(&format!($($part)+))) };
+}
+
+pub(crate) use {say, tell};
+
+/// Prints a text as it is, byte for byte; on a terminal with hidden characters written out.
+pub fn raw(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    let text = if stdout.is_terminal() { visible(text) } else { text.into() };
+    Ok(stdout.write_all(text.as_bytes())?)
+}
 
 /// Prints a list: as JSON as it is, as a table with the named fields as columns.
 pub fn list(form: Form, rows: &[Value], columns: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -13,7 +37,7 @@ pub fn list(form: Form, rows: &[Value], columns: &[(&str, &str)]) -> anyhow::Res
     let mut table = new_table();
     table.set_header(columns.iter().map(|(title, _)| *title));
     for row in rows {
-        table.add_row(columns.iter().map(|(_, field)| cell(&row[*field])));
+        table.add_row(columns.iter().map(|(_, field)| visible(&cell(&row[*field])).into_owned()));
     }
     print_table(&table);
     Ok(())
@@ -27,7 +51,7 @@ pub fn one(form: Form, value: &Value, fields: &[(&str, &str)]) -> anyhow::Result
     let mut table = new_table();
     for (title, field) in fields {
         if !value[*field].is_null() {
-            table.add_row([(*title).to_owned(), cell(&value[*field])]);
+            table.add_row([(*title).to_owned(), visible(&cell(&value[*field])).into_owned()]);
         }
     }
     print_table(&table);
@@ -36,7 +60,7 @@ pub fn one(form: Form, value: &Value, fields: &[(&str, &str)]) -> anyhow::Result
 
 /// Prints JSON.
 pub fn json(value: &Value) -> anyhow::Result<()> {
-    anstream::println!("{}", serde_json::to_string_pretty(value)?);
+    anstream::println!("{}", visible_json(&serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
@@ -48,7 +72,7 @@ fn new_table() -> Table {
 
 fn print_table(table: &Table) {
     for line in table.lines() {
-        anstream::println!("{}", line.trim().trim_end());
+        say!("{}", line.trim().trim_end());
     }
 }
 

@@ -144,6 +144,10 @@ fn a_role_alone_needs_a_queue_that_others_can_reach() {
 fn tokens() {
     let here = folder();
     flowctl(here.path(), &["db", "migrate"], &[]);
+    for name in ["login-link", "admin", "standalone"] {
+        let refused = flowctl(here.path(), &["tokens", "create", name], &[]);
+        assert!(refused.status.code() == Some(2) && refused.stdout.is_empty(), "a name gives no rights: {refused:?}");
+    }
     let created = flowctl(here.path(), &["tokens", "create", "ci", "-o", "json"], &[]);
     let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
     assert!(created["token"].as_str().unwrap().starts_with("flow_"));

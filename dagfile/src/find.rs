@@ -36,7 +36,7 @@ pub(crate) fn find(root: &Path) -> std::io::Result<Found> {
                 return Err(error);
             }
             if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::warn!(folder = %folder.display(), %error, "cannot read a folder inside the DAG folder");
+                tracing::warn!(folder = %folder.display(), error = &error as &dyn std::error::Error, "cannot read a folder inside the DAG folder");
                 found.unreadable.push(folder);
             }
         }

@@ -244,8 +244,24 @@ pub fn redacted(value: &Value) -> Value {
             Value::Object(fields.iter().map(shown).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
+        Value::String(text) => redacted_text(text).map_or_else(|| value.clone(), Value::String),
         other => other.clone(),
     }
+}
+
+/// The JSON text of an object or a list with `***` for what is in sensitive fields. `None`: it is no such text, or there is
+/// nothing to hide.
+pub fn redacted_text(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())?;
+    let shown = redacted(&value);
+    (shown != value).then(|| shown.to_string())
+}
+
+/// What is secret in a JSON value, because of the name of a field that it is in, at any depth and in JSON inside of text.
+pub fn secrets_in(value: &Value) -> Vec<SecretText> {
+    let mut found = Vec::new();
+    collect_secrets(value, false, &mut found);
+    found
 }
 
 /// The names alone.
@@ -261,6 +277,11 @@ fn hidden(value: &Value) -> Value {
 fn collect_secrets(value: &Value, is_secret: bool, found: &mut Vec<SecretText>) {
     match value {
         Value::String(text) if is_secret && !text.is_empty() => found.push(SecretText::new(text.clone())),
+        Value::String(text) if text.starts_with(['{', '[']) => {
+            if let Ok(inner) = serde_json::from_str::<Value>(text) {
+                collect_secrets(&inner, false, found);
+            }
+        }
         Value::Number(number) if is_secret => found.push(SecretText::new(number.to_string())),
         Value::Array(items) => items.iter().for_each(|item| collect_secrets(item, is_secret, found)),
         Value::Object(fields) => {

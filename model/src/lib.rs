@@ -31,6 +31,7 @@ pub mod state;
 pub mod template_kind;
 pub mod time;
 pub mod trigger_rule;
+mod visible;
 
 pub use connection::{Connection, SecretText};
 pub use dag::{Dag, Task};
@@ -42,3 +43,4 @@ pub use state::{RunReason, RunState, RunType, TaskState, TriggeredBy};
 pub use template_kind::TemplateKind;
 pub use time::Timestamp;
 pub use trigger_rule::TriggerRule;
+pub use visible::{is_hidden, visible, visible_json};

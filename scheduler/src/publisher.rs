@@ -108,7 +108,7 @@ impl DagPublisher {
             Err(error) => {
                 // A folder that cannot be read retires nothing: it may be a mount that comes back.
                 let folder = self.options.folder.display().to_string();
-                tracing::warn!(folder, %error, "cannot read the DAG folder");
+                tracing::warn!(folder, error = &error as &dyn std::error::Error, "cannot read the DAG folder");
             }
         }
         self.write(&mut report).await?;
@@ -195,7 +195,7 @@ fn watch(folder: &std::path::Path) -> Option<Watcher> {
     match Watcher::new(folder) {
         Ok(watcher) => Some(watcher),
         Err(error) => {
-            tracing::debug!(folder = %folder.display(), %error, "cannot watch the DAG folder; reading it on a timer alone");
+            tracing::debug!(folder = %folder.display(), error = &error as &dyn std::error::Error, "cannot watch the DAG folder; reading it on a timer alone");
             None
         }
     }

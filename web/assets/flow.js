@@ -70,6 +70,13 @@ function row(entry) {
   const at = document.createElement("span");
   at.className = "at";
   at.textContent = entry.timestamp.slice(11, 19);
-  line.append(at, ` ${entry.event}\n`);
+  line.append(at, ` ${visible(entry.event)}\n`);
   return line;
+}
+
+// Hidden characters are written out, as the server does it in pages.
+const HIDDEN =
+  /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+function visible(text) {
+  return text.replace(HIDDEN, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 }

@@ -20,6 +20,7 @@ mod pages;
 mod peer;
 mod prometheus;
 mod shares;
+mod shown;
 mod signature;
 mod state;
 mod stream;

@@ -173,7 +173,7 @@ fn is_marked(text: &str) -> bool {
 }
 
 fn escape(html: &mut String, text: &str) {
-    for character in text.chars() {
+    for character in flow_model::visible(text).chars() {
         match character {
             '&' => html.push_str("&amp;"),
             '<' => html.push_str("&lt;"),

@@ -8,6 +8,7 @@ use super::runs::{resolve, run_path};
 use crate::args::{ApprovalsCommand, Form};
 use crate::client::Client;
 use crate::failure::{Exit, usage};
+use crate::output::tell;
 use crate::output::{self, segment};
 
 const LIST: &[(&str, &str)] = &[
@@ -45,7 +46,7 @@ pub async fn run(client: &Client, form: Form, command: ApprovalsCommand) -> anyh
             if form == Form::Json {
                 output::json(&answered)?;
             } else {
-                anstream::eprintln!("answered");
+                tell!("answered");
             }
         }
     }

@@ -10,6 +10,7 @@ use super::runs::resolve;
 use crate::args::{ArtifactsCommand, Form};
 use crate::client::Client;
 use crate::failure::Exit;
+use crate::output::tell;
 use crate::output::{self, segment};
 
 const LIST: &[(&str, &str)] = &[
@@ -80,7 +81,7 @@ async fn download(client: &Client, path: &str, to: &Path) -> anyhow::Result<()> 
     };
     out.flush().with_context(|| format!("cannot write `{}`", to.display()))?;
     if !is_stdout {
-        anstream::eprintln!("{}", to.display());
+        tell!("{}", to.display());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::args::{AuditCommand, Form};
 use crate::config::Settings;
 use crate::failure::{Exit, usage};
 use crate::output;
+use crate::output::say;
 use crate::roles::open_store;
 
 /// Checks the history in the database.
@@ -31,9 +32,9 @@ pub async fn run(settings: &Settings, form: Form, command: AuditCommand) -> anyh
         }))?;
     } else {
         for violation in &report.violations {
-            anstream::println!("{} {}: {}", violation.invariant, violation.subject, violation.detail);
+            say!("{} {}: {}", violation.invariant, violation.subject, violation.detail);
         }
-        anstream::println!(
+        say!(
             "checked {} runs, {} task instances, {} events: {} violations",
             report.runs,
             report.task_instances,

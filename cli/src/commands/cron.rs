@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::args::{CronArgs, Form};
 use crate::failure::{Exit, usage};
 use crate::output;
+use crate::output::say;
 
 /// Says what an expression means and when it fires. Needs no server.
 ///
@@ -34,10 +35,10 @@ pub fn run(form: Form, args: &CronArgs) -> anyhow::Result<Exit> {
         }))?;
         return Ok(Exit::Success);
     }
-    anstream::println!("{words}, {}", args.timezone);
+    say!("{words}, {}", args.timezone);
     for time in times {
         let local = time.to_jiff().to_zoned(zone.clone());
-        anstream::println!("{}  {}", local.strftime("%a %Y-%m-%d %H:%M:%S %Z"), time);
+        say!("{}  {}", local.strftime("%a %Y-%m-%d %H:%M:%S %Z"), time);
     }
     Ok(Exit::Success)
 }

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
+use crate::output::{say, tell};
 
 mod reference;
 
@@ -87,7 +88,7 @@ async fn list(client: &Client, form: Form, pattern: Option<&str>, paused: bool) 
     output::list(form, &dags, LIST)?;
     let errors = client.get("/api/v2/importErrors?limit=1").await?;
     if let Some(count) = errors["total_entries"].as_u64().filter(|count| *count > 0) {
-        anstream::eprintln!("note: {count} DAG files have errors\nhint: flowctl dags check");
+        tell!("note: {count} DAG files have errors\nhint: flowctl dags check");
     }
     Ok(())
 }
@@ -98,7 +99,7 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         if form == Form::Json {
             return output::json(&shown);
         }
-        anstream::print!("{}", cell(&shown["content"]));
+        output::raw(&cell(&shown["content"]))?;
         return Ok(());
     }
     let mut details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
@@ -109,16 +110,16 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
     }
     output::one(form, &details, DETAILS)?;
     for (name, param) in details["params"].as_object().into_iter().flatten() {
-        anstream::println!("param {name} = {}", param["value"]);
+        say!("param {name} = {}", param["value"]);
     }
     let starts = found["starts"].as_array().cloned().unwrap_or_default();
     for start in &starts {
         if let Some(problem) = start["problem"].as_str() {
-            anstream::eprintln!("warning: {} {}: {problem}", cell(&start["kind"]), cell(&start["name"]));
+            tell!("warning: {} {}: {problem}", cell(&start["kind"]), cell(&start["name"]));
         }
     }
     if !starts.is_empty() {
-        anstream::println!();
+        say!();
         let columns =
             [("STARTS FOR EACH", "kind"), ("NAME", "name"), ("ADDRESS", "address"), ("LOOKED AT", "looked_at")];
         output::list(form, &starts, &columns)?;
@@ -132,7 +133,7 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         ("POOL", "pool"),
         ("RETRIES", "retries"),
     ];
-    anstream::println!();
+    say!();
     output::list(form, tasks["tasks"].as_array().map_or(&[], Vec::as_slice), &columns)
 }
 
@@ -143,12 +144,12 @@ async fn next(client: &Client, form: Form, dag: &str, count: usize) -> anyhow::R
     }
     let upcoming = next["upcoming"].as_array().cloned().unwrap_or_default();
     if upcoming.is_empty() {
-        anstream::eprintln!("`{dag}` has no upcoming runs (schedule: {})", cell(&next["schedule"]));
+        tell!("`{dag}` has no upcoming runs (schedule: {})", cell(&next["schedule"]));
     } else {
         output::list(form, &upcoming, &[("RUNS AT", "run_after"), ("LOGICAL DATE", "logical_date")])?;
     }
     if next["is_paused"] == true {
-        anstream::eprintln!("note: `{dag}` is paused\nhint: flowctl dags unpause {dag}");
+        tell!("note: `{dag}` is paused\nhint: flowctl dags unpause {dag}");
     }
     Ok(())
 }
@@ -159,7 +160,7 @@ async fn pause(client: &Client, form: Form, dag: &str, is_paused: bool) -> anyho
     if form == Form::Json {
         return output::json(&shown);
     }
-    anstream::println!("{dag} {}", if is_paused { "paused" } else { "unpaused" });
+    say!("{dag} {}", if is_paused { "paused" } else { "unpaused" });
     Ok(())
 }
 
@@ -189,7 +190,7 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     if form == Form::Json {
         output::json(&Value::Array(rows))?;
     } else {
-        anstream::println!("{} files checked, {broken} broken", files.len());
+        say!("{} files checked, {broken} broken", files.len());
     }
     Ok(if broken > 0 { Exit::Usage } else { Exit::Success })
 }

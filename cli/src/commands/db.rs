@@ -7,6 +7,7 @@ use crate::args::{DbCommand, Form};
 use crate::config::Settings;
 use crate::failure::Exit;
 use crate::output;
+use crate::output::tell;
 use crate::roles::open_store;
 
 /// Runs a subcommand.
@@ -19,7 +20,7 @@ pub async fn run(settings: &Settings, form: Form, command: DbCommand) -> anyhow:
         let before = store.migrations().await?.iter().filter(|migration| migration.is_applied).count();
         store.migrate().await?;
         let after = store.migrations().await?.iter().filter(|migration| migration.is_applied).count();
-        anstream::eprintln!("applied {} migrations", after - before);
+        tell!("applied {} migrations", after - before);
     }
     let migrations: Vec<Value> = store
         .migrations()
@@ -33,11 +34,11 @@ pub async fn run(settings: &Settings, form: Form, command: DbCommand) -> anyhow:
     let exit = match store.schema_status().await? {
         SchemaStatus::Current(_) => Exit::Success,
         SchemaStatus::Older { .. } => {
-            anstream::eprintln!("the schema is older than this flowctl\nhint: flowctl db migrate");
+            tell!("the schema is older than this flowctl\nhint: flowctl db migrate");
             Exit::Failed
         }
         SchemaStatus::FromTheFuture { .. } => {
-            anstream::eprintln!("the schema was migrated by a newer flowctl\nhint: use that version of flowctl");
+            tell!("the schema was migrated by a newer flowctl\nhint: use that version of flowctl");
             Exit::Failed
         }
     };

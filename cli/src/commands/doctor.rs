@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::config::Settings;
 use crate::failure::Exit;
 use crate::output;
+use crate::output::say;
 use crate::roles::{Engine, open_store};
 
 /// One thing that was looked at.
@@ -41,9 +42,9 @@ pub async fn run(settings: &Settings, form: Form) -> anyhow::Result<Exit> {
     } else {
         for finding in &findings {
             match &finding.result {
-                Ok(said) => anstream::println!("ok    {:<12} {said}", finding.what),
+                Ok(said) => say!("ok    {:<12} {said}", finding.what),
                 Err((said, hint)) => {
-                    anstream::println!("FAIL  {:<12} {said}\n      {:<12} hint: {hint}", finding.what, "");
+                    say!("FAIL  {:<12} {said}\n      {:<12} hint: {hint}", finding.what, "");
                 }
             }
         }

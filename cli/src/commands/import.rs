@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::args::OnExisting;
 use crate::failure::{Exit, Failure, usage};
+use crate::output::tell;
 
 /// Names that an error lists at most.
 const NAMES_SHOWN_MAX: usize = 10;
@@ -136,7 +137,7 @@ impl<T> Import<'_, T> {
             }
         }
         let kept = if kept > 0 { format!(", {kept} left as they were") } else { String::new() };
-        anstream::eprintln!("{done} {what} set{kept}");
+        tell!("{done} {what} set{kept}");
         if refused.is_empty() {
             return Ok(());
         }

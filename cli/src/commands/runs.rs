@@ -7,6 +7,7 @@ use crate::args::{Form, RunsCommand};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
+use crate::output::{say, tell};
 
 const LIST: &[(&str, &str)] = &[
     ("DAG", "dag_id"),
@@ -78,7 +79,7 @@ pub async fn run(client: &Client, form: Form, command: RunsCommand) -> anyhow::R
                 output::json(&shown)?;
             } else {
                 output::one(form, &shown, FIELDS)?;
-                anstream::println!();
+                say!();
                 output::list(form, &instances, TASKS)?;
             }
             super::tasks::tell_of_more(instances.len(), total);
@@ -90,11 +91,9 @@ pub async fn run(client: &Client, form: Form, command: RunsCommand) -> anyhow::R
             if form == Form::Json {
                 output::json(&shown)?;
             } else {
-                anstream::println!("{run} cancelled");
+                say!("{run} cancelled");
                 if shown["state"] == "running" {
-                    anstream::eprintln!(
-                        "its teardowns still run, and it fails after them; cancel it again to end them, too"
-                    );
+                    tell!("its teardowns still run, and it fails after them; cancel it again to end them, too");
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::output::{say, tell};
 use crate::roles::secrets::{keys_file, open, refused, write_keys};
 use crate::roles::{open_store, require_schema};
 
@@ -25,8 +26,8 @@ pub(super) const PAGE: i64 = 100;
 pub async fn run(settings: &Settings, form: Form, command: SecretsCommand) -> anyhow::Result<Exit> {
     match command {
         SecretsCommand::GenerateKey => {
-            anstream::println!("{}", Keyring::generate().expose());
-            anstream::eprintln!(
+            say!("{}", Keyring::generate().expose());
+            tell!(
                 "note: give it to every role as FLOW__SECRETS__KEYS, or in `secrets.keys_file`, before the keys there are; without it what it encrypts is lost"
             );
         }
@@ -78,12 +79,12 @@ async fn rotate(settings: &Settings, form: Form, keep_key: bool) -> anyhow::Resu
         output::json(&json!({ "key": secrets.keys().first_id(), "values": changed, "failed": failed.len() }))?;
     } else {
         let key = secrets.keys().first_id().unwrap_or_default();
-        anstream::println!("{changed} values are encrypted with the key {key} now");
+        say!("{changed} values are encrypted with the key {key} now");
     }
     match failed.first() {
         Some(error) => Err(refused(error).context(format!("{} values stay as they were", failed.len()))),
         None => {
-            anstream::eprintln!("note: the older keys can be removed once every role has the new one");
+            tell!("note: the older keys can be removed once every role has the new one");
             Ok(())
         }
     }

@@ -8,6 +8,7 @@ use crate::args::{Form, TasksCommand};
 use crate::client::Client;
 use crate::failure::Exit;
 use crate::output::{self, cell, segment};
+use crate::output::{say, tell};
 
 /// Task instances that are asked for at once.
 const PAGE: usize = 1_000;
@@ -107,8 +108,8 @@ pub(super) async fn instances(
 /// Says that a list is not complete.
 pub(super) fn tell_of_more(listed: usize, total: u64) {
     if total > listed as u64 {
-        anstream::eprintln!("note: these are {listed} of {total} task instances");
-        anstream::eprintln!("hint: `flowctl tasks list` takes `--limit`, `--state` and the names of tasks");
+        tell!("note: these are {listed} of {total} task instances");
+        tell!("hint: `flowctl tasks list` takes `--limit`, `--state` and the names of tasks");
     }
 }
 
@@ -123,17 +124,17 @@ fn affected_tasks(form: Form, affected: &Value, done: &str) -> anyhow::Result<()
     for several in places.chunk_by(|(left, first), (right, second)| left == right && first + 1 == *second) {
         let ((task, first), (_, last)) = (&several[0], &several[several.len() - 1]);
         match (*first, *last) {
-            (-1, _) => anstream::println!("{done} {task}"),
-            (first, last) if first == last => anstream::println!("{done} {task} [{first}]"),
-            (first, last) => anstream::println!("{done} {task} [{first}-{last}]"),
+            (-1, _) => say!("{done} {task}"),
+            (first, last) if first == last => say!("{done} {task} [{first}]"),
+            (first, last) => say!("{done} {task} [{first}-{last}]"),
         }
     }
     let more = affected["total_entries"].as_u64().unwrap_or(0).saturating_sub(tasks.len() as u64);
     if more > 0 {
-        anstream::println!("{done} {more} more task instances");
+        say!("{done} {more} more task instances");
     }
     if tasks.is_empty() {
-        anstream::eprintln!("nothing to do: no task instance is in a state that this changes");
+        tell!("nothing to do: no task instance is in a state that this changes");
     }
     Ok(())
 }
@@ -142,13 +143,13 @@ fn explain(form: Form, explanation: &Value) -> anyhow::Result<()> {
     if form == Form::Json {
         return output::json(explanation);
     }
-    anstream::println!("{}: {}", cell(&explanation["task_id"]), cell(&explanation["summary"]));
+    say!("{}: {}", cell(&explanation["task_id"]), cell(&explanation["summary"]));
     for reason in explanation["reasons"].as_array().into_iter().flatten() {
         if reason["text"] != explanation["summary"] {
-            anstream::println!("  - {}", cell(&reason["text"]));
+            say!("  - {}", cell(&reason["text"]));
         }
         if let Some(hint) = reason["hint"].as_str() {
-            anstream::println!("    hint: {hint}");
+            say!("    hint: {hint}");
         }
     }
     Ok(())
@@ -177,7 +178,7 @@ async fn logs(
         return client
             .lines(&path, |line| {
                 match line["end"].as_bool() {
-                    Some(true) if form == Form::Table => anstream::eprintln!("({})", cell(&line["state"])),
+                    Some(true) if form == Form::Table => tell!("({})", cell(&line["state"])),
                     _ => print_line(form, &line, timestamps),
                 }
                 Ok(())
@@ -201,10 +202,10 @@ async fn logs(
 
 fn print_line(form: Form, line: &Value, timestamps: bool) {
     if form == Form::Json {
-        anstream::println!("{line}");
+        say!("{line}");
     } else if timestamps {
-        anstream::println!("{} {:<6} {}", cell(&line["timestamp"]), cell(&line["stream"]), cell(&line["event"]));
+        say!("{} {:<6} {}", cell(&line["timestamp"]), cell(&line["stream"]), cell(&line["event"]));
     } else {
-        anstream::println!("{}", line["event"].as_str().unwrap_or_default());
+        say!("{}", line["event"].as_str().unwrap_or_default());
     }
 }

@@ -7,7 +7,11 @@ use crate::args::{Form, TokensCommand};
 use crate::config::Settings;
 use crate::failure::{Exit, usage};
 use crate::output;
+use crate::output::{say, tell};
 use crate::roles::{LOGIN_LINK_LIFETIME, endpoint_path, open_store};
+
+/// Names of login links, of browsers' sessions, and of the token of a local standalone.
+const RESERVED: [&str; 3] = ["login-link", "admin", "standalone"];
 
 /// Runs a subcommand.
 ///
@@ -16,6 +20,11 @@ use crate::roles::{LOGIN_LINK_LIFETIME, endpoint_path, open_store};
 pub async fn run(settings: &Settings, form: Form, command: TokensCommand) -> anyhow::Result<Exit> {
     let store = open_store(settings, "tokens").await?;
     match command {
+        TokensCommand::Create { name, .. } if RESERVED.contains(&name.as_str()) => {
+            return Err(usage(format!("`{name}` is a name of the engine's own: tokens cannot have it"))
+                .hint("name it after who or what will use it")
+                .into());
+        }
         TokensCommand::Create { name, expires } => {
             let expires_at = expires
                 .map(|text| duration_text::parse(&text).map(|duration| store.now() + duration).map_err(usage))
@@ -24,8 +33,8 @@ pub async fn run(settings: &Settings, form: Form, command: TokensCommand) -> any
             if form == Form::Json {
                 output::json(&json!({ "name": name, "token": token, "expires_at": expires_at }))?;
             } else {
-                anstream::println!("{token}");
-                anstream::eprintln!("note: the token is not shown again; commands take it as FLOW__CLIENT__TOKEN");
+                say!("{token}");
+                tell!("note: the token is not shown again; commands take it as FLOW__CLIENT__TOKEN");
             }
         }
         TokensCommand::List => {
@@ -39,7 +48,7 @@ pub async fn run(settings: &Settings, form: Form, command: TokensCommand) -> any
         }
         TokensCommand::Revoke { name } => {
             let count = store.revoke_tokens(&name).await?;
-            anstream::eprintln!("revoked {count} tokens of `{name}`");
+            tell!("revoked {count} tokens of `{name}`");
             store.close().await;
             return Ok(if count == 0 { Exit::NotFound } else { Exit::Success });
         }
@@ -65,8 +74,8 @@ pub async fn login(settings: &Settings) -> anyhow::Result<Exit> {
         Some(url) => url,
         None => format!("http://{}", settings.web.bind),
     };
-    anstream::println!("{url}/login?link={link}");
-    anstream::eprintln!(
+    say!("{url}/login?link={link}");
+    tell!(
         "note: the button on that page logs one browser in, once, within {}",
         duration_text::format(LOGIN_LINK_LIFETIME)
     );

@@ -8,6 +8,7 @@ use crate::args::{Form, TriggerArgs};
 use crate::client::Client;
 use crate::failure::{Exit, usage};
 use crate::output::{self, cell, segment};
+use crate::output::{say, tell};
 
 /// Triggers a DAG, and waits or follows if asked to.
 ///
@@ -22,30 +23,24 @@ pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Resu
         if form == Form::Json {
             output::json(&run)?;
         } else {
-            anstream::println!("{run_id}");
+            say!("{run_id}");
         }
         warn_if_paused(client, &args.dag).await;
         return Ok(Exit::Success);
     }
-    anstream::eprintln!(
-        "{} {run_id}: {}/dags/{}/runs/{}",
-        args.dag,
-        client.url(),
-        segment(&args.dag),
-        segment(&run_id)
-    );
+    tell!("{} {run_id}: {}/dags/{}/runs/{}", args.dag, client.url(), segment(&args.dag), segment(&run_id));
     warn_if_paused(client, &args.dag).await;
     let last = follow(client, form, &args.dag, &run_id, args.follow).await?;
     if form == Form::Json && !args.follow {
         output::json(&last)?;
     }
     if form == Form::Table {
-        anstream::println!("{run_id} {}", cell(&last["state"]));
+        say!("{run_id} {}", cell(&last["state"]));
     }
     if last["state"] == "success" {
         return Ok(Exit::Success);
     }
-    anstream::eprintln!("hint: flowctl runs show {} {run_id}", args.dag);
+    tell!("hint: flowctl runs show {} {run_id}", args.dag);
     Ok(Exit::Failed)
 }
 
@@ -113,7 +108,7 @@ async fn warn_if_paused(client: &Client, dag: &str) {
     if let Ok(shown) = client.get(&format!("/api/v2/dags/{}", segment(dag))).await
         && shown["is_paused"] == true
     {
-        anstream::eprintln!("note: `{dag}` is paused, so the run waits\nhint: flowctl dags unpause {dag}");
+        tell!("note: `{dag}` is paused, so the run waits\nhint: flowctl dags unpause {dag}");
     }
 }
 
@@ -126,7 +121,7 @@ async fn follow(client: &Client, form: Form, dag: &str, run_id: &str, prints: bo
         client
             .lines(&path, |line| {
                 if prints && form == Form::Json {
-                    anstream::println!("{line}");
+                    say!("{line}");
                 } else if prints && line["task_id"].is_string() && !line["state"].is_null() {
                     print_move(&line);
                 }
@@ -157,5 +152,5 @@ fn print_move(line: &Value) {
     if let Some(reason) = line["reason"].as_str() {
         text.push_str(&format!(": {reason}"));
     }
-    anstream::eprintln!("{text}");
+    tell!("{text}");
 }

@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, form: Form, command: VariablesCommand) -> 
                 return Err(Failure::new(Exit::Failed, message).hint(hint).into());
             }
             match (&variable["value"], form) {
-                (Value::String(text), Form::Table) => anstream::println!("{text}"),
+                (Value::String(text), Form::Table) => output::raw(&format!("{text}\n"))?,
                 _ => output::json(&variable)?,
             }
         }

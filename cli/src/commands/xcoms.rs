@@ -35,7 +35,7 @@ pub async fn run(client: &Client, form: Form, command: XcomsCommand) -> anyhow::
             let path = format!("{}/{}?map_index={map_index}", entries_path(&dag, &run, &task), segment(&key));
             let entry = client.get(&path).await?;
             match &entry["value"] {
-                Value::String(text) if form == Form::Table => anstream::println!("{text}"),
+                Value::String(text) if form == Form::Table => output::raw(&format!("{text}\n"))?,
                 value => output::json(value)?,
             }
         }

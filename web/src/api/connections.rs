@@ -146,11 +146,22 @@ pub(crate) async fn set_connection(
 }
 
 /// What was sent, with what was there before for every `***` in it.
-fn unhidden(sent: Value, before: &Value) -> Value {
+pub(super) fn unhidden(sent: Value, before: &Value) -> Value {
     match sent {
         Value::String(text) if text == MASK && !before.is_null() => before.clone(),
         Value::Object(fields) => {
             fields.into_iter().map(|(name, value)| (name.clone(), unhidden(value, &before[name.as_str()]))).collect()
+        }
+        Value::String(text) if text.contains(MASK) => {
+            let inner = |text: &str| serde_json::from_str::<Value>(text).ok().filter(|value| !value.is_string());
+            match (inner(&text), before.as_str().and_then(inner)) {
+                (Some(sent), Some(before)) => Value::String(unhidden(sent, &before).to_string()),
+                _ => Value::String(text),
+            }
+        }
+        Value::Array(items) => {
+            let part = |(at, item)| unhidden(item, before.get(at).unwrap_or(&Value::Null));
+            Value::Array(items.into_iter().enumerate().map(part).collect())
         }
         other => other,
     }

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use flow_model::connection::is_sensitive_name;
+use flow_model::connection::{is_sensitive_name, redacted_text};
 use flow_secrets::{MASK, Secrets, SecretsError};
 use flow_store::StoredVariable;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::connections::unhidden;
 use super::{LIMIT_MAX, PageQuery, check_name};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
@@ -132,6 +133,10 @@ pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Pr
     let before = app.store.stored_variable(set.key).await?;
     // What is shown of a secret leaves it as it was.
     let value = set.value.filter(|value| before.is_none() || value != MASK);
+    let value = match (value, &before) {
+        (Some(value), Some(before)) if value.contains(MASK) => Some(with_hidden_parts(app, value, before)?),
+        (value, _) => value,
+    };
     let is_uncovered = value.is_none() && set.is_secret == Some(false);
     if is_uncovered && before.as_ref().is_some_and(|before| before.is_secret) {
         return Err(WebError::unprocessable(format!("`{}` is secret, and its value would be shown", set.key))
@@ -162,12 +167,23 @@ pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Pr
     Ok(app.store.set_variable(app.store.now(), &variable, &principal.0).await?)
 }
 
+/// JSON that was sent, with what was there before for every `***` in it.
+fn with_hidden_parts(app: &App, sent: String, before: &StoredVariable) -> WebResult<String> {
+    let Ok(sent_json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str::<Value>(&sent) else {
+        return Ok(sent);
+    };
+    let before = app.secrets.open_variable(before)?;
+    let before = serde_json::from_str(before.expose()).unwrap_or(Value::Null);
+    Ok(unhidden(sent_json, &before).to_string())
+}
+
 /// A variable's value as people may see it.
 pub(crate) fn shown_value(secrets: &Secrets, variable: &StoredVariable) -> Result<String, SecretsError> {
     if variable.is_secret || is_sensitive_name(&variable.key) {
         return Ok(MASK.to_owned());
     }
-    Ok(secrets.open_variable(variable)?.expose().to_owned())
+    let value = secrets.open_variable(variable)?;
+    Ok(redacted_text(value.expose()).unwrap_or_else(|| value.expose().to_owned()))
 }
 
 /// What is shown in the place of a value that cannot be decrypted.

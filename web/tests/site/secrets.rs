@@ -95,4 +95,29 @@ async fn connections_keep_what_is_not_sent(site: Site) {
     assert_eq!(site.ask("GET", "/api/v2/connections/warehouse", None).await.status, StatusCode::NOT_FOUND);
 }
 
+/// A field whose name says so is secret at any depth, also in JSON inside of text; what is shown can be sent back.
+async fn secrets_inside_of_json_are_hidden(site: Site) {
+    let value = json!({
+        "db": [{ "host": "db.example", "password": "hunter2-hunter2" }],
+        "service": json!({ "private_key": "hunter2-hunter2", "id": 7 }).to_string(),
+    });
+    let body = json!({ "key": "config", "value": value.to_string() });
+    assert_eq!(site.ask("POST", "/api/v2/variables", Some(body)).await.status, StatusCode::CREATED);
+    let shown = site.get("/api/v2/variables/config").await["value"].as_str().unwrap().to_owned();
+    let page = site.page("/variables?edit=config").await;
+    for text in [&shown, &page] {
+        assert!(!text.contains("hunter2") && text.contains("db.example") && text.contains("***"), "{text}");
+    }
+    let stored = async || {
+        let stored = site.store.stored_variable("config").await.unwrap().unwrap();
+        serde_json::from_str::<serde_json::Value>(site.secrets.open_variable(&stored).unwrap().expose()).unwrap()
+    };
+    let changed = shown.replace("db.example", "db2.example");
+    let patch = site.ask("PATCH", "/api/v2/variables/config", Some(json!({ "key": "config", "value": changed }))).await;
+    assert_eq!(patch.status, StatusCode::OK, "{}", patch.text);
+    let after = stored().await;
+    assert_eq!(after["db"][0], json!({ "host": "db2.example", "password": "hunter2-hunter2" }));
+    assert!(after["service"].as_str().unwrap().contains("hunter2-hunter2"), "{after}");
+}
+
 on_both_databases!(variables_are_set_and_secret_ones_never_told, connections_keep_what_is_not_sent);

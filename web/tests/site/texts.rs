@@ -130,7 +130,28 @@ async fn other_characters_go_through_everywhere(site: Site) {
     }
 }
 
+/// What authors and tasks write is shown with its hidden characters written out; forms send it back as it was.
+async fn hidden_characters_are_shown(site: Site) {
+    let note = "before\u{202e}after\u{1b}[31m\u{200b}\u{9b}end";
+    let body = json!({ "dag_run_id": "one", "note": note, "conf": { "rows": 3, "text": note } });
+    assert_eq!(site.ask("POST", "/api/v2/dags/sales/dagRuns", Some(body)).await.status, StatusCode::OK);
+    site.tick().await;
+    let list = site.claim().await.remove("list").unwrap();
+    site.log(&list, 0, note).await;
+    for path in ["/dags/sales/runs/one", "/dags/sales/runs/one/tasks/list"] {
+        let page = site.page(path).await;
+        assert!(!page.contains(flow_model::is_hidden), "{path}: {page}");
+        assert!(page.contains(r"before\u{202e}after\u{1b}[31m\u{200b}\u{9b}end"), "{path}: {page}");
+    }
+    let value = "a\u{202e}b";
+    let set = site.submit("/variables", &format!("key=odd&value={value}&description=")).await;
+    assert_eq!(set.status, StatusCode::SEE_OTHER);
+    let form = site.page("/variables?edit=odd").await;
+    assert!(form.contains(&format!("{value}</textarea>")) && form.contains(r"a\u{202e}b"), "{form}");
+}
+
 on_both_databases!(
+    hidden_characters_are_shown,
     every_route_refuses_what_is_no_text,
     json_inside_of_forms_is_looked_at,
     other_characters_go_through_everywhere,

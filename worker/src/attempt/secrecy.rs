@@ -1,5 +1,6 @@
 //! What is secret in an attempt: fetched for its templates, and kept out of everything that leaves it.
 
+use flow_model::connection::secrets_in;
 use flow_model::question::Question;
 use flow_model::{Connection, SecretText};
 use flow_secrets::{Masker, Secrets, SecretsError};
@@ -26,6 +27,9 @@ pub(super) async fn variable(secrets: &Secrets, masker: &Masker, key: &str) -> R
         if let Ok(parts) = serde_json::from_str(value.expose()) {
             learn_texts(masker, &parts);
         }
+    } else if let Ok(parts) = serde_json::from_str(value.expose()) {
+        // Others hold secrets in fields whose names say so.
+        secrets_in(&parts).iter().for_each(|secret| masker.learn(secret));
     }
     Ok(Some(Value::String(value.expose().to_owned())))
 }

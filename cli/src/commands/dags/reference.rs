@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::args::Form;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::output::say;
 
 /// Prints a section, or the list of them all.
 pub fn print(form: Form, name: Option<&str>) -> anyhow::Result<Exit> {
@@ -31,17 +32,17 @@ pub fn print(form: Form, name: Option<&str>) -> anyhow::Result<Exit> {
 }
 
 fn in_full(section: &Section) -> anyhow::Result<()> {
-    anstream::println!("{}: {}", section.name, section.description);
+    say!("{}: {}", section.name, section.description);
     if let Some(short) = &section.short_form {
-        anstream::println!("\nshort form: {short}");
+        say!("\nshort form: {short}");
     }
     if let Some(example) = &section.example {
-        anstream::println!("\n{example}");
+        say!("\n{example}");
     }
     if section.keys.is_empty() {
         return Ok(());
     }
-    anstream::println!();
+    say!();
     let rows: Vec<Value> = section.keys.iter().map(|key| json!({
         "key": key.name,
         "takes": key.values.replace('`', ""),
@@ -54,7 +55,7 @@ fn in_full(section: &Section) -> anyhow::Result<()> {
         &[("KEY", "key"), ("TAKES", "takes"), ("DEFAULT", "default"), ("MEANING", "meaning")],
     )?;
     if let Some(also) = section.also {
-        anstream::println!("\nmore keys, as of every {also}: flowctl dags reference {also}");
+        say!("\nmore keys, as of every {also}: flowctl dags reference {also}");
     }
     Ok(())
 }
