@@ -17,7 +17,7 @@ pub use secrets::{ConnectionArgs, ConnectionsCommand, SecretsCommand, VariablesC
     name = "flowctl",
     version,
     max_term_width = 110,
-    after_help = "Start here:\n  flowctl standalone            everything on this machine: SQLite, scheduler, worker, web UI\n  flowctl trigger <dag> --wait  run a DAG now and wait for its result\n\nExit codes: 0 success, 1 failure (or a failed run), 2 usage, 3 not found, 4 unreachable, 5 denied"
+    after_help = "Start here:\n  flowctl init                  a DAG folder with a first DAG in it\n  flowctl standalone            everything on this machine: SQLite, scheduler, worker, web UI\n  flowctl trigger <dag> --wait  run a DAG now and wait for its result\n\nExit codes: 0 success, 1 failure (or a failed run), 2 usage, 3 not found, 4 unreachable, 5 denied"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -57,6 +57,8 @@ pub enum Form {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a DAG folder with a first DAG in it
+    Init,
     /// Run everything on this machine: scheduler, worker, triggerer and web UI
     Standalone(StandaloneArgs),
     /// Run a scheduler

@@ -27,7 +27,7 @@ impl Client {
             let endpoint = local_endpoint(&settings.state.folder)?;
             (endpoint.url, endpoint.token)
         } else {
-            (settings.client.url.trim_end_matches('/').to_owned(), settings.client.token.clone())
+            (with_scheme(settings.client.url.trim_end_matches('/')), settings.client.token.clone())
         };
         let http = reqwest::Client::builder()
             .user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")))
@@ -120,6 +120,11 @@ impl Client {
             .hint("is the web role up? Start everything with `flowctl standalone`, or name another one with --url")
             .into()
     }
+}
+
+/// `host:8080` is what people type: it means the same as in a browser.
+fn with_scheme(url: &str) -> String {
+    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
 }
 
 /// What the server said no with.

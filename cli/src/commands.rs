@@ -10,6 +10,7 @@ mod dags;
 mod db;
 mod doctor;
 mod import;
+mod init;
 mod pools;
 mod runs;
 mod secrets;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command, ConfigCommand, XcomCommand};
+use crate::args::{Cli, Command, ConfigCommand, Form, XcomCommand};
 use crate::client::Client;
 use crate::config::{self, Settings};
 use crate::failure::{Exit, usage};
@@ -53,9 +54,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Db(command) => db::run(&load()?, form, command).await?,
         Command::Audit(command) => audit::run(&load()?, form, command).await?,
         Command::Tokens(command) => tokens::run(&load()?, form, command).await?,
+        Command::Init => init::run(&load()?)?,
         Command::Login => tokens::login(&load()?).await?,
         Command::Doctor => doctor::run(&load()?, form).await?,
-        Command::Config(ConfigCommand::Show) => show_config(load()?)?,
+        Command::Config(ConfigCommand::Show) => show_config(load()?, form)?,
         Command::Approvals(command) => approvals::run(&Client::find(&load()?)?, form, command).await?,
         Command::Artifacts(command) => artifacts::run(&Client::find(&load()?)?, form, command).await?,
         Command::Xcoms(command) => xcoms::run(&Client::find(&load()?)?, form, command).await?,
@@ -73,7 +75,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(exit.into())
 }
 
-fn show_config(mut settings: Settings) -> anyhow::Result<Exit> {
+fn show_config(mut settings: Settings, form: Form) -> anyhow::Result<Exit> {
     if !settings.client.token.is_empty() {
         settings.client.token = "(set)".to_owned();
     }
@@ -89,7 +91,11 @@ fn show_config(mut settings: Settings) -> anyhow::Result<Exit> {
         url.replace_range(scheme + 3 + colon + 1..at, "***");
     }
     settings.database.url = url;
-    anstream::print!("{}", toml::to_string(&settings)?);
+    if form == Form::Json {
+        crate::output::json(&serde_json::to_value(&settings)?)?;
+    } else {
+        anstream::print!("{}", toml::to_string(&settings)?);
+    }
     Ok(Exit::Success)
 }
 

@@ -166,3 +166,35 @@ fn xcom_push_only_inside_a_task() {
     flowctl(here.path(), &["xcom", "push", "note", "two\nlines"], &env);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "rows=3\nnote=\"two\\nlines\"\n");
 }
+
+#[test]
+fn init_makes_a_folder_that_checks_and_touches_nothing_that_is_there() {
+    let here = folder();
+    let first = told(here.path(), &["init"], &[]);
+    assert!(first.starts_with("exit 0") && first.contains("dags/hello.toml") && first.contains("flowctl standalone"), "{first}");
+    assert!(told(here.path(), &["dags", "check"], &[]).contains("1 files checked, 0 broken"));
+    std::fs::write(here.path().join("dags/hello.toml"), "mine").unwrap();
+    assert!(told(here.path(), &["init"], &[]).contains("is there already"));
+    assert_eq!(std::fs::read_to_string(here.path().join("dags/hello.toml")).unwrap(), "mine");
+}
+
+#[test]
+fn a_standalone_without_a_dag_folder_says_how_to_make_one() {
+    let said = told(folder().path(), &["standalone", "--bind", "127.0.0.1:0"], &[]);
+    assert!(said.starts_with("exit 2") && said.contains("flowctl init"), "{said}");
+}
+
+#[test]
+fn the_configuration_is_told_to_programs_too() {
+    let here = folder();
+    std::fs::write(here.path().join("flow.toml"), "\u{feff}[worker]\r\nconcurrency = 3\r\n").unwrap();
+    let shown = flowctl(here.path(), &["config", "show", "-o", "json"], &[]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["worker"]["concurrency"], 3);
+}
+
+#[test]
+fn an_address_needs_no_scheme() {
+    let said = told(folder().path(), &["--url", "127.0.0.1:1", "--token", "x", "dags", "list"], &[]);
+    assert!(said.starts_with("exit 4") && said.contains("http://127.0.0.1:1"), "{said}");
+}

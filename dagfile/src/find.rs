@@ -65,9 +65,14 @@ fn look_into(
             folders.push_back(path);
         } else if kind.is_ok_and(|kind| kind.is_symlink()) && entry.path().is_dir() {
             links.push_back(path);
-        } else if name.ends_with(".toml") {
+        } else if is_dag_file(name) {
             found.files.push(path.to_string_lossy().into_owned());
         }
     }
     Ok(())
+}
+
+/// Some systems write names in capitals.
+fn is_dag_file(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }

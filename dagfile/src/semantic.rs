@@ -201,6 +201,7 @@ fn check_dag_id(written: Option<&Node>, id: &str, problems: &mut Problems) {
 fn is_usable_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 250
+        && !flow_model::outside::is_step(id)
         && id.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
 }
 

@@ -20,6 +20,7 @@ pub mod log;
 pub mod moves;
 pub mod number;
 pub mod operator;
+pub mod outside;
 pub mod params;
 pub mod plan;
 pub mod python_version;

@@ -22,6 +22,7 @@ mod plugin;
 mod python;
 pub mod sensor;
 pub mod sql;
+mod status;
 mod trigger_dag;
 
 pub use branch::{Branch, LatestOnly, ShortCircuit};
@@ -274,7 +275,8 @@ pub struct Http {
     #[schemars(extend("x-template" = "value"))]
     pub json: Option<serde_json::Value>,
     /// Status codes that mean success: single codes, or classes such as `2xx`.
-    #[serde(default = "default_expected_status")]
+    #[serde(default = "default_expected_status", deserialize_with = "status::read")]
+    #[schemars(with = "Vec<status::WrittenStatus>")]
     pub expected_status: Vec<String>,
     /// How long the whole exchange may take.
     #[serde(default = "default_http_timeout", with = "duration_text")]

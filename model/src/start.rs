@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::outside::bytes_without_mark;
 use crate::state::named_enum;
 use crate::time::duration_text;
 
@@ -166,7 +167,7 @@ impl Webhook {
     /// # Errors
     /// The body is not what becomes a conf.
     pub fn conf(&self, body: &[u8]) -> Result<Map<String, Value>, String> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+        let value: Value = serde_json::from_slice(bytes_without_mark(body)).map_err(|error| format!("the body is no JSON: {error}"))?;
         match (&self.key, value) {
             (Some(key), value @ (Value::Object(_) | Value::Array(_))) => {
                 Ok([(key.clone(), value)].into_iter().collect())

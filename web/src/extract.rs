@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use flow_model::outside::bytes_without_mark;
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Principal, Session};
@@ -21,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             status => WebError::new(status, rejection.body_text().to_lowercase()),
         })?;
-        let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let body: &[u8] = if bytes.is_empty() { b"{}" } else { bytes_without_mark(&bytes) };
         serde_json::from_slice(body).map(ApiJson).map_err(|error| {
             if error.is_data() {
                 WebError::unprocessable(format!("the body does not fit: {error}"))

@@ -1,6 +1,7 @@
 //! `POST /hooks/<name>`: signed requests start runs. The signature is the login, so nothing here tells a stranger more
 //! than that it does not fit: neither by words nor by time.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
@@ -15,6 +16,7 @@ use flow_model::start::{SignatureScheme, Start, Webhook};
 use flow_model::{RunType, SecretText, Timestamp, TriggeredBy};
 use flow_queue::Bell;
 use flow_store::{NewRun, NewStart, Started, Watched};
+use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -69,6 +71,7 @@ async fn receive(
     }
     let mut events = Vec::with_capacity(accepted.len());
     for (watched, signed) in accepted {
+        let body = payload(watched, &headers, &body)?;
         events.push(event(&app, watched, signed, &body, now).await?);
     }
     let started = app.store.start_runs(now, &events).await?;
@@ -133,6 +136,23 @@ async fn until_refusal(came_in: Instant) {
 fn refused() -> WebError {
     WebError::new(StatusCode::UNAUTHORIZED, "this is not signed as a hook of this name wants it")
         .hint("docs/starts.md says how to sign; the log of the web process says what was wrong")
+}
+
+/// What the body says. GitHub's default is a form with the JSON in its field `payload`; the signature is over the form.
+fn payload<'a>(watched: &Watched, headers: &HeaderMap, body: &'a [u8]) -> WebResult<Cow<'a, [u8]>> {
+    let is_github = webhook(watched).is_some_and(|webhook| webhook.scheme == SignatureScheme::Github);
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !is_github || !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(Cow::Borrowed(body));
+    }
+    let field = body.split(|byte| *byte == b'&').find_map(|field| field.strip_prefix(b"payload="));
+    let field = field.ok_or_else(|| {
+        WebError::unprocessable("the body is a form (`application/x-www-form-urlencoded`) without the field `payload`")
+            .hint("in GitHub, set the content type of the webhook to `application/json`")
+    })?;
+    let spaced: Vec<u8> = field.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    Ok(Cow::Owned(percent_decode(&spaced).collect()))
 }
 
 async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: Timestamp) -> WebResult<NewStart> {

@@ -428,7 +428,7 @@ async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLo
     }
     let value = match task.output {
         Output::None => None,
-        Output::Json => match serde_json::from_str::<Value>(&text) {
+        Output::Json => match serde_json::from_str::<Value>(flow_model::outside::without_mark(&text)) {
             Ok(value) => Some(value),
             Err(error) => return Ended::new(Ending::Failed(format!("the answer is not JSON: {error}"))),
         },

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flow_model::dag::Output;
+use flow_model::outside::without_mark;
 use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, check_xcom_size, json_text};
 use serde_json::Value;
 
@@ -99,7 +100,7 @@ impl OutputCapture {
                 Ok(line.map(|line| xcom(RETURN_VALUE, &Value::from(line.strip_suffix('\r').unwrap_or(&line)))))
             }
             Output::Text => Ok(Some(xcom(RETURN_VALUE, &Value::String(self.text.text("the output")?)))),
-            Output::Json => match serde_json::from_str::<Value>(&self.text.text("the output")?) {
+            Output::Json => match serde_json::from_str::<Value>(without_mark(&self.text.text("the output")?)) {
                 Ok(value) => Ok(Some(xcom(RETURN_VALUE, &value))),
                 Err(error) => Err(format!(
                     "the output is not JSON, which `output = \"json\"` asks for: {error}\nhint: print messages to stderr, so that stdout holds the JSON alone"

@@ -102,7 +102,21 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         output::raw(&cell(&shown["content"]))?;
         return Ok(());
     }
-    let mut details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await?;
+    let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await;
+    let broken = broken_file(client, dag).await;
+    let mut details = match details {
+        Ok(details) => details,
+        Err(error) if broken.is_none() => return Err(error),
+        Err(_) => {
+            let message = format!("`{dag}` was never published, because its file has errors\n{}", broken.unwrap_or_default());
+            return Err(Failure::new(Exit::NotFound, message).hint("correct the file; `flowctl dags check` checks it").into());
+        }
+    };
+    if let Some(broken) = broken {
+        anstream::eprintln!("warning: the file has errors, so what is shown is its last good version\n{broken}");
+    } else if details["is_stale"] == true {
+        anstream::eprintln!("warning: its file is gone from the DAG folder, so what is shown is its last version");
+    }
     let found = client.get(&format!("/api/flow/dags/{}/starts", segment(dag))).await?;
     if form == Form::Json {
         details["starts"] = found["starts"].clone();
@@ -135,6 +149,18 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
     ];
     say!();
     output::list(form, tasks["tasks"].as_array().map_or(&[], Vec::as_slice), &columns)
+}
+
+/// What is wrong with the file of a DAG, if anything.
+async fn broken_file(client: &Client, dag: &str) -> Option<String> {
+    let errors = client.get("/api/v2/importErrors?limit=100").await.ok()?;
+    let mut errors = errors["import_errors"].as_array()?.iter();
+    let file = format!("{dag}.toml");
+    let of_dag = |error: &&Value| {
+        let name = error["filename"].as_str().unwrap_or_default();
+        error["dag_id"] == dag || name == file || name.ends_with(&format!("/{file}"))
+    };
+    errors.find(of_dag).map(|error| cell(&error["stack_trace"]))
 }
 
 async fn next(client: &Client, form: Form, dag: &str, count: usize) -> anyhow::Result<()> {

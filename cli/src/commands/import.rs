@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
+use flow_model::outside::without_mark;
 use serde_json::{Map, Value};
 
 use crate::args::OnExisting;
@@ -18,10 +19,11 @@ const NAMES_SHOWN_MAX: usize = 10;
 
 /// The text of a file, or stdin.
 pub(super) fn read_text(file: &str) -> anyhow::Result<String> {
-    match file {
-        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read stdin"),
-        _ => std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`")),
-    }
+    let text = match file {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?,
+        _ => std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?,
+    };
+    Ok(without_mark(&text).to_owned())
 }
 
 /// The forms in which Airflow exports, too.

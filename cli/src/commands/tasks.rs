@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::runs::{TASKS, resolve, run_path};
 use crate::args::{Form, TasksCommand};
 use crate::client::Client;
-use crate::failure::Exit;
+use crate::failure::{Exit, usage};
 use crate::output::{self, cell, segment};
 use crate::output::{say, tell};
 
@@ -30,6 +30,9 @@ pub async fn run(client: &Client, form: Form, command: TasksCommand) -> anyhow::
         }
         TasksCommand::Logs { dag, task, run, instance, try_number, follow, timestamps } => {
             let run = resolve(client, &dag, run.run).await?;
+            if instance.map_index.is_none() {
+                refuse_several(client, &dag, &run, &task).await?;
+            }
             logs(
                 client,
                 form,
@@ -158,6 +161,33 @@ fn explain(form: Form, explanation: &Value) -> anyhow::Result<()> {
 /// The part of a URL that names an instance of a mapped task.
 fn of_instance(separator: char, map_index: Option<i64>) -> String {
     map_index.map_or(String::new(), |map_index| format!("{separator}map_index={map_index}"))
+}
+
+/// Instances of a mapped task that are named where one must be chosen.
+const INSTANCES_SHOWN_MAX: usize = 20;
+
+/// Each instance of a mapped task has a log of its own.
+async fn refuse_several(client: &Client, dag: &str, run: &str, task: &str) -> anyhow::Result<()> {
+    let filter = format!("&task_id={}", segment(task));
+    let (found, total) = instances(client, &run_path(dag, run), &filter, INSTANCES_SHOWN_MAX).await?;
+    match &found[..] {
+        [one] if one["map_index"].as_i64().unwrap_or(-1) < 0 => {
+            if one["try_number"].as_u64().unwrap_or(0) == 0 {
+                anstream::eprintln!("`{task}` has not started in this run: it is {}", cell(&one["state"]));
+                anstream::eprintln!("hint: flowctl tasks explain {dag} {task} --run {run}");
+            }
+            Ok(())
+        }
+        [] => Ok(()),
+        several => {
+            let named = several.iter().map(|one| format!("\n  [{}] {}", cell(&one["map_index"]), cell(&one["state"])));
+            let more = total.saturating_sub(several.len() as u64);
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            let message = format!("`{task}` is mapped, and each of its instances has a log of its own:{}{more}", named.collect::<String>());
+            let first = cell(&several[0]["map_index"]);
+            Err(usage(message).hint(format!("flowctl tasks logs {dag} {task} --run {run} --map-index {first}")).into())
+        }
+    }
 }
 
 async fn logs(

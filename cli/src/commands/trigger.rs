@@ -4,11 +4,16 @@ use flow_model::params::{Param, Params, coerce_text};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::runs::run_path;
+use super::tasks::instances;
 use crate::args::{Form, TriggerArgs};
 use crate::client::Client;
 use crate::failure::{Exit, usage};
 use crate::output::{self, cell, segment};
 use crate::output::{say, tell};
+
+/// Failed tasks that are named at the end of a run.
+const FAILURES_SHOWN_MAX: usize = 10;
 
 /// Triggers a DAG, and waits or follows if asked to.
 ///
@@ -40,8 +45,25 @@ pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Resu
     if last["state"] == "success" {
         return Ok(Exit::Success);
     }
+    name_failures(client, &args.dag, &run_id).await;
     tell!("hint: flowctl runs show {} {run_id}", args.dag);
     Ok(Exit::Failed)
+}
+
+/// Says which tasks failed, and why.
+async fn name_failures(client: &Client, dag: &str, run_id: &str) {
+    let path = run_path(dag, run_id);
+    let Ok((failed, total)) = instances(client, &path, "&state=failed", FAILURES_SHOWN_MAX).await else { return };
+    for task in &failed {
+        let index = task["map_index"].as_i64().filter(|index| *index >= 0);
+        let index = index.map_or(String::new(), |index| format!(" [{index}]"));
+        let reason = task["reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
+        tell!("failed: {}{index}{reason}", cell(&task["task_id"]));
+    }
+    let more = total.saturating_sub(failed.len() as u64);
+    if more > 0 {
+        tell!("failed: {more} more");
+    }
 }
 
 async fn body(client: &Client, args: &TriggerArgs) -> anyhow::Result<Value> {
@@ -84,7 +106,7 @@ fn read_conf(text: &str) -> anyhow::Result<Map<String, Value>> {
             .map_err(|error| usage(format!("cannot read the conf file `{path}`: {error}")))?,
         None => text.to_owned(),
     };
-    match serde_json::from_str(&content) {
+    match serde_json::from_str(flow_model::outside::without_mark(&content)) {
         Ok(Value::Object(conf)) => Ok(conf),
         Ok(_) => Err(usage("`--conf` must be a JSON object").hint("for instance --conf '{\"region\": \"eu\"}'").into()),
         Err(error) => Err(usage(format!("`--conf` is not JSON: {error}"))

@@ -126,5 +126,7 @@ pub(super) fn from_stdin(text: String) -> anyhow::Result<String> {
         return Ok(text);
     }
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?;
-    Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+    let text = flow_model::outside::without_mark(&text);
+    let end = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n'));
+    Ok(end.unwrap_or(text).to_owned())
 }

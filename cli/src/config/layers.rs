@@ -53,7 +53,7 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Table)>> {
             return Err(usage(format!("cannot read the configuration file `{}`: {error}", path.display())).into());
         }
     };
-    let table = text
+    let table = flow_model::outside::without_mark(&text)
         .parse::<Table>()
         .map_err(|error| usage(format!("the configuration file `{}` is not TOML:\n{error}", path.display())))?;
     Ok(Some((path.to_owned(), table)))

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::LOGIN_LINK_LIFETIME;
 use super::{Engine, prepare, probes, scheduler, secrets, shutdown_signal, triggerer, web, worker};
 use crate::config::Settings;
+use crate::failure::{Exit, Failure};
 use crate::slot::Slot;
 
 /// The name of the token with which commands on this machine reach it.
@@ -46,6 +47,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     prepare(&settings)?;
     let shutdown = shutdown_signal()?;
     let state = settings.state.folder.clone();
+    if !settings.dags.folder.is_dir() {
+        let folder = settings.dags.folder.display();
+        let failure = Failure::new(Exit::Usage, format!("there is no DAG folder `{folder}`"));
+        return Err(failure.hint("`flowctl init` makes one with a first DAG in it; `--dags` names another one").into());
+    }
     let slot = Slot::take_only(&state, "standalone", "local")?;
     let listener = web::bind(&settings.web.bind, "web.bind").await?;
     let address = listener.local_addr()?;

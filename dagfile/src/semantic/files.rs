@@ -150,7 +150,7 @@ impl<'a> Files<'a> {
                 "publish less: name fewer `files`, or make a package of them in `requirements`".to_owned(),
             ));
         }
-        std::fs::read(full).map_err(unreadable)
+        std::fs::read(full).map(|content| with_unix_lines(full, content)).map_err(unreadable)
     }
 
     /// Takes in every file that a pattern stands for (`lib/**/*.py`), and returns their keys.
@@ -306,4 +306,16 @@ fn lexical(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(clean)
+}
+
+/// A script for a shell, with the line ends that shells know; anything else as it is.
+fn with_unix_lines(path: &Path, content: Vec<u8>) -> Vec<u8> {
+    let is_named = path.extension().is_some_and(|name| name == "sh" || name == "bash");
+    let is_shell = |line: &str| is_named || (line.starts_with("#!") && line.contains("sh"));
+    match std::str::from_utf8(&content) {
+        Ok(text) if text.contains("\r\n") && text.lines().next().is_some_and(is_shell) => {
+            flow_model::outside::unix_lines(text).into_owned().into_bytes()
+        }
+        _ => content,
+    }
 }

@@ -177,7 +177,7 @@ fn judge(wanted: &Wanted<'_>, Answer { status, body }: &Answer) -> Found {
     if let Some(Err(why)) = wanted.check.map(|check| check.check(body)) {
         return Found::NotYet(why);
     }
-    Found::There(serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.as_str())))
+    Found::There(serde_json::from_str(flow_model::outside::without_mark(body)).unwrap_or_else(|_| Value::from(body.as_str())))
 }
 
 /// What went wrong, in a few words for people.

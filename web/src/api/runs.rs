@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use flow_model::outside::is_step;
 use flow_model::params::resolve_params;
 use flow_model::schedule::Bounds;
 use flow_model::state::TriggeredBy;
@@ -193,7 +194,7 @@ fn data_interval(
 
 fn check_run_id(run_id: &str) -> WebResult<()> {
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || "_.~:+-".contains(character);
-    if run_id.is_empty() || run_id.len() > RUN_ID_MAX || !run_id.chars().all(is_allowed) {
+    if run_id.is_empty() || is_step(run_id) || run_id.len() > RUN_ID_MAX || !run_id.chars().all(is_allowed) {
         return Err(WebError::unprocessable(format!("`{run_id}` cannot be a run id"))
             .hint(format!("use letters, digits and `_.~:+-`, at most {RUN_ID_MAX} characters")));
     }

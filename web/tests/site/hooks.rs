@@ -220,6 +220,33 @@ async fn github_is_understood(site: Site) {
     assert_eq!(runs["dag_runs"][0]["conf"]["payload"]["ref"], "refs/heads/main");
 }
 
+/// GitHub's default content type: the JSON is a field of a form, and the signature is over the form.
+async fn github_may_send_forms(site: Site) {
+    let github = json!({ "name": "push", "secret": "orders_hook", "scheme": "github", "key": "payload" });
+    site.publish(&listening("build", github), false).await;
+    let deliver = |id: &'static str, body: &'static str| {
+        let request = Request::post("/hooks/push")
+            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+            .header("x-hub-signature-256", signature(HOOK_SECRET, body.as_bytes()))
+            .header("x-github-delivery", id)
+            .header("x-github-event", "push");
+        site.send(request.body(Body::from(body)).unwrap())
+    };
+    let sent = deliver("1", "x=1&payload=%7B%22ref%22%3A+%22refs%2Fheads%2F%C3%A4%2B1%22%7D").await;
+    assert_eq!(sent.status, StatusCode::ACCEPTED, "{}", sent.text);
+    let runs = site.get("/api/v2/dags/build/dagRuns").await;
+    assert_eq!(runs["dag_runs"][0]["conf"]["payload"]["ref"], "refs/heads/ä+1");
+    let refused = deliver("2", "data=%7B%7D").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("application/x-www-form-urlencoded"), "{}", refused.text);
+}
+
+async fn a_byte_order_mark_is_passed_over(site: Site) {
+    site.publish(&listening("load", hook()), false).await;
+    let sent = Call { body: "\u{feff}{\"rows\": 3}", ..CALL }.send(&site).await;
+    assert_eq!(sent.status, StatusCode::ACCEPTED, "{}", sent.text);
+}
+
 on_both_databases!(
     a_signed_request_starts_one_run,
     a_stranger_learns_nothing,
@@ -228,4 +255,6 @@ on_both_databases!(
     what_does_not_fit_is_refused_with_the_reason,
     several_dags_listen_each_with_its_own_secret,
     github_is_understood,
+    github_may_send_forms,
+    a_byte_order_mark_is_passed_over,
 );

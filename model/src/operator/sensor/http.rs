@@ -43,7 +43,8 @@ sensor!(
         #[schemars(extend("x-template" = "value"))]
         json: Option<Value>,
         /// Status codes of the wanted answer: single codes, or classes such as `2xx`. Any other means: not yet.
-        #[serde(default = "default_expected_status")]
+        #[serde(default = "default_expected_status", deserialize_with = "crate::operator::status::read")]
+        #[schemars(with = "Vec<crate::operator::status::WrittenStatus>")]
         expected_status: Vec<String>,
         /// What the answer must say.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ mod hardening;
 mod hooks;
 mod imports;
 mod interventions;
+mod odds;
 mod plugins;
 mod python;
 mod redis;
