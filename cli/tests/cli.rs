@@ -171,7 +171,10 @@ fn xcom_push_only_inside_a_task() {
 fn init_makes_a_folder_that_checks_and_touches_nothing_that_is_there() {
     let here = folder();
     let first = told(here.path(), &["init"], &[]);
-    assert!(first.starts_with("exit 0") && first.contains("dags/hello.toml") && first.contains("flowctl standalone"), "{first}");
+    assert!(
+        first.starts_with("exit 0") && first.contains("dags/hello.toml") && first.contains("flowctl standalone"),
+        "{first}"
+    );
     assert!(told(here.path(), &["dags", "check"], &[]).contains("1 files checked, 0 broken"));
     std::fs::write(here.path().join("dags/hello.toml"), "mine").unwrap();
     assert!(told(here.path(), &["init"], &[]).contains("is there already"));

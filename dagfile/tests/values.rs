@@ -246,7 +246,9 @@ fn the_schema_describes_every_key() {
 fn line_ends_and_a_byte_order_mark_are_no_content() {
     let unix = "description = \"x\"\n[tasks.a]\nbash = \"\"\"\nset -e\nif true; then\n  echo yes\nfi\n\"\"\"\n[tasks.b]\npython = '''\nprint(1)\n'''\n";
     let plain = dag(unix);
-    for text in [unix.replace('\n', "\r\n"), format!("\u{feff}{unix}"), format!("\u{feff}{}", unix.replace('\n', "\r\n"))] {
+    for text in
+        [unix.replace('\n', "\r\n"), format!("\u{feff}{unix}"), format!("\u{feff}{}", unix.replace('\n', "\r\n"))]
+    {
         assert_eq!(dag(&text), plain);
     }
     let places = |text: &str| {
@@ -259,7 +261,12 @@ fn line_ends_and_a_byte_order_mark_are_no_content() {
 
 #[test]
 fn ids_do_not_lead_out_of_their_place() {
-    for text in ["dag_id = '..'\n[tasks.a]\nnoop = true\n", "dag_id = '.'\n[tasks.a]\nnoop = true\n", "[tasks.\"..\"]\nnoop = true\n", "[tasks.\".\"]\nnoop = true\n"] {
+    for text in [
+        "dag_id = '..'\n[tasks.a]\nnoop = true\n",
+        "dag_id = '.'\n[tasks.a]\nnoop = true\n",
+        "[tasks.\"..\"]\nnoop = true\n",
+        "[tasks.\".\"]\nnoop = true\n",
+    ] {
         let mistakes = check_text("a.toml", text, None).result.unwrap_err();
         assert!(mistakes[0].message.contains("is not usable"), "{:?}", mistakes[0].message);
     }
@@ -269,7 +276,8 @@ fn ids_do_not_lead_out_of_their_place() {
 #[test]
 fn status_codes_may_be_numbers() {
     for operator in ["http", "http_sensor"] {
-        let task = task(&format!("{operator} = {{ url = 'https://example.org', expected_status = [200, '4xx', '503'] }}"));
+        let task =
+            task(&format!("{operator} = {{ url = 'https://example.org', expected_status = [200, '4xx', '503'] }}"));
         let told = serde_json::to_value(&task.operator).unwrap().to_string();
         assert!(told.contains(r#""expected_status":["200","4xx","503"]"#), "{told}");
         let wrong = format!("[tasks.a]\n{operator} = {{ url = 'https://example.org', expected_status = [2000] }}\n");

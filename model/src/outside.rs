@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use encoding_rs::Encoding;
+
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -21,6 +23,17 @@ pub fn unix_lines(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
 }
 
+/// An answer as text: in the charset that its content type names, as UTF-8 if it names none that is known.
+pub fn decoded<'a>(content_type: &str, bytes: &'a [u8]) -> Cow<'a, str> {
+    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let label = charsets.next().map(|(_, label)| label.trim().trim_matches('"'));
+    match label.and_then(|label| Encoding::for_label(label.as_bytes())) {
+        Some(encoding) => encoding.decode(bytes).0,
+        None => String::from_utf8_lossy(bytes),
+    }
+}
+
 /// Whether a text is the name of a folder in each folder: as an id it would lead out of its place in paths and URLs.
 pub fn is_step(text: &str) -> bool {
     matches!(text, "." | "..")
@@ -37,6 +50,16 @@ mod tests {
         assert_eq!(without_mark("{\"a\": \"\u{feff}\"}"), "{\"a\": \"\u{feff}\"}");
         assert_eq!(bytes_without_mark(b"\xef\xbb\xbf[]"), b"[]");
         assert_eq!(bytes_without_mark(b"\xef\xbb"), b"\xef\xbb");
+        for (content_type, bytes) in [
+            ("text/plain; charset=iso-8859-1", b"caf\xe9".as_slice()),
+            ("text/plain;CHARSET=\"windows-1252\"", b"caf\xe9"),
+            ("application/json", b"caf\xc3\xa9"),
+            ("text/plain; charset=klingon", b"caf\xc3\xa9"),
+            ("text/plain; charset=utf-16", b"c\0a\0f\0\xe9\0"),
+            ("", b"caf\xc3\xa9"),
+        ] {
+            assert_eq!(decoded(content_type, bytes), "caf\u{e9}", "{content_type}");
+        }
         assert_eq!(unix_lines("a\r\nb\rc\n"), "a\nb\rc\n");
     }
 }

@@ -167,7 +167,8 @@ impl Webhook {
     /// # Errors
     /// The body is not what becomes a conf.
     pub fn conf(&self, body: &[u8]) -> Result<Map<String, Value>, String> {
-        let value: Value = serde_json::from_slice(bytes_without_mark(body)).map_err(|error| format!("the body is no JSON: {error}"))?;
+        let value: Value = serde_json::from_slice(bytes_without_mark(body))
+            .map_err(|error| format!("the body is no JSON: {error}"))?;
         match (&self.key, value) {
             (Some(key), value @ (Value::Object(_) | Value::Array(_))) => {
                 Ok([(key.clone(), value)].into_iter().collect())

@@ -108,8 +108,11 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         Ok(details) => details,
         Err(error) if broken.is_none() => return Err(error),
         Err(_) => {
-            let message = format!("`{dag}` was never published, because its file has errors\n{}", broken.unwrap_or_default());
-            return Err(Failure::new(Exit::NotFound, message).hint("correct the file; `flowctl dags check` checks it").into());
+            let message =
+                format!("`{dag}` was never published, because its file has errors\n{}", broken.unwrap_or_default());
+            return Err(Failure::new(Exit::NotFound, message)
+                .hint("correct the file; `flowctl dags check` checks it")
+                .into());
         }
     };
     if let Some(broken) = broken {

@@ -183,7 +183,10 @@ async fn refuse_several(client: &Client, dag: &str, run: &str, task: &str) -> an
             let named = several.iter().map(|one| format!("\n  [{}] {}", cell(&one["map_index"]), cell(&one["state"])));
             let more = total.saturating_sub(several.len() as u64);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            let message = format!("`{task}` is mapped, and each of its instances has a log of its own:{}{more}", named.collect::<String>());
+            let message = format!(
+                "`{task}` is mapped, and each of its instances has a log of its own:{}{more}",
+                named.collect::<String>()
+            );
             let first = cell(&several[0]["map_index"]);
             Err(usage(message).hint(format!("flowctl tasks logs {dag} {task} --run {run} --map-index {first}")).into())
         }

@@ -147,6 +147,7 @@ enum NoAnswer {
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
     let mut response = request.send().await.map_err(NoAnswer::Request)?;
     let status = response.status().as_u16();
+    let content_type = response.headers().get(reqwest::header::CONTENT_TYPE).cloned();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(NoAnswer::Request)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -154,7 +155,8 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Ok(Answer { status, body: flow_model::outside::decoded(content_type, &body).into_owned() })
 }
 
 /// Pure: whether the answer is the wanted one.
@@ -177,7 +179,9 @@ fn judge(wanted: &Wanted<'_>, Answer { status, body }: &Answer) -> Found {
     if let Some(Err(why)) = wanted.check.map(|check| check.check(body)) {
         return Found::NotYet(why);
     }
-    Found::There(serde_json::from_str(flow_model::outside::without_mark(body)).unwrap_or_else(|_| Value::from(body.as_str())))
+    Found::There(
+        serde_json::from_str(flow_model::outside::without_mark(body)).unwrap_or_else(|_| Value::from(body.as_str())),
+    )
 }
 
 /// What went wrong, in a few words for people.

@@ -123,7 +123,8 @@ fn logical_date(asked: &TriggerDag, now: Timestamp) -> Result<Timestamp, Ending>
 /// Ids of runs become parts of URLs (Airflow: `allowed_run_id_pattern`).
 fn check_run_id(run_id: &str) -> Result<(), Ending> {
     let is_usable = |character: char| character.is_ascii_alphanumeric() || "_.~:+-".contains(character);
-    if run_id.is_empty() || flow_model::outside::is_step(run_id) || run_id.len() > 250 || !run_id.chars().all(is_usable) {
+    if run_id.is_empty() || flow_model::outside::is_step(run_id) || run_id.len() > 250 || !run_id.chars().all(is_usable)
+    {
         let hint = "hint: run ids have 1 to 250 letters, digits, `_`, `.`, `~`, `:`, `+` and `-`";
         return Err(Ending::FailedForGood(format!("`{run_id}` is not usable as a run id\n{hint}")));
     }

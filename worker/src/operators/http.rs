@@ -1,5 +1,6 @@
 //! The `http` operator: one request from the worker.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -209,6 +210,7 @@ impl HttpClient {
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = retry_after(status, response.headers());
+        let content_type = response.headers().get(reqwest::header::CONTENT_TYPE).cloned();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if (body.len() + chunk.len()) as u64 > work.response_bytes_max {
@@ -219,6 +221,10 @@ impl HttpClient {
                 ));
             }
             body.extend_from_slice(&chunk);
+        }
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if let Cow::Owned(text) = flow_model::outside::decoded(content_type, &body) {
+            body = text.into_bytes();
         }
         Ok(HttpAnswer { status, is_expected: work.expects(status), body, retry_after })
     }
