@@ -80,7 +80,7 @@ fn a_plugin_that_cannot_be_started_is_told_when_the_file_is_saved() {
     let (_temp, mut folder) = folder_with(&[
         ("d.toml", dag),
         ("plugins/a", "echo hello\n"),
-        ("plugins/b", "#!/bin/sh\r\necho hello\r\n"),
+        ("plugins/b", "#!/usr/bin/env python3\r\necho hello\r\n"),
         ("plugins/c", "#!/bin/sh\necho hello\n"),
     ]);
     let told = message(&folder.scan().unwrap(), "d.toml");
