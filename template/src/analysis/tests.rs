@@ -81,7 +81,7 @@ fn all_mistakes_are_told_at_once() {
             "[uper] there is no filter `uper` (did you mean `upper`?)",
             "[dss] `dss` means nothing in a template (did you mean `ds`?)",
             "[defind] there is no test `defind` (did you mean `defined`?)",
-            "[nope] there is no function `nope` (the functions are `debug`, `dict`, `namespace`, `range`; most things are filters here, such as `| length`)",
+            "[nope] there is no function `nope` (the functions are `cycler`, `debug`, `dict`, `joiner`, `namespace`, `range`; most things are filters here, such as `| length`)",
         ]
     );
 }
