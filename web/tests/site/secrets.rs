@@ -120,4 +120,8 @@ async fn secrets_inside_of_json_are_hidden(site: Site) {
     assert!(after["service"].as_str().unwrap().contains("hunter2-hunter2"), "{after}");
 }
 
-on_both_databases!(variables_are_set_and_secret_ones_never_told, connections_keep_what_is_not_sent);
+on_both_databases!(
+    variables_are_set_and_secret_ones_never_told,
+    connections_keep_what_is_not_sent,
+    secrets_inside_of_json_are_hidden,
+);
