@@ -37,7 +37,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationToken) -> anyhow::Result<()> {
     let settings = &engine.settings;
     let run_as = run_as(&settings.worker.run_as)?;
-    let folder = attempts_folder(settings, run_as.is_some())?.join(slot.number.to_string());
+    let attempts = attempts_folder(settings, run_as.is_some())?;
+    // Another user may not pass through the state folder, so environments stand beside the attempts then.
+    let environments = match &run_as {
+        Some(_) => attempts.join("python"),
+        None => std::path::absolute(&settings.state.folder).context("cannot find the state folder")?.join("python"),
+    };
+    let folder = attempts.join(slot.number.to_string());
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::set_permissions(&folder, Permissions::from_mode(FOLDER_MODE)))
         .with_context(|| format!("cannot create the folder `{}` for attempts", folder.display()))?;
@@ -59,7 +65,7 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
             total_bytes: settings.worker.artifacts_bytes_max,
         },
         environments: EnvironmentOptions {
-            folder: state.join("python"),
+            folder: environments,
             max_age: settings.worker.python_environments_max_age,
             bytes_max: settings.worker.python_environments_bytes_max,
             build_timeout: settings.worker.python_build_timeout,
