@@ -91,7 +91,8 @@ pub(crate) fn read(
         schedule.as_ref().is_some_and(|(schedule, starts)| starts.is_empty() && !matches!(schedule, Schedule::None));
     // What templates name may stand in what could not be read.
     if is_whole {
-        templates::check(&templates::File { source, root, layout: &layout, is_scheduled }, problems, warnings);
+        let starts = schedule.as_ref().map_or(&[][..], |(_, starts)| starts);
+        templates::check(&templates::File { source, root, layout: &layout, is_scheduled, starts }, problems, warnings);
     }
     if !has_shape {
         return None;

@@ -285,3 +285,23 @@ fn status_codes_may_be_numbers() {
         assert!(mistakes[0].message.contains("`2000` is not a status code"), "{:?}", mistakes[0].message);
     }
 }
+
+#[test]
+fn events_bring_params_that_are_not_declared() {
+    let warned = |schedule: &str, param: &str| {
+        let text = format!("schedule = {schedule}\n[tasks.a]\ncommand = [\"echo\", \"{{{{ params.{param} }}}}\"]\n");
+        let file = check_text("team/my_dag.toml", &text, None);
+        let rendered = render(&file, false);
+        !file.result.unwrap_or_else(|_| panic!("{rendered}")).warnings.is_empty()
+    };
+    let files = "{ files = { path = \"/in/*\" } }";
+    for key in ["path", "size", "modified"] {
+        assert!(!warned(files, key), "{key}");
+    }
+    assert!(warned(files, "order"), "files bring no such key");
+    let webhook = |key: &str| format!("{{ webhook = {{ name = \"orders\", secret = \"s\"{key} }} }}");
+    assert!(!warned(&webhook(""), "order"), "the sender chooses");
+    assert!(!warned(&webhook(", key = \"body\""), "body"));
+    assert!(warned(&webhook(", key = \"body\""), "order"), "the whole body is one key");
+    assert!(!warned("{ stream = { connection = \"redis\", stream = \"orders\" } }", "order"), "the sender chooses");
+}

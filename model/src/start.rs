@@ -148,10 +148,24 @@ impl Start {
         }
     }
 
+    /// The keys of `conf` that its events bring. `None`: whoever sends an event decides.
+    pub fn conf_keys(&self) -> Option<Vec<&str>> {
+        match self {
+            Start::Webhook(webhook) => webhook.key.as_deref().map(|key| vec![key]),
+            Start::Stream(_) => None,
+            Start::Files(_) => Some(FileArrival::CONF_KEYS.to_vec()),
+        }
+    }
+
     /// In a few words, for summaries.
     pub fn summary(&self) -> String {
         format!("{} {}", self.kind(), self.name())
     }
+}
+
+impl FileArrival {
+    /// The keys of the `conf` of its runs: where the file is, its bytes, and when it was changed last.
+    pub const CONF_KEYS: [&'static str; 3] = ["path", "size", "modified"];
 }
 
 impl RedisStream {

@@ -7,6 +7,7 @@ mod texts;
 mod vocabulary;
 
 use flow_model::TemplateKind;
+use flow_model::start::Start;
 use flow_template::analysis::{Fault, analyse};
 use flow_template::is_template;
 
@@ -26,6 +27,8 @@ pub(super) struct File<'a> {
     pub layout: &'a Layout<'a>,
     /// Whether time alone starts its runs, so that nobody passes values.
     pub is_scheduled: bool,
+    /// What starts runs from outside.
+    pub starts: &'a [Start],
 }
 
 /// Checks every template of the file.

@@ -54,11 +54,8 @@ impl Seen {
     }
 
     fn event(&self) -> Event {
-        let conf = [
-            ("path".to_owned(), json!(self.path)),
-            ("size".to_owned(), json!(self.size)),
-            ("modified".to_owned(), json!(self.modified)),
-        ];
+        let values = [json!(self.path), json!(self.size), json!(self.modified)];
+        let conf = FileArrival::CONF_KEYS.map(str::to_owned).into_iter().zip(values);
         Event { id: self.event_id(), shown: format!("the file `{}`", self.path), conf: Map::from_iter(conf) }
     }
 }

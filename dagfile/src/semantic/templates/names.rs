@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use flow_model::expand::Mapping;
+use flow_model::start::Start;
 use serde_json::Value;
 
 use super::super::layout::{Layout, Placed, Target};
@@ -21,6 +22,10 @@ pub(super) struct FileNames {
     pub shared_params: BTreeSet<String>,
     pub tasks: Vec<TaskNames>,
     pub is_scheduled: bool,
+    /// Keys of conf that events from outside bring.
+    pub event_keys: BTreeSet<String>,
+    /// Whether events from outside bring what their senders choose.
+    pub senders_choose: bool,
     directly_before: Vec<Vec<usize>>,
 }
 
@@ -56,6 +61,8 @@ impl FileNames {
             tasks: tasks.collect(),
             directly_before: directly_before(layout, &mappings, &of_groups),
             is_scheduled: file.is_scheduled,
+            event_keys: file.starts.iter().filter_map(Start::conf_keys).flatten().map(str::to_owned).collect(),
+            senders_choose: file.starts.iter().any(|start| start.conf_keys().is_none()),
         }
     }
 

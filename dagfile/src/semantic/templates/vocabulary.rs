@@ -110,10 +110,12 @@ impl Words<'_> {
             .params
             .iter()
             .chain(&self.names.shared_params)
+            .chain(&self.names.event_keys)
             .chain(own.into_iter().flatten())
             .map(String::as_str)
             .collect();
-        if known.contains(&named.name.as_str()) {
+        let is_dashed = dashed(reference, &known).is_some();
+        if known.contains(&named.name.as_str()) || (self.names.senders_choose && !is_dashed) {
             return None;
         }
         let message = format!("the param `{}` is not declared", named.name);
@@ -126,8 +128,7 @@ impl Words<'_> {
             ),
         };
         // A trigger may pass what is not declared; nobody does that for runs of a schedule.
-        let tell =
-            if self.names.is_scheduled || dashed(reference, &known).is_some() { Fault::error } else { Fault::warning };
+        let tell = if self.names.is_scheduled || is_dashed { Fault::error } else { Fault::warning };
         Some(tell(reference.span(), message, hint))
     }
 
