@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Problems};
 use crate::identity::Seen;
 use crate::links::NamedDag;
 use crate::semantic::Files;
-use crate::{schema, semantic, tree, walk};
+use crate::{headers, schema, semantic, tree, walk};
 
 /// A file larger than this is not read: no DAG that a person wrote is.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -69,7 +69,8 @@ pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFil
     let dag_id_span = written_id.map_or(0..0, |node| node.span.clone());
     let mut warnings = Problems::default();
     let mut files = Files::new(Place { name, folder });
-    walk::check(&root, schema::whole(), "the file", &mut problems);
+    walk::check_file(&root, schema::whole(), &mut problems);
+    headers::warn(source, &root, &mut warnings);
     let text = semantic::Text { source, root: &root, dag_id: &dag_id, is_whole };
     let parsed = semantic::read(&text, &mut files, &mut problems, &mut warnings);
     // What could not be read has been told; that it is not as it should be is no news.

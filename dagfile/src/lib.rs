@@ -11,6 +11,7 @@ mod control;
 mod diagnostic;
 mod find;
 mod folder;
+mod headers;
 mod identity;
 mod links;
 mod python;

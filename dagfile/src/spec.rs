@@ -127,6 +127,7 @@ pub(crate) struct TaskSettings {
     /// A try that takes longer is killed and counts as failed.
     pub execution_timeout: Option<DurationSpec>,
     /// The pool whose slots the task uses (default: `default_pool`).
+    #[schemars(length(min = 1))]
     pub pool: Option<String>,
     /// Slots of the pool that it uses (default: 1).
     #[schemars(range(min = 1))]
@@ -136,6 +137,7 @@ pub(crate) struct TaskSettings {
     /// How the weights of the tasks around it count: `downstream` (the default), `upstream` or `absolute`.
     pub weight_rule: Option<WeightRule>,
     /// The queue whose workers run it (default: `default`).
+    #[schemars(length(min = 1))]
     pub queue: Option<String>,
     /// Waits until the same task of the previous run has succeeded or was skipped (default: false).
     pub depends_on_past: Option<bool>,

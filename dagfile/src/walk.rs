@@ -1,9 +1,12 @@
 //! Compares a tree with the schema: unknown keys, wrong types, values that are not allowed.
 
+use std::ops::Range;
+
 use flow_model::time::duration_text;
 use serde_json::Value;
 
 use crate::diagnostic::Problems;
+use crate::headers::{self, Level};
 use crate::schema::{OPERATORS, resolve};
 use crate::suggest::{listed, nearest};
 use crate::tree::{Kind, Node};
@@ -64,27 +67,32 @@ const SENSOR_KEYS_ELSEWHERE: [(&str, &str); 8] = [
     ("retry_exit_code", "take it away: any exit code but 0 and those of `skip_on_exit_code` means \"not yet\""),
 ];
 
-/// Notes everything in which the node does not fit the schema.
-pub(crate) fn check(node: &Node, schema: &'static Value, what: &str, problems: &mut Problems) {
+/// Notes everything in which the file does not fit its schema.
+pub(crate) fn check_file(root: &Node, schema: &'static Value, problems: &mut Problems) {
+    check(root, schema, "the file", None, problems);
+}
+
+/// `above`: the table that the node stands in.
+fn check(node: &Node, schema: &'static Value, what: &str, above: Option<&Level<'_>>, problems: &mut Problems) {
     if matches!(node.kind, Kind::Broken) {
         return;
     }
     let schema = resolve(schema);
     if let Some(alternatives) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
-        return check_alternatives(node, alternatives, what, problems);
+        return check_alternatives(node, alternatives, what, above, problems);
     }
     if !fits_type(node, schema) {
         wrong_type(node, &[schema], what, problems);
         return;
     }
     match &node.kind {
-        Kind::Table(_) => check_table(node, schema, what, problems),
+        Kind::Table(_) => check_table(&Level { above, key: what, node, schema }, problems),
         Kind::List(items) => {
             if items.is_empty() && schema["minItems"].as_u64().is_some_and(|min| min > 0) {
                 problems.add(node.span.clone(), format!("`{what}` is empty")).hint("put something into the brackets");
             }
             if schema["items"].is_object() {
-                items.iter().for_each(|item| check(item, &schema["items"], what, problems));
+                items.iter().for_each(|item| check(item, &schema["items"], what, above, problems));
             }
         }
         Kind::Text(text) => check_text(node, text, schema, what, problems),
@@ -104,7 +112,13 @@ pub(crate) fn check(node: &Node, schema: &'static Value, what: &str, problems: &
     }
 }
 
-fn check_alternatives(node: &Node, alternatives: &'static [Value], what: &str, problems: &mut Problems) {
+fn check_alternatives(
+    node: &Node,
+    alternatives: &'static [Value],
+    what: &str,
+    above: Option<&Level<'_>>,
+    problems: &mut Problems,
+) {
     let constants: Vec<&str> = alternatives.iter().flat_map(allowed_texts).collect();
     if constants.len() >= alternatives.len() && !constants.is_empty() && node.text().is_some() {
         return check_allowed(node, &constants, what, problems);
@@ -112,31 +126,32 @@ fn check_alternatives(node: &Node, alternatives: &'static [Value], what: &str, p
     let fitting: Vec<&'static Value> = alternatives.iter().filter(|schema| fits_type(node, schema)).collect();
     match fitting.as_slice() {
         [] => wrong_type(node, &alternatives.iter().collect::<Vec<_>>(), what, problems),
-        [only] => check(node, only, what, problems),
+        [only] => check(node, only, what, above, problems),
         [first, ..] => {
             // Several could be meant: it is enough to fit one, and the first tells what is wrong.
             let fits_one = fitting.iter().any(|schema| {
                 let mut tried = Problems::default();
-                check(node, schema, what, &mut tried);
+                check(node, schema, what, above, &mut tried);
                 tried.is_empty()
             });
             if !fits_one {
-                check(node, first, what, problems);
+                check(node, first, what, above, problems);
             }
         }
     }
 }
 
-fn check_table(node: &Node, schema: &'static Value, what: &str, problems: &mut Problems) {
+fn check_table(level: &Level<'_>, problems: &mut Problems) {
+    let Level { node, schema, key: what, .. } = *level;
     let properties = schema["properties"].as_object();
     for entry in node.entries() {
         if let Some(property) = properties.and_then(|properties| properties.get(&entry.key)) {
-            check(&entry.node, property, &entry.key, problems);
+            check(&entry.node, property, &entry.key, Some(level), problems);
         } else if schema["additionalProperties"].is_object() {
-            check(&entry.node, &schema["additionalProperties"], &entry.key, problems);
+            check(&entry.node, &schema["additionalProperties"], &entry.key, Some(level), problems);
         } else if schema["additionalProperties"] == false {
             let known: Vec<&str> = properties.into_iter().flat_map(|known| known.keys().map(String::as_str)).collect();
-            unknown_key(&entry.key, &entry.key_span, &known, what, problems);
+            unknown_key(&entry.key, &entry.key_span, &known, level, problems);
         }
     }
     for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -152,31 +167,51 @@ fn missing(node: &Node, required: &str, what: &str, problems: &mut Problems) {
 
 /// The key that was probably meant by one that is not known.
 pub(crate) fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    known_elsewhere(key, known).or_else(|| nearest(key, known.iter().copied()))
+}
+
+fn known_elsewhere<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     KNOWN_ELSEWHERE
         .iter()
         .filter(|(name, _)| *name == key)
         .find_map(|(_, here)| known.iter().copied().find(|name| name == here))
-        .or_else(|| nearest(key, known.iter().copied()))
 }
 
-fn unknown_key(key: &str, span: &std::ops::Range<usize>, known: &[&str], what: &str, problems: &mut Problems) {
-    let elsewhere = SENSOR_KEYS_ELSEWHERE.iter().find(|(name, _)| *name == key && what.ends_with("_sensor"));
-    let hint = match meant(key, known) {
-        _ if elsewhere.is_some() => elsewhere.map(|(_, hint)| (*hint).to_owned()).unwrap_or_default(),
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if what == "default_args" && (key == "depends_on" || OPERATORS.iter().any(|form| form.name == key)) => {
-            "it belongs into each task: `default_args` holds settings that tasks share".to_owned()
-        }
-        None if known.len() <= 12 => format!("`{what}` has the keys {}", listed(known.iter().copied())),
-        None => "`flowctl dags schema` prints every key; docs/dag-file.md explains them".to_owned(),
-    };
-    problems.add(span.clone(), format!("unknown key `{key}`")).label("not a key here").hint(hint);
+fn unknown_key(key: &str, span: &Range<usize>, known: &[&str], level: &Level<'_>, problems: &mut Problems) {
+    problems
+        .add(span.clone(), format!("unknown key `{key}`"))
+        .label("not a key here")
+        .hint(instead(key, span, known, level));
+}
+
+/// What to do about a key that is not known.
+fn instead(key: &str, span: &Range<usize>, known: &[&str], level: &Level<'_>) -> String {
+    let what = level.key;
+    if let Some((_, hint)) = SENSOR_KEYS_ELSEWHERE.iter().find(|(name, _)| *name == key && what.ends_with("_sensor")) {
+        return (*hint).to_owned();
+    }
+    let did_you_mean = |meant: &str| format!("did you mean `{meant}`?");
+    headers::in_what_is_there(key, level)
+        .or_else(|| known_elsewhere(key, known).map(did_you_mean))
+        .or_else(|| headers::in_another_table(key, span, level))
+        .or_else(|| nearest(key, known.iter().copied()).map(did_you_mean))
+        .or_else(|| headers::in_what_could_be_there(key, level))
+        .unwrap_or_else(|| match what {
+            "default_args" if key == "depends_on" || OPERATORS.iter().any(|form| form.name == key) => {
+                "it belongs into each task: `default_args` holds settings that tasks share".to_owned()
+            }
+            _ if known.len() <= 12 => format!("`{what}` has the keys {}", listed(known.iter().copied())),
+            _ => "`flowctl dags schema` prints every key; docs/dag-file.md explains them".to_owned(),
+        })
 }
 
 fn check_text(node: &Node, text: &str, schema: &Value, what: &str, problems: &mut Problems) {
     let allowed: Vec<&str> = allowed_texts(schema).collect();
     if !allowed.is_empty() {
         return check_allowed(node, &allowed, what, problems);
+    }
+    if schema["minLength"].as_u64().is_some_and(|min| min > 0) && text.trim().is_empty() {
+        problems.add(node.span.clone(), format!("`{what}` is empty")).hint("write something, or take the line away");
     }
     if schema["format"] == "flow-duration"
         && let Err(why) = duration_text::parse(text)

@@ -37,6 +37,7 @@ mistakes!(
     docker,
     durations,
     empty,
+    empty_names,
     group_cycle,
     groups,
     ids,
