@@ -44,6 +44,7 @@ use layout::Layout;
 
 pub(crate) use files::Files;
 pub(crate) use notice::{check_email, check_slack, check_webhook};
+pub(crate) use params::{KEYWORDS as PARAM_KEYWORDS, TYPES as PARAM_TYPES};
 
 /// What a DAG is read from.
 pub(crate) struct Text<'a> {

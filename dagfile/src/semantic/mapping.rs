@@ -99,6 +99,9 @@ impl Reader<'_, '_> {
                 .hint("take it away, or zip lists: { zip = [<list>, <list>], fill = 0 }");
             return None;
         }
+        if has_stray_key(node, entries, problems) {
+            return None;
+        }
         let several = |key: &str, problems: &mut Problems| -> Option<Vec<Source>> {
             let written = node.get(key)?;
             let items = match &written.kind {
@@ -186,6 +189,25 @@ impl Reader<'_, '_> {
                 .hint(format!("map over less, or raise `max_map_length` (up to {MAX_MAP_LENGTH_LIMIT})"));
         }
     }
+}
+
+/// Whether a key stands there that belongs to another form than the one that is written.
+fn has_stray_key(node: &Node, entries: &[Entry], problems: &mut Problems) -> bool {
+    let forms = [("zip", "fill"), ("concat", "concat"), ("xcom", "key")];
+    let Some((form, other)) = forms.into_iter().find(|(form, _)| node.get(form).is_some()) else { return false };
+    if let Some(stray) = entries.iter().find(|entry| entry.key != form && entry.key != other) {
+        problems
+            .add(stray.key_span.clone(), format!("`{}` does not go with `{form}`", stray.key))
+            .hint("keep one of them");
+        return true;
+    }
+    if let Some(key) = node.get("key").filter(|key| key.text().is_none()) {
+        problems
+            .add(key.span.clone(), format!("`key` must be text, not {}", key.type_name()))
+            .hint("it is the key of an XCom, such as `\"return_value\"`");
+        return true;
+    }
+    false
 }
 
 fn is_name(text: &str) -> bool {

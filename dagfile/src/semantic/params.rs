@@ -45,7 +45,8 @@ pub(crate) const KEYWORDS: [&str; 30] = [
 /// Keywords whose value is text.
 const WORDS: [&str; 6] = ["title", "description", "description_md", "section", "format", "pattern"];
 
-const TYPES: [&str; 7] = ["string", "integer", "number", "boolean", "array", "object", "null"];
+/// What `type` may name.
+pub(crate) const TYPES: [&str; 7] = ["string", "integer", "number", "boolean", "array", "object", "null"];
 
 /// Reads the params, and checks each default against its declaration.
 pub(super) fn read(node: Option<&Node>, problems: &mut Problems) -> Params {

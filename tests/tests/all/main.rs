@@ -6,6 +6,7 @@ mod canary;
 mod chaos;
 mod cluster;
 mod examples;
+mod linters;
 mod standalone;
 mod streams;
 mod values;
