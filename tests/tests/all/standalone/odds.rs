@@ -2,7 +2,7 @@
 
 use flow_tests::{Standalone, eventually};
 
-const CRLF: &str = "[tasks.a]\r\nbash = \"\"\"\r\nset -e\r\nif true; then\r\n  echo yes\r\nfi\r\n\"\"\"\r\n[tasks.b]\r\nbash = { file = 'b.sh' }\r\n";
+const CRLF: &str = "[tasks.a]\r\nbash = \"\"\"\r\nset -e\r\nif true; then\r\n  echo yes\r\nfi\r\n\"\"\"\r\n[tasks.b]\r\nbash = { script = 'b.sh' }\r\n";
 const JSON: &str = r#"
 [params]
 name = 'world'
