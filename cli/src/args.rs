@@ -53,6 +53,8 @@ pub enum Form {
     Table,
     /// For programs: fields are named as in Airflow's REST API.
     Json,
+    /// For `dags check` in GitHub's workflows, which show what it finds beside the lines.
+    Github,
 }
 
 #[derive(Debug, Subcommand)]

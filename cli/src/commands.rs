@@ -24,10 +24,10 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command, ConfigCommand, Form, XcomCommand};
+use crate::args::{Cli, Command, ConfigCommand, DagsCommand, Form, XcomCommand};
 use crate::client::Client;
 use crate::config::{self, Settings};
-use crate::failure::{Exit, usage};
+use crate::failure::{Exit, Failure, usage};
 use crate::roles;
 
 /// Runs a command and returns its exit code.
@@ -39,6 +39,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     overrides.extend(cli.command.overrides());
     let load = || config::load(cli.global.config.as_deref(), overrides);
     let form = cli.global.output;
+    if form == Form::Github && !matches!(cli.command, Command::Dags(DagsCommand::Check { .. })) {
+        let failure = Failure::new(Exit::Usage, "only `flowctl dags check` prints for GitHub's workflows");
+        return Err(failure.hint("take `-o json`").into());
+    }
     let exit = match cli.command {
         Command::Standalone(_) => return Box::pin(roles::standalone(load()?)).await,
         Command::Scheduler(_) => return roles::scheduler(load()?).await,

@@ -69,6 +69,8 @@ fn check_tells_every_mistake() {
     insta::assert_snapshot!(told(here.path(), &["dags", "check"], &[]));
     insta::assert_snapshot!(told(here.path(), &["dags", "check", "dags/good.toml"], &[]));
     insta::assert_snapshot!(told(here.path(), &["dags", "check", "nowhere"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["dags", "check", "-o", "github"], &[]));
+    insta::assert_snapshot!(told(here.path(), &["cron", "@daily", "-o", "github"], &[]));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
 use crate::output::{say, tell};
 
+mod github;
 mod reference;
 
 const LIST: &[(&str, &str)] = &[
@@ -211,8 +212,14 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     for file in &files {
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.diagnostics().iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
-        if form == Form::Table && !file.diagnostics().is_empty() {
-            anstream::eprintln!("{}", flow_dagfile::render(file, color));
+        match form {
+            Form::Table if !file.diagnostics().is_empty() => {
+                anstream::eprintln!("{}", flow_dagfile::render(file, color));
+            }
+            Form::Github => {
+                file.diagnostics().iter().for_each(|it| anstream::println!("{}", github::command(&file.path, it)))
+            }
+            _ => {}
         }
         rows.push(json!({ "file": file.path, "dag_id": file.dag_id, "errors": errors, "warnings": warnings }));
     }
