@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use flow_model::outside::bytes_without_mark;
 use flow_model::params::resolve_params;
 use flow_model::start::{SignatureScheme, Start, Webhook};
 use flow_model::{RunType, SecretText, Timestamp, TriggeredBy};
@@ -71,7 +72,7 @@ async fn receive(
     }
     let mut events = Vec::with_capacity(accepted.len());
     for (watched, signed) in accepted {
-        let body = payload(watched, &headers, &body);
+        let body = payload(watched, &headers, &body)?;
         events.push(event(&app, watched, signed, &body, now).await?);
     }
     let started = app.store.start_runs(now, &events).await?;
@@ -139,18 +140,25 @@ fn refused() -> WebError {
 }
 
 /// What the body says. GitHub's default is a form with the JSON in its field `payload`; the signature is over the form.
-fn payload<'a>(watched: &Watched, headers: &HeaderMap, body: &'a [u8]) -> Cow<'a, [u8]> {
+fn payload<'a>(watched: &Watched, headers: &HeaderMap, body: &'a [u8]) -> WebResult<Cow<'a, [u8]>> {
     let is_github = webhook(watched).is_some_and(|webhook| webhook.scheme == SignatureScheme::Github);
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !is_github || !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Cow::Borrowed(body);
+        return Ok(Cow::Borrowed(body));
     }
-    let field = body.split(|byte| *byte == b'&').find_map(|field| field.strip_prefix(b"payload="));
-    // curl calls whatever it sends a form.
-    let Some(field) = field else { return Cow::Borrowed(body) };
+    let Some(field) = body.split(|byte| *byte == b'&').find_map(|field| field.strip_prefix(b"payload=")) else {
+        // curl calls whatever it sends a form.
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(bytes_without_mark(body)).is_ok();
+        return is_json.then_some(Cow::Borrowed(body)).ok_or_else(|| {
+            WebError::unprocessable(
+                "the body is a form (`application/x-www-form-urlencoded`) without the field `payload`",
+            )
+            .hint("in GitHub, set the content type of the webhook to `application/json`")
+        });
+    };
     let spaced: Vec<u8> = field.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    Cow::Owned(percent_decode(&spaced).collect())
+    Ok(Cow::Owned(percent_decode(&spaced).collect()))
 }
 
 async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: Timestamp) -> WebResult<NewStart> {

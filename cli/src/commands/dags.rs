@@ -217,7 +217,9 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
                 anstream::eprintln!("{}", flow_dagfile::render(file, color));
             }
             Form::Github => {
-                file.diagnostics().iter().for_each(|it| anstream::println!("{}", github::command(&file.path, it)))
+                for diagnostic in file.diagnostics() {
+                    anstream::println!("{}", github::command(&file.path, diagnostic));
+                }
             }
             _ => {}
         }

@@ -1,14 +1,14 @@
 use axum::http::StatusCode;
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::fixture::{Site, dag, on_both_databases};
+use crate::fixture::{Site, dag, on_both_databases, pretty};
 
 async fn a_dag_is_shown_in_airflows_shape(site: Site) {
-    assert_json_snapshot!("dag", site.get("/api/v2/dags/sales").await);
-    assert_json_snapshot!("dag_details", site.get("/api/v2/dags/sales/details").await);
-    assert_json_snapshot!("dag_tasks", site.get("/api/v2/dags/sales/tasks").await);
-    assert_json_snapshot!("dag_source", site.get("/api/v2/dagSources/sales").await);
+    assert_snapshot!("dag", pretty(&site.get("/api/v2/dags/sales").await));
+    assert_snapshot!("dag_details", pretty(&site.get("/api/v2/dags/sales/details").await));
+    assert_snapshot!("dag_tasks", pretty(&site.get("/api/v2/dags/sales/tasks").await));
+    assert_snapshot!("dag_source", pretty(&site.get("/api/v2/dagSources/sales").await));
     let versions = site.get("/api/v2/dags/sales/dagVersions").await;
     assert_eq!(versions["total_entries"], 1);
     assert_eq!(versions["dag_versions"][0]["version_number"], 1);
@@ -63,7 +63,7 @@ async fn a_dag_is_paused_and_unpaused(site: Site) {
 }
 
 async fn the_next_runs_are_foretold(site: Site) {
-    assert_json_snapshot!("next", site.get("/api/flow/dags/sales/next?count=2").await);
+    assert_snapshot!("next", pretty(&site.get("/api/flow/dags/sales/next?count=2").await));
 }
 
 on_both_databases!(

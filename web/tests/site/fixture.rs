@@ -33,6 +33,11 @@ macro_rules! on_both_databases {
 }
 pub(crate) use on_both_databases;
 
+/// An answer for a snapshot.
+pub fn pretty(answer: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(answer).unwrap()
+}
+
 /// The variable `orders_hook`.
 pub(crate) const HOOK_SECRET: &str = "a secret of the shop's";
 

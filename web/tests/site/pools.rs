@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::fixture::{Site, on_both_databases};
+use crate::fixture::{Site, on_both_databases, pretty};
 
 async fn pools_are_created_changed_and_counted(site: Site) {
     let body = json!({ "name": "warehouse", "slots": 3, "description": "the warehouse" });
@@ -15,7 +15,7 @@ async fn pools_are_created_changed_and_counted(site: Site) {
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(site.ask("GET", "/api/v2/pools/nope", None).await.status, StatusCode::NOT_FOUND);
     site.run_until_load("one").await;
-    insta::assert_json_snapshot!("pools", site.get("/api/v2/pools").await);
+    insta::assert_snapshot!("pools", pretty(&site.get("/api/v2/pools").await));
 }
 
 on_both_databases!(pools_are_created_changed_and_counted);

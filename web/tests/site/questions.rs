@@ -6,7 +6,7 @@ use flow_model::question::Question;
 use flow_store::{OutcomeKind, WorkOrder};
 use serde_json::{Value, json};
 
-use crate::fixture::{Answer, Site, on_both_databases};
+use crate::fixture::{Answer, Site, on_both_databases, pretty};
 
 const DETAILS: &str = "/api/v2/dags/sales/dagRuns/one/taskInstances/load/-1/hitlDetails";
 const PAGE: &str = "/dags/sales/runs/one/tasks/load";
@@ -55,7 +55,7 @@ async fn a_question_is_told_and_answered_in_airflows_shape(site: Site) {
     let none = site.ask("GET", DETAILS, None).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     asked(&site, question()).await;
-    insta::assert_json_snapshot!("question", site.get(DETAILS).await);
+    insta::assert_snapshot!("question", pretty(&site.get(DETAILS).await));
     let list = |query: &str| format!("/api/v2/dags/~/dagRuns/~/hitlDetails?{query}");
     for (query, total) in [
         ("", 1),

@@ -3,10 +3,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use flow_queue::Bell;
 use flow_store::OutcomeKind;
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::fixture::{Site, on_both_databases};
+use crate::fixture::{Site, on_both_databases, pretty};
 
 const RUNS: &str = "/api/v2/dags/sales/dagRuns";
 
@@ -15,7 +15,7 @@ async fn a_run_is_triggered_and_shown(site: Site) {
     let body = json!({ "conf": { "rows": 5, "extra": true }, "note": "by hand", "logical_date": null });
     let created = site.ask("POST", RUNS, Some(body)).await;
     assert_eq!(created.status, StatusCode::OK, "{}", created.text);
-    assert_json_snapshot!("run_created", created.json());
+    assert_snapshot!("run_created", pretty(&created.json()));
     tokio::time::timeout(Duration::from_secs(5), bell.rang()).await.expect("the scheduler is woken");
 
     let plain = site.ask("POST", RUNS, None).await.json();
@@ -27,7 +27,7 @@ async fn a_wrong_trigger_says_everything_that_is_wrong(site: Site) {
     let body = json!({ "conf": { "rows": 0, "region": "mars" } });
     let refused = site.ask("POST", RUNS, Some(body)).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_json_snapshot!("trigger_refused", refused.json());
+    assert_snapshot!("trigger_refused", pretty(&refused.json()));
     for body in [
         json!({ "dag_run_id": "a b" }),
         json!({ "logical_date": "yesterday" }),

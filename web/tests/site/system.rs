@@ -2,12 +2,12 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 
-use crate::fixture::{Site, on_both_databases};
+use crate::fixture::{Site, on_both_databases, pretty};
 
 async fn health_and_processes_are_shown(site: Site) {
     assert_eq!(site.get("/api/v2/version").await["version"], "0.1.0");
-    insta::assert_json_snapshot!("health", site.get("/api/v2/monitor/health").await);
-    insta::assert_json_snapshot!("processes", site.get("/api/flow/processes").await);
+    insta::assert_snapshot!("health", pretty(&site.get("/api/v2/monitor/health").await));
+    insta::assert_snapshot!("processes", pretty(&site.get("/api/flow/processes").await));
 }
 
 async fn probes_and_metrics_need_no_login(site: Site) {
@@ -41,7 +41,7 @@ async fn import_errors_are_listed(site: Site) {
     let now = site.store.now();
     let diagnostics = json!([{ "message": "unknown key" }]);
     site.store.record_import_error(now, "broken.toml", None, "error: unknown key", &diagnostics).await.unwrap();
-    insta::assert_json_snapshot!("import_errors", site.get("/api/v2/importErrors").await);
+    insta::assert_snapshot!("import_errors", pretty(&site.get("/api/v2/importErrors").await));
 }
 
 async fn a_store_that_is_away_makes_it_unready(site: Site) {

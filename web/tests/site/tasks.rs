@@ -1,10 +1,10 @@
 use axum::http::StatusCode;
 use flow_queue::Bell;
 use flow_store::OutcomeKind;
-use insta::assert_json_snapshot;
+use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::fixture::{Site, on_both_databases};
+use crate::fixture::{Site, on_both_databases, pretty};
 
 const RUN: &str = "/api/v2/dags/sales/dagRuns/one";
 const FLOW: &str = "/api/flow/dags/sales/dagRuns/one/taskInstances";
@@ -19,11 +19,11 @@ async fn task_instances_are_shown_in_airflows_shape(site: Site) {
     let listed = site.get(&format!("{RUN}/taskInstances")).await;
     assert_eq!(listed["total_entries"], 3);
     assert_eq!(states(&listed), ["success", "running", "none"]);
-    assert_json_snapshot!("task_instance", site.get(&format!("{RUN}/taskInstances/load")).await);
+    assert_snapshot!("task_instance", pretty(&site.get(&format!("{RUN}/taskInstances/load")).await));
     site.finish(&load, OutcomeKind::Failed { retry_at: site.soon() }).await;
-    assert_json_snapshot!("tries", site.get(&format!("{RUN}/taskInstances/load/tries")).await);
-    assert_json_snapshot!("xcoms", site.get(&format!("{RUN}/taskInstances/list/xcomEntries")).await);
-    assert_json_snapshot!("xcom", site.get(&format!("{RUN}/taskInstances/list/xcomEntries/return_value")).await);
+    assert_snapshot!("tries", pretty(&site.get(&format!("{RUN}/taskInstances/load/tries")).await));
+    assert_snapshot!("xcoms", pretty(&site.get(&format!("{RUN}/taskInstances/list/xcomEntries")).await));
+    assert_snapshot!("xcom", pretty(&site.get(&format!("{RUN}/taskInstances/list/xcomEntries/return_value")).await));
     let missing = site.ask("GET", &format!("{RUN}/taskInstances/list/xcomEntries/nope"), None).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     let missing = site.ask("GET", &format!("{RUN}/taskInstances/nope"), None).await;
@@ -111,7 +111,7 @@ async fn a_run_that_waits_has_no_instances_yet(site: Site) {
 async fn every_state_is_explained(site: Site) {
     let load = site.run_until_load("one").await;
     let explained = site.get(&format!("{FLOW}/report/explain")).await;
-    assert_json_snapshot!("explain", explained);
+    assert_snapshot!("explain", pretty(&explained));
     let running = site.get(&format!("{FLOW}/load/explain")).await;
     assert_eq!(running["summary"], "runs on alpha for 0s (try 1 of 2)");
     site.finish(&load, OutcomeKind::FailedForGood).await;
@@ -159,7 +159,7 @@ async fn logs_are_read_and_followed(site: Site) {
     site.log(&load, 0, "<b>hello</b>").await;
     let path = format!("{RUN}/taskInstances/load/logs/1");
     let first = site.get(&path).await;
-    assert_json_snapshot!("log", first);
+    assert_snapshot!("log", pretty(&first));
     let token = first["continuation_token"].as_str().unwrap();
     assert_eq!(site.get(&format!("{path}?token={token}")).await["content"], json!([]));
 

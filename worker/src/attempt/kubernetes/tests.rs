@@ -178,7 +178,7 @@ async fn a_pod_runs_from_its_creation_to_its_deletion() {
     let heard = heard.lock().unwrap().clone();
     assert!(heard.iter().all(|asked| asked.header("authorization") == Some("Bearer abc")));
     let created = heard.iter().find(|asked| asked.method == "POST").unwrap();
-    insta::assert_json_snapshot!("pod", created.json());
+    insta::assert_snapshot!("pod", serde_json::to_string_pretty(&created.json()).unwrap());
     assert_eq!(deletions(&heard), [path(NAME)]);
 }
 
