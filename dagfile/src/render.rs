@@ -1,5 +1,7 @@
 //! Mistakes as text, in the way of compilers: message, place with the line and a caret, hint.
 
+use std::borrow::Cow;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -9,27 +11,56 @@ use crate::diagnostic::{Diagnostic, Severity};
 /// Everything that was found in a file, for a terminal or a page.
 pub fn render(file: &CheckedFile, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let path = flow_model::visible(&file.path);
+    let source = excerpts(&file.source);
     file.diagnostics()
         .iter()
-        .map(|diagnostic| renderer.render(&[group(file, diagnostic)]).to_string())
+        .map(|diagnostic| renderer.render(&[group(&path, &source, &visible(diagnostic))]).to_string())
         .collect::<Vec<_>>()
         .join("\n\n")
 }
 
-fn group<'a>(file: &'a CheckedFile, diagnostic: &'a Diagnostic) -> Group<'a> {
+/// The text that excerpts are taken from: a character that is not seen has one in its place that is, with as many bytes, so
+/// that places stay the same. Controls are shown by the renderer.
+fn excerpts(source: &str) -> Cow<'_, str> {
+    if !source.contains(flow_model::is_hidden) {
+        return Cow::Borrowed(source);
+    }
+    let shown = |character: char| match character.len_utf8() {
+        _ if !flow_model::is_hidden(character) => character,
+        1 => character,
+        2 => '\u{b7}',
+        3 => char::REPLACEMENT_CHARACTER,
+        _ => '\u{1f6c7}',
+    };
+    Cow::Owned(source.chars().map(shown).collect())
+}
+
+/// A diagnostic whose words quote the file without giving orders to a terminal.
+fn visible(diagnostic: &Diagnostic) -> Diagnostic {
+    let shown = |text: &String| flow_model::visible(text).into_owned();
+    Diagnostic {
+        message: shown(&diagnostic.message),
+        label: diagnostic.label.as_ref().map(shown),
+        hint: diagnostic.hint.as_ref().map(shown),
+        ..diagnostic.clone()
+    }
+}
+
+fn group<'a>(path: &'a str, source: &'a str, diagnostic: &'a Diagnostic) -> Group<'a> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(diagnostic.message.as_str());
-    let mut group = if file.source.is_empty() {
-        title.element(annotate_snippets::Origin::path(file.path.as_str()))
+    let mut group = if source.is_empty() {
+        title.element(annotate_snippets::Origin::path(path))
     } else {
         let label = diagnostic.label.as_deref().unwrap_or("");
         title.element(
-            Snippet::source(file.source.as_str())
-                .path(file.path.as_str())
-                .annotation(AnnotationKind::Primary.span(span(&file.source, diagnostic)).label(label)),
+            Snippet::source(source)
+                .path(path)
+                .annotation(AnnotationKind::Primary.span(span(source, diagnostic)).label(label)),
         )
     };
     if let Some(hint) = &diagnostic.hint {

@@ -128,6 +128,15 @@ fn deep_nesting_is_refused_or_read_but_never_too_much() {
 }
 
 #[test]
+fn a_key_that_is_none_is_told_where_it_stands() {
+    // The parser stops before the `=`.
+    for key in ["bash <.\u{51670}/\u{a9e0}", "bash ]", "a.?", "\u{201c}a\u{201d}", "a\\", "\u{e9}\\"] {
+        survives(&format!("[tasks.a]\n{key} = \"echo 'it says:' {{{{ xcom.probe }}}}\"\n"));
+        survives(&format!("[tasks.a]\n{key} = null\n"));
+    }
+}
+
+#[test]
 fn a_knot_of_many_tasks_is_told_in_few_words() {
     let all = (0..200).map(|number| format!("\"t{number}\"")).collect::<Vec<_>>().join(", ");
     let text: String =
@@ -145,4 +154,29 @@ fn a_long_chain_is_read() {
         text.push_str(&format!("[tasks.t{number}]\nnoop = true\ndepends_on = \"t{}\"\n", number - 1));
     }
     assert_eq!(check_text("chain.toml", &text, None).result.unwrap().dag.tasks.len(), 5_000);
+}
+
+#[test]
+fn mistakes_are_told_without_hidden_characters() {
+    for (name, escaped) in [
+        ("a\u{1b}[2Jb", r"a\u001b[2Jb"),
+        ("a\u{202e}b", r"a\u202eb"),
+        ("a\u{200b}b", r"a\u200bb"),
+        ("a\u{ad}b", r"a\u00adb"),
+        ("a\u{e0041}b", r"a\U000e0041b"),
+    ] {
+        for text in [
+            format!("[tasks.a]\ndepends_on = [\"{escaped}\"]\nbash = \"true\"\n"),
+            format!("[tasks.\"{escaped}\"]\nbash = \"true\"\n[tasks.b]\ndepends_on = [\"x\"]\nbash = \"true\"\n"),
+            format!("\"{escaped}\" = 1\n[tasks.a]\nbash = \"true\"\n"),
+            format!("schedule = \"{escaped}\"\n[tasks.a]\nbash = \"true\"\n"),
+            format!("[tasks.a]\nbash = \"echo {{{{ {escaped} }}}}\"\n"),
+            format!("[tasks.a]\n{name} = 1\n"),
+        ] {
+            let file = check_text(&format!("{name}.toml"), &text, None);
+            let rendered = render(&file, false);
+            assert!(!rendered.is_empty(), "nothing was found in {text:?}");
+            assert!(!rendered.contains(flow_model::is_hidden), "{rendered:?}");
+        }
+    }
 }

@@ -117,9 +117,9 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         }
     };
     if let Some(broken) = broken {
-        anstream::eprintln!("warning: the file has errors, so what is shown is its last good version\n{broken}");
+        tell!("warning: the file has errors, so what is shown is its last good version\n{broken}");
     } else if details["is_stale"] == true {
-        anstream::eprintln!("warning: its file is gone from the DAG folder, so what is shown is its last version");
+        tell!("warning: its file is gone from the DAG folder, so what is shown is its last version");
     }
     let found = client.get(&format!("/api/flow/dags/{}/starts", segment(dag))).await?;
     if form == Form::Json {
@@ -218,7 +218,7 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
             }
             Form::Github => {
                 for diagnostic in file.diagnostics() {
-                    anstream::println!("{}", github::command(&file.path, diagnostic));
+                    say!("{}", github::command(&file.path, diagnostic));
                 }
             }
             _ => {}

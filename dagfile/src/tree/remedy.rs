@@ -114,7 +114,7 @@ impl Line<'_> {
     /// A backslash that begins nothing.
     fn escape(&self, value: &str) -> Described {
         let before = self.text.get(..self.at).unwrap_or_default();
-        let at = before.rfind('\\').unwrap_or(self.at);
+        let at = before.rfind('\\').unwrap_or(before.len());
         let width = self.text[at..].chars().take(2).map(char::len_utf8).sum::<usize>();
         let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         let whole = inner.filter(|inner| !value.starts_with("\"\"\"") && !inner.contains(['\'', '\n', '"']));
@@ -130,6 +130,11 @@ impl Line<'_> {
 
     /// A word without quotes.
     fn word(&self) -> Option<Described> {
+        // What is wrong with the key is no word of the value.
+        let equals = self.equals.filter(|equals| *equals < self.at);
+        if self.equals.is_some() && equals.is_none() {
+            return None;
+        }
         let is_part = |one: char| !one.is_whitespace() && !",]}[{#=\"'".contains(one);
         let rest = self.text.get(self.at..)?;
         let word: String = rest.chars().take_while(|one| is_part(*one)).collect();
@@ -138,7 +143,7 @@ impl Line<'_> {
         if word.is_empty() || is_part(before) || matches!(before, '"' | '\'') {
             return None;
         }
-        let is_whole = self.equals.is_some_and(|equals| self.text[equals + 1..self.at].trim().is_empty());
+        let is_whole = equals.is_some_and(|equals| self.text[equals + 1..self.at].trim().is_empty());
         let is_all = rest[word.len()..].trim_start().chars().next().is_none_or(|next| ",]}#".contains(next));
         let told = match word.to_ascii_lowercase().as_str() {
             "null" | "none" | "nil" | "undefined" if is_all => {
