@@ -1,5 +1,7 @@
 //! The template engine as every template has it: Jinja, strict about what is not defined, with Airflow's filters.
 
+use std::sync::LazyLock;
+
 use minijinja::value::Rest;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
@@ -8,8 +10,13 @@ use crate::{dates, filters, methods, operators};
 /// Steps that one template may take: a loop without end stops here.
 const FUEL: u64 = 5_000_000;
 
-/// A fresh environment.
-pub(crate) fn environment<'a>() -> Environment<'a> {
+/// A fresh environment. Every field of every attempt gets one, so what they have in common is made once.
+pub(crate) fn environment() -> Environment<'static> {
+    static COMMON: LazyLock<Environment<'static>> = LazyLock::new(common);
+    COMMON.clone()
+}
+
+fn common() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);

@@ -56,6 +56,9 @@ pub(super) async fn open(path: &str, options: &OpenOptions) -> Result<Pools> {
 fn pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new().test_before_acquire(false).after_release(|connection, _| {
         Box::pin(async move {
+            if !connection.is_in_transaction() {
+                return Ok(true);
+            }
             // A rollback that was asked for is carried out before the answer.
             connection.ping().await?;
             Ok(!connection.is_in_transaction())
