@@ -104,7 +104,8 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         return Ok(());
     }
     let details = client.get(&format!("/api/v2/dags/{}/details", segment(dag))).await;
-    let broken = broken_file(client, dag).await;
+    let may_be_broken = details.as_ref().map_or(true, |details| details["has_import_errors"] == true);
+    let broken = if may_be_broken { broken_file(client, dag).await? } else { None };
     let mut details = match details {
         Ok(details) => details,
         Err(error) if broken.is_none() => return Err(error),
@@ -155,16 +156,23 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
     output::list(form, tasks["tasks"].as_array().map_or(&[], Vec::as_slice), &columns)
 }
 
-/// What is wrong with the file of a DAG, if anything.
-async fn broken_file(client: &Client, dag: &str) -> Option<String> {
-    let errors = client.get("/api/v2/importErrors?limit=100").await.ok()?;
-    let mut errors = errors["import_errors"].as_array()?.iter();
+/// What is wrong with the file of a DAG, if anything. A file that was never published is known by its name only.
+async fn broken_file(client: &Client, dag: &str) -> anyhow::Result<Option<String>> {
     let file = format!("{dag}.toml");
     let of_dag = |error: &&Value| {
         let name = error["filename"].as_str().unwrap_or_default();
         error["dag_id"] == dag || name == file || name.ends_with(&format!("/{file}"))
     };
-    errors.find(of_dag).map(|error| cell(&error["stack_trace"]))
+    let mut seen = 0;
+    loop {
+        let page = client.get(&format!("/api/v2/importErrors?limit=100&offset={seen}")).await?;
+        let errors = page["import_errors"].as_array().map_or(&[][..], Vec::as_slice);
+        seen += errors.len();
+        let found = errors.iter().find(of_dag);
+        if found.is_some() || errors.is_empty() || seen as u64 >= page["total_entries"].as_u64().unwrap_or_default() {
+            return Ok(found.map(|error| cell(&error["stack_trace"])));
+        }
+    }
 }
 
 async fn next(client: &Client, form: Form, dag: &str, count: usize) -> anyhow::Result<()> {
