@@ -52,9 +52,12 @@ impl Scheduler {
     /// Works until `shutdown`. Database outages are waited out.
     ///
     /// # Errors
-    /// It cannot register at start.
+    /// It cannot register at start, and waiting would not mend it.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        let process = self.register().await?;
+        let process = tokio::select! {
+            process = self.register() => process?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
         let rounds = Rounds::new(self.store.clone(), self.queue.clone(), process.to_string());
         tracing::info!(process.id = process.0, "scheduler is up");
         tokio::select! {
@@ -72,7 +75,8 @@ impl Scheduler {
     async fn register(&self) -> Result<ProcessId, StoreError> {
         let SchedulerOptions { slot, host, incarnation, lease, .. } = &self.options;
         let new = NewProcess::this(ProcessKind::Scheduler, slot, host, *incarnation, *lease);
-        Ok(self.store.register_process(self.store.now(), &new).await?.0)
+        let on_failure = |error: &StoreError| report_failure("registering", error);
+        Ok(self.store.register_process_patiently(&new, on_failure).await?.0)
     }
 
     /// Rounds, one after the other; after each the next bell or the next due instant is awaited.

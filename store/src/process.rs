@@ -9,7 +9,7 @@ use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, Timest
 use crate::callback::free_callbacks;
 use crate::connect::Store;
 use crate::dialect::statement;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::rescue::Rescued;
 use crate::rows::json;
 use crate::transaction::transaction;
@@ -102,7 +102,32 @@ pub enum Heartbeat {
     Dead,
 }
 
+/// Between two attempts to register while the database is away.
+const REGISTER_PAUSE: Duration = Duration::from_millis(500);
+
 impl Store {
+    /// [`Store::register_process`] that waits out a database that is away: a role that starts during an outage must not end of
+    /// it. `on_failure` hears of each attempt. Repeating is safe, for what a failed attempt has left behind is the predecessor
+    /// of the next one.
+    ///
+    /// # Errors
+    /// The database refuses it for a reason that waiting does not mend.
+    pub async fn register_process_patiently(
+        &self,
+        new: &NewProcess,
+        on_failure: impl Fn(&StoreError),
+    ) -> Result<(ProcessId, Vec<Rescued>)> {
+        loop {
+            match self.register_process(self.now(), new).await {
+                Err(error) if error.is_transient() => {
+                    on_failure(&error);
+                    tokio::time::sleep(REGISTER_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Registers a process and declares the predecessor in its slot dead: what that one held is lost at once, without
     /// waiting for its lease. The caller must have made sure that the predecessor is gone (a lock file does).
     ///

@@ -90,9 +90,12 @@ impl Triggerer {
     /// Works until `shutdown`. Database outages are waited out.
     ///
     /// # Errors
-    /// It cannot register at start.
+    /// It cannot register at start, and waiting would not mend it.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
-        let first = self.register().await?;
+        let first = tokio::select! {
+            process = self.register() => process?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
         let (process, changes) = watch::channel(first);
         tracing::info!(process.id = first.0, "triggerer is up");
         tokio::select! {
@@ -113,7 +116,8 @@ impl Triggerer {
     async fn register(&self) -> Result<ProcessId, StoreError> {
         let TriggererOptions { slot, host, incarnation, lease, .. } = &self.options;
         let new = NewProcess::this(ProcessKind::Triggerer, slot, host, *incarnation, *lease);
-        Ok(self.store.register_process(self.store.now(), &new).await?.0)
+        let on_failure = |error: &StoreError| warn("registering", error);
+        Ok(self.store.register_process_patiently(&new, on_failure).await?.0)
     }
 
     /// Renews the lease. One that was declared dead registers anew and begins with nothing.

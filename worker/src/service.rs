@@ -14,7 +14,7 @@ use std::time::Duration;
 use flow_model::{Incarnation, ProcessId};
 use flow_queue::{Bell, Queue};
 use flow_secrets::Secrets;
-use flow_store::{NewProcess, ProcessKind, Store, StoreError};
+use flow_store::{NewProcess, ProcessKind, Rescued, Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -94,16 +94,22 @@ impl Worker {
     }
 
     /// Works until `shutdown`, then drains: it takes nothing new, lets attempts end, kills and gives back what does not.
+    /// Database outages are waited out.
     ///
     /// # Errors
-    /// It cannot register at start.
+    /// It cannot register at start, and waiting would not mend it.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StoreError> {
         let Worker { store, queue, secrets, mut options } = self;
         remove_leftovers(&options.folder);
         let (environments, now) = (options.environments.clone(), store.now());
         // Nobody waits for it.
         tokio::task::spawn_blocking(move || clean_environments(&environments, now, None));
-        let process = register(&store, &queue, &options).await?;
+        let new = options.as_process();
+        let (process, rescued) = tokio::select! {
+            registered = store.register_process_patiently(&new, cannot_register) => registered?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        tell_of_takeover(&queue, &rescued).await;
         let (process, _) = tokio::sync::watch::channel(process);
         let workshop = Workshop {
             store: store.clone(),
@@ -168,18 +174,26 @@ impl Shared {
     }
 }
 
-async fn register(store: &Store, queue: &Queue, options: &WorkerOptions) -> Result<ProcessId, StoreError> {
-    let new = NewProcess {
-        queues: options.queues.clone(),
-        concurrency: Some(options.concurrency),
-        ..NewProcess::this(ProcessKind::Worker, &options.slot, &options.host, options.incarnation, options.lease)
-    };
-    let (process, rescued) = store.register_process(store.now(), &new).await?;
+fn cannot_register(error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "could not register yet; trying again");
+}
+
+impl WorkerOptions {
+    fn as_process(&self) -> NewProcess {
+        NewProcess {
+            queues: self.queues.clone(),
+            concurrency: Some(self.concurrency),
+            ..NewProcess::this(ProcessKind::Worker, &self.slot, &self.host, self.incarnation, self.lease)
+        }
+    }
+}
+
+/// What a predecessor held goes on elsewhere, and the scheduler decides how.
+async fn tell_of_takeover(queue: &Queue, rescued: &[Rescued]) {
     if !rescued.is_empty() {
         tracing::warn!(count = rescued.len(), "took over from a predecessor: its task instances are rerun");
         let _ = queue.ring(Bell::Scheduler).await;
     }
-    Ok(process)
 }
 
 /// Lets attempts end by themselves for a while, then stops them.

@@ -41,7 +41,7 @@ impl Engine {
             );
         }
         if migrates {
-            store.migrate().await?;
+            wait_for(&settings, || store.migrate()).await?;
         } else {
             wait_for(&settings, || store.require_current_schema()).await.map_err(unfit)?;
         }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use flow_store::{OpenOptions, Store, StoreError, StoreKind};
+use flow_store::{Heartbeat, OpenOptions, Store, StoreError, StoreKind};
 use sqlx::Connection;
 
-use crate::bench::{Bench, migrated_database, new_run};
+use crate::bench::{Bench, migrated_database, new_run, new_worker};
 use crate::dags::shaped;
 
 cases!(writes_are_probed_and_leave_nothing, a_probe_fails_where_nothing_can_be_written,);
@@ -126,6 +126,36 @@ async fn a_restart_of_the_database_reaches_nobody() {
     .await
     .unwrap();
     asked.await.unwrap();
+}
+
+/// Its acquire timeout is shorter than the outage, so that attempts fail.
+#[tokio::test]
+async fn a_role_that_starts_during_an_outage_registers_after_it() {
+    let server = flow_testbed::Postgres::start().unwrap();
+    let url = server.create_database().unwrap();
+    let options = OpenOptions { acquire_timeout: Duration::from_millis(500), ..OpenOptions::default() };
+    let store = Store::open(&url, options).await.unwrap();
+    store.migrate().await.unwrap();
+    server.stop_immediate().unwrap();
+    let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
+    let registering = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let on_failure = |error: &StoreError| failed.send(error.is_transient()).unwrap();
+            store.register_process_patiently(&new_worker("worker-1"), on_failure).await
+        }
+    });
+    assert_eq!(failures.recv().await, Some(true));
+    let _running = tokio::task::spawn_blocking(move || {
+        server.start_again().unwrap();
+        server
+    })
+    .await
+    .unwrap();
+    let (process, rescued) = registering.await.unwrap().unwrap();
+    assert_eq!(rescued, []);
+    let heartbeat = store.heartbeat(store.now(), process, Duration::from_secs(30)).await.unwrap();
+    assert!(matches!(heartbeat, Heartbeat::Alive { .. }), "{heartbeat:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use flow_queue::Bell;
 use flow_store::{Heartbeat, HeldTask, Outcome, OutcomeKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, register};
+use super::{Shared, tell_of_takeover};
 use crate::attempt::Stop;
 
 /// After this share of a lease without an answer, attempts that must not overlap are killed.
@@ -58,7 +58,9 @@ async fn beat(shared: &Shared) -> Result<(), flow_store::StoreError> {
         Heartbeat::Dead => {
             tracing::warn!("this worker was declared dead: killing its attempts and registering anew");
             shared.roster.stop_all(Stop::Fenced);
-            let process = register(&shared.store, &shared.queue, &shared.options).await?;
+            let new = shared.options.as_process();
+            let (process, rescued) = shared.store.register_process(shared.store.now(), &new).await?;
+            tell_of_takeover(&shared.queue, &rescued).await;
             shared.process.send_replace(process);
         }
     }
