@@ -4,8 +4,8 @@ use flow_model::callback::Notifier;
 
 use crate::diagnostic::Problems;
 use crate::semantic::{check_email, check_slack, check_webhook};
-use crate::suggest::listed;
 use crate::tree::Node;
+use flow_model::suggest::listed;
 
 /// Notifiers of one event at most: which of them have been reached is a bit mask.
 const NOTIFIERS_MAX: usize = 16;

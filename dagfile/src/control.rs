@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::diagnostic::Problems;
 use crate::spec::{DurationSpec, TaskSettings};
-use crate::suggest::listed;
 use crate::tree::Node;
+use flow_model::suggest::listed;
 
 /// Operators whose work a worker ends, so that it can be repeated, and its output be checked.
 const WITH_OUTPUT: [&str; 7] = ["bash", "command", "python", "http", "plugin", "docker", "kubernetes_pod"];

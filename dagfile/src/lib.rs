@@ -21,7 +21,6 @@ mod schema;
 mod semantic;
 mod spec;
 mod spelling;
-mod suggest;
 mod tree;
 mod walk;
 mod watch;

@@ -9,8 +9,8 @@ use flow_model::operator::sensor::ExternalTaskSensor;
 
 use crate::check::CheckedFile;
 use crate::diagnostic::Problems;
-use crate::suggest::nearest;
 use crate::tree::{self, Node};
+use flow_model::suggest::nearest;
 
 /// A DAG that a task names; not where a template does.
 #[derive(Debug, Clone, PartialEq, Eq)]

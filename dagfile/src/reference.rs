@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::schema::{OPERATORS, OperatorForm, whole};
-use crate::suggest::nearest;
+use flow_model::suggest::nearest;
 
 mod markdown;
 mod values;

@@ -10,6 +10,7 @@ mod layout;
 mod mapping;
 mod modules;
 mod notice;
+mod parameters;
 mod params;
 mod people;
 mod plugin;
@@ -37,8 +38,8 @@ use flow_model::{Dag, Task};
 use crate::diagnostic::Problems;
 use crate::links::NamedDag;
 use crate::spec::DagSettings;
-use crate::suggest::listed;
 use crate::tree::{Kind, Node};
+use flow_model::suggest::listed;
 
 use layout::Layout;
 
@@ -86,6 +87,7 @@ pub(crate) fn read(
     let groups = groups::read(&layout, max_map_length, problems);
     let tasks = tasks::read(root, &layout, max_map_length, files, has_shape, problems, warnings);
     files.warn_of_absent_plugins(warnings);
+    parameters::check(source, &layout, files, problems);
     splices::warn(root, warnings);
     sensors::warn(&layout, warnings);
     let is_scheduled =

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::diagnostic::Problems;
 use crate::headers::{self, Level};
 use crate::schema::{OPERATORS, resolve};
-use crate::suggest::{listed, nearest};
 use crate::tree::{Kind, Node};
+use flow_model::suggest::{listed, nearest};
 
 /// What to do about a file without tasks.
 pub(crate) const NO_TASKS: &str = "add one: a table `[tasks.<id>]` with an operator, such as `bash = \"echo hello\"`";

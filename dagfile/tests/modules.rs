@@ -256,3 +256,24 @@ fn a_change_of_what_is_imported_is_noticed() {
     let all: std::collections::BTreeSet<_> = [first, second, third, fourth].into();
     assert_eq!(all.len(), 4);
 }
+
+#[test]
+fn parameters_of_a_query_in_a_file_are_compared_too() {
+    let dag = |parameters: &str| {
+        format!("[tasks.a.sql]\nconnection = 'db'\nfile = 'queries/a.sql'\nparameters = {{ {parameters} }}\n")
+    };
+    let query = ("queries/a.sql", "select 1;\nselect ':b' -- :c\n  from d where day = :day\n");
+    assert_eq!(check("a.toml", &dag("day = '{{ ds }}'"), &[query]).diagnostics(), []);
+    for (parameters, query, told) in [
+        (
+            "dya = 1",
+            query,
+            "the query names the parameter `:day`, which is not given (line 3, column 22 of `queries/a.sql`)",
+        ),
+        ("day = 1, b = 2", query, "the query has no `:b`: the parameter is not used"),
+        ("", ("queries/a.sql", "-- nothing yet\n"), "`queries/a.sql` has no statement"),
+    ] {
+        let found = check("a.toml", &dag(parameters), &[query]).result.expect_err(parameters);
+        assert_eq!(found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>(), [told]);
+    }
+}

@@ -93,14 +93,7 @@ impl SqlClient {
     ) -> Result<Answer, SqlError> {
         let target = Arc::new(Target::of(connection)?);
         let script = Script::read(target.dialect(), request.sql);
-        let given = match request.parameters.is_empty() {
-            true => "write its value under `parameters`".to_owned(),
-            false => format!(
-                "`parameters` has {}",
-                request.parameters.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            ),
-        };
-        script.check(|name| request.parameters.contains_key(name), &given)?;
+        refuse_faults(&script, request.parameters)?;
         if script.statements().is_empty() {
             return Err(SqlError::Request("the query has no statement".to_owned()));
         }
@@ -135,4 +128,16 @@ impl SqlClient {
         }
         pools.entry(Arc::clone(target)).or_insert_with(|| postgres::pool(options)).clone()
     }
+}
+
+/// Refuses parameters that are not given, and placeholders that nobody could fill.
+fn refuse_faults(script: &Script<'_>, given: &Map<String, Value>) -> Result<(), SqlError> {
+    let Some(fault) = script.faults(|name| given.contains_key(name)).into_iter().next() else { return Ok(()) };
+    let (line, column) = script.place(fault.range.start);
+    let names: Vec<&str> = given.keys().map(String::as_str).collect();
+    Err(SqlError::Request(format!(
+        "{} (line {line}, column {column})\nhint: {}",
+        fault.message(script.text()),
+        fault.hint(script.text(), &names)
+    )))
 }

@@ -13,6 +13,7 @@ use crate::answer::{Answers, CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
 use crate::parameter::{Bound, bound};
+use crate::rewrite::{placeholder, rewrite};
 use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 
 /// How long connecting may take.
@@ -137,14 +138,14 @@ async fn one(
         "select" | "with" | "show" | "table" | "values" => Answers::One,
         _ => Answers::Several,
     };
-    let rewritten = script.rewrite(statement, |index| Dialect::MySql.placeholder(index + 1));
+    let rewritten = rewrite(script, statement, |index| placeholder(Dialect::MySql, index + 1));
     let answer = if rewritten.names.is_empty() {
         // Some statements cannot be prepared. Without parameters there is no need to.
         let reader = MySqlReader { is_text: true };
         collect(connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(rewritten.text))), &reader, keep, answers).await
     } else {
         let values = bound(script, statement, &rewritten.names, request.parameters)?;
-        let rewritten = script.rewrite(statement, |index| values[index].placeholder());
+        let rewritten = rewrite(script, statement, |index| values[index].placeholder());
         let mut query = sqlx::query::<MySql>(AssertSqlSafe(rewritten.text)).persistent(false);
         for value in values {
             query = match value {

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions as _, Connection as _, Executor
 use crate::answer::{Answers, CollectError, Reader, collect};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
-use crate::script::Rewritten;
+use crate::rewrite::{Rewritten, placeholder, rewrite};
 use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 
 /// How long a connection is kept that nobody uses.
@@ -172,7 +172,7 @@ async fn one(
     request: &Request<'_>,
     keep: Keep,
 ) -> Result<Answer, SqlError> {
-    let rewritten = script.rewrite(statement, |index| Dialect::Postgres.placeholder(index + 1));
+    let rewritten = rewrite(script, statement, |index| placeholder(Dialect::Postgres, index + 1));
     let (rewritten, values) = if rewritten.names.is_empty() {
         (rewritten, Vec::new())
     } else {
@@ -187,7 +187,7 @@ async fn one(
                     .map_err(|why| SqlError::Request(format!("the parameter `:{name}` {why}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        (script.rewrite(statement, |index| types[index].placeholder(index + 1)), values)
+        (rewrite(script, statement, |index| types[index].placeholder(index + 1)), values)
     };
     let mut query = sqlx::query::<Postgres>(AssertSqlSafe(rewritten.text.clone()));
     for value in values {

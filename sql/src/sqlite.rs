@@ -14,6 +14,7 @@ use crate::answer::{Answers, CollectError, Reader, base64, collect, real};
 use crate::client::{Observer, Progress, Request};
 use crate::error::{chain, refused};
 use crate::parameter::{Bound, bound};
+use crate::rewrite::{placeholder, rewrite};
 use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 
 /// How long a script waits for another one that writes.
@@ -124,7 +125,7 @@ async fn one(
     keep: Keep,
 ) -> Result<Answer, SqlError> {
     let failed = |error: &sqlx::Error| refused(script, index, None, error, Vec::new());
-    let rewritten = script.rewrite(statement, |index| Dialect::Sqlite.placeholder(index + 1));
+    let rewritten = rewrite(script, statement, |index| placeholder(Dialect::Sqlite, index + 1));
     let values = bound(script, statement, &rewritten.names, request.parameters)?;
     let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(rewritten.text)).persistent(false);
     for value in values {

@@ -13,7 +13,7 @@ use minijinja::machinery::{Span, parse};
 
 use crate::names::from_airflow_2;
 use crate::program::Program;
-use crate::suggest::nearest;
+use flow_model::suggest::{listed, nearest};
 use probe::Engine;
 pub use references::{Argument, Reference, Step};
 pub(crate) use syntax::explain;
@@ -251,10 +251,6 @@ impl<'a, 'v> Visitor<'a, 'v> {
             if reference.is_guarded { Fault::warning(span, message, hint) } else { Fault::error(span, message, hint) };
         self.faults.push(fault);
     }
-}
-
-fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn range(span: Span) -> Range<usize> {

@@ -20,7 +20,6 @@ mod python;
 mod recorder;
 mod renderer;
 mod sinks;
-mod suggest;
 mod values;
 mod words;
 
@@ -31,7 +30,6 @@ pub use json::{from_json, from_table};
 pub use macros::Macros;
 pub use renderer::{Renderer, Scope, is_template};
 pub use sinks::{ShellScript, UrlStart};
-pub use suggest::nearest;
 
 #[cfg(test)]
 mod tests;

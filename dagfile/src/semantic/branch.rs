@@ -5,8 +5,8 @@ use flow_model::operator::branch::{Branch, chosen_ids, time_window, weekday};
 
 use super::layout::{Layout, Placed, Target};
 use crate::diagnostic::Problems;
-use crate::suggest::listed;
 use crate::tree::Node;
+use flow_model::suggest::listed;
 
 pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
     match operator {

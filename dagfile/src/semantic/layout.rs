@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::check_id;
 use crate::diagnostic::Problems;
-use crate::suggest::{listed, nearest};
 use crate::tree::{Entry, Node};
+use flow_model::suggest::{listed, nearest};
 
 /// Groups within groups within groups: deeper ones are a mistake.
 const DEPTH_MAX: usize = 8;

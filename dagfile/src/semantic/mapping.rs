@@ -5,8 +5,8 @@ use flow_template::names::TEMPLATE_NAMES;
 
 use super::layout::{Layout, Target};
 use crate::diagnostic::Problems;
-use crate::suggest::listed;
 use crate::tree::{Entry, Kind, Node};
+use flow_model::suggest::listed;
 
 /// What `expand` accepts, for hints.
 const SOURCES: &str = "a list, `\"{{ xcom.<task> }}\"`, `\"{{ params.<name> }}\"`, or a table with `zip` or `concat`";
@@ -170,7 +170,7 @@ impl Reader<'_, '_> {
             return Some(self.layout.tasks[task].id.clone());
         }
         let known: Vec<&str> = self.layout.tasks.iter().map(|task| task.id.as_str()).collect();
-        let hint = match crate::suggest::nearest(name, known.iter().copied()) {
+        let hint = match flow_model::suggest::nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the tasks of this file are {}", listed(known.into_iter().take(12))),
         };

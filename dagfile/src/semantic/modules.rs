@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::files::Files;
 use crate::diagnostic::Problems;
 use crate::python::{Import, definitions, imports, is_stdlib, may_define};
-use crate::suggest::nearest;
 use crate::tree::Node;
+use flow_model::suggest::nearest;
 
 /// A module that was found; paths are relative to the DAG folder.
 #[derive(Debug, Clone)]

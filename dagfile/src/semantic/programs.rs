@@ -10,8 +10,8 @@ use super::layout::Placed;
 use super::modules::Modules;
 use super::requirements;
 use crate::diagnostic::Problems;
-use crate::suggest::listed;
 use crate::tree::Node;
+use flow_model::suggest::listed;
 
 /// Operators whose work is a process, which may find files.
 const PROGRAMS: [&str; 7] = ["bash", "command", "python", "plugin", "branch", "short_circuit", "command_sensor"];

@@ -11,8 +11,8 @@ use super::layout::Layout;
 use super::splices;
 use super::tasks::METHODS;
 use crate::diagnostic::Problems;
-use crate::suggest::{listed, nearest};
 use crate::tree::Node;
+use flow_model::suggest::{listed, nearest};
 
 const POKE_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 

@@ -16,9 +16,9 @@ use super::{branch, mapping, notice, people, programs, sql, trigger_dag};
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
-use crate::suggest::{listed, nearest};
 use crate::tree::{Entry, Kind, Node};
 use crate::walk::{NO_TASKS, meant};
+use flow_model::suggest::{listed, nearest};
 
 pub(super) const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnection, PgTypeInfo, PgTypeKind};
 use sqlx::{AssertSqlSafe, Either, Executor, SqlSafeStr, Statement, TypeInfo};
 
 use crate::calendar;
-use crate::script::Rewritten;
+use crate::rewrite::Rewritten;
 
 /// What a parameter's place wants.
 #[derive(Debug, PartialEq, Eq)]

@@ -44,7 +44,7 @@ async fn a_parameter_may_stand_twice_and_none_may_be_missing() {
         let refusal = place.script("select\n  :b, :a").with("b", 1).refusal().await;
         assert_eq!(
             refusal,
-            "the query names the parameter `:a` (line 2, column 7), which is not given\nhint: `parameters` has `b`"
+            "the query names the parameter `:a`, which is not given (line 2, column 7)\nhint: write its value into `parameters`, which has `b`"
         );
         assert!(place.script(" -- ;").run().await.unwrap_err().is_permanent());
     }

@@ -15,8 +15,8 @@ use crate::macros::Macros;
 use crate::names::filter_of_airflow;
 use crate::program::Program;
 use crate::recorder::Recorder;
-use crate::suggest::nearest;
 use crate::words::words;
+use flow_model::suggest::nearest;
 
 /// The engine, and what it calls its things.
 pub(super) struct Engine {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use minijinja::Error;
 
 use super::Fault;
-use crate::suggest::nearest;
+use flow_model::suggest::nearest;
 
 /// What a template can be made of.
 const STATEMENTS: [&str; 12] =

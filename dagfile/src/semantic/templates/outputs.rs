@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flow_template::analysis::{Fault, Step};
 use serde_json::Value;
 
-use crate::suggest::{listed, nearest};
+use flow_model::suggest::{listed, nearest};
 
 /// What is wrong with following `fields` into the output of a task that declares its outputs.
 pub(super) fn fault_in_output(task: &str, declared: &BTreeMap<String, Value>, fields: &[Step]) -> Option<Fault> {

@@ -5,7 +5,7 @@ use flow_template::names::TEMPLATE_NAMES;
 
 use super::names::{FileNames, TaskNames};
 use super::outputs::fault_in_output;
-use crate::suggest::{listed, nearest};
+use flow_model::suggest::{listed, nearest};
 
 /// Where a template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,7 +49,7 @@ query = "insert into orders values ('x', 1);\nselect nope from orders"
 depends_on = ["fill"]
 [tasks.unsaid.sql]
 connection = "books"
-query = "select :name"
+query = "select :nmae # :name, a comment where connections lead to MySQL"
 parameters = { nmae = 1 }
 "#;
 
@@ -84,7 +84,7 @@ async fn statements_run_and_rows_become_xcoms() {
         ("wrong", "statement 2 of 2 (from line 2) failed: no such column: nope"),
         (
             "unsaid",
-            "the query names the parameter `:name` (line 1, column 8), which is not given\nhint: `parameters` has `nmae`",
+            "the query names the parameter `:name`, which is not given (line 1, column 16)\nhint: did you mean `:nmae`?",
         ),
     ] {
         let text = log(task);

@@ -1,9 +1,9 @@
-//! A script as its statements, and statements with placeholders instead of `:name`.
+//! A script as its statements.
 
 use std::ops::Range;
 
-use crate::scan::{Kind, Token, scan};
-use crate::{Dialect, SqlError};
+use super::Dialect;
+use super::scan::{Kind, Token, scan};
 
 /// A script: statements, each with its place.
 #[derive(Debug)]
@@ -17,16 +17,6 @@ pub struct Script<'a> {
 #[derive(Debug, Clone)]
 pub struct Statement {
     tokens: Vec<Token>,
-}
-
-/// A statement as the database gets it.
-#[derive(Debug)]
-pub(crate) struct Rewritten {
-    pub text: String,
-    /// The parameters in the order of the placeholders.
-    pub names: Vec<String>,
-    /// Where pieces begin: in `text`, and in the script.
-    marks: Vec<(usize, usize)>,
 }
 
 impl<'a> Script<'a> {
@@ -61,13 +51,18 @@ impl<'a> Script<'a> {
         &self.statements
     }
 
+    /// The whole of it.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// Its language.
-    pub(crate) fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
     /// Whether a parameter stands somewhere as the only thing in the parentheses of `in (...)`.
-    pub(crate) fn is_alone_in_a_list(&self, statement: &Statement, name: &str) -> bool {
+    pub fn is_alone_in_a_list(&self, statement: &Statement, name: &str) -> bool {
         let tokens: Vec<&str> = statement
             .tokens
             .iter()
@@ -81,13 +76,18 @@ impl<'a> Script<'a> {
         })
     }
 
+    /// The text of a piece.
+    pub fn text_at(&self, token: &Token) -> &'a str {
+        &self.text[token.range.clone()]
+    }
+
     /// The text of a statement.
     pub fn text_of(&self, statement: &Statement) -> &'a str {
         &self.text[statement.range()]
     }
 
     /// The first word of a statement, in small letters.
-    pub(crate) fn verb(&self, statement: &Statement) -> String {
+    pub fn verb(&self, statement: &Statement) -> String {
         let word = statement.tokens.iter().find(|token| token.kind == Kind::Word);
         word.map(|token| self.text[token.range.clone()].to_ascii_lowercase()).unwrap_or_default()
     }
@@ -105,58 +105,8 @@ impl<'a> Script<'a> {
         names
     }
 
-    /// Refuses parameters that are not given, and placeholders that nobody could fill.
-    ///
-    /// # Errors
-    /// With the place of what cannot be.
-    pub(crate) fn check(&self, is_given: impl Fn(&str) -> bool, given: &str) -> Result<(), SqlError> {
-        for statement in &self.statements {
-            // Bodies of functions and prepared statements have parameters of their own.
-            let has_own =
-                self.dialect == Dialect::Postgres && matches!(self.verb(statement).as_str(), "create" | "prepare");
-            for token in &statement.tokens {
-                let text = &self.text[token.range.clone()];
-                let (line, column) = self.place(token.range.start);
-                if token.kind == Kind::Parameter && !is_given(&text[1..]) {
-                    return Err(SqlError::Request(format!(
-                        "the query names the parameter `{text}` (line {line}, column {column}), which is not given\nhint: {given}"
-                    )));
-                }
-                if token.kind == Kind::Placeholder && !has_own {
-                    return Err(SqlError::Request(format!(
-                        "the query has the placeholder `{text}` (line {line}, column {column})\nhint: parameters have names: write `:name`, and give `name` in `parameters`"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts placeholders in the place of parameters. `placeholder` gets the parameter's index in `names`.
-    pub(crate) fn rewrite(&self, statement: &Statement, placeholder: impl Fn(usize) -> String) -> Rewritten {
-        let mut rewritten = Rewritten { text: String::new(), names: Vec::new(), marks: Vec::new() };
-        for token in &statement.tokens {
-            rewritten.marks.push((rewritten.text.len(), token.range.start));
-            let text = &self.text[token.range.clone()];
-            if token.kind != Kind::Parameter {
-                rewritten.text.push_str(text);
-                continue;
-            }
-            let name = &text[1..];
-            // MySQL counts placeholders: a parameter that stands twice is given twice.
-            let known =
-                rewritten.names.iter().position(|known| known == name).filter(|_| self.dialect != Dialect::MySql);
-            let index = known.unwrap_or_else(|| {
-                rewritten.names.push(name.to_owned());
-                rewritten.names.len() - 1
-            });
-            rewritten.text.push_str(&placeholder(index));
-        }
-        rewritten
-    }
-
     /// Line and column (both from 1, in characters) of a place in the script.
-    pub(crate) fn place(&self, at: usize) -> (usize, usize) {
+    pub fn place(&self, at: usize) -> (usize, usize) {
         let before = &self.text[..self.text.floor_char_boundary(at)];
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
@@ -174,19 +124,15 @@ impl Statement {
         Some(Statement { tokens })
     }
 
+    /// Its pieces: put together, they are its text.
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
     /// Where it stands in the script, in bytes.
     pub fn range(&self) -> Range<usize> {
         let end = self.tokens.last().map_or(0, |token| token.range.end);
         self.tokens.first().map_or(0..0, |token| token.range.start..end)
-    }
-}
-
-impl Rewritten {
-    /// Where in the script a character of the rewritten text comes from, in bytes; 0 is the first character.
-    pub fn source_of(&self, character: usize) -> usize {
-        let at = self.text.char_indices().nth(character).map_or(self.text.len(), |(at, _)| at);
-        let index = self.marks.partition_point(|(begin, _)| *begin <= at).saturating_sub(1);
-        self.marks.get(index).map_or(0, |(begin, source)| source + (at - begin))
     }
 }
 

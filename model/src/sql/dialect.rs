@@ -24,17 +24,8 @@ impl Dialect {
         }
     }
 
-    /// The placeholder of the parameter with this number; 1 is the first.
-    pub(crate) fn placeholder(self, number: usize) -> String {
-        match self {
-            Dialect::Postgres => format!("${number}"),
-            Dialect::Sqlite => format!("?{number}"),
-            Dialect::MySql => "?".to_owned(),
-        }
-    }
-
     /// The character that ends what this one opens, where it opens a quoted text or name.
-    pub(crate) fn closing_quote(self, open: u8) -> Option<u8> {
+    pub(super) fn closing_quote(self, open: u8) -> Option<u8> {
         match (open, self) {
             (b'\'' | b'"', _) | (b'`', Dialect::MySql | Dialect::Sqlite) => Some(open),
             (b'[', Dialect::Sqlite) => Some(b']'),
@@ -43,7 +34,7 @@ impl Dialect {
     }
 
     /// Whether a backslash takes the next character's meaning away; in PostgreSQL only in `E'...'`.
-    pub(crate) fn has_backslash_escapes(self, quote: u8, follows_e: bool) -> bool {
+    pub(super) fn has_backslash_escapes(self, quote: u8, follows_e: bool) -> bool {
         match self {
             Dialect::MySql => quote != b'`',
             Dialect::Postgres => quote == b'\'' && follows_e,
@@ -52,7 +43,7 @@ impl Dialect {
     }
 
     /// What may be created with a body of several statements between `begin` and `end`.
-    pub(crate) fn has_body(self, what: &str) -> bool {
+    pub(super) fn has_body(self, what: &str) -> bool {
         match self {
             Dialect::Postgres => matches!(what, "function" | "procedure"),
             Dialect::Sqlite => what == "trigger",

@@ -4,11 +4,11 @@
 
 use std::ops::Range;
 
-use crate::Dialect;
+use super::Dialect;
 
 /// What a piece of a script is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A word without quotes: a keyword, a name, a number.
     Word,
     /// A text or a name in quotes of any kind.
@@ -31,14 +31,15 @@ pub(crate) enum Kind {
 
 /// A piece of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token {
+pub struct Token {
+    /// What it is.
     pub kind: Kind,
     /// Where it stands, in bytes.
     pub range: Range<usize>,
 }
 
 /// Cuts a script into tokens.
-pub(crate) fn scan(dialect: Dialect, text: &str) -> Vec<Token> {
+pub(super) fn scan(dialect: Dialect, text: &str) -> Vec<Token> {
     let mut scanner = Scanner { dialect, text, delimiter: ";", at: 0, is_at_start: true };
     let mut tokens = Vec::new();
     while scanner.at < text.len() {
