@@ -227,6 +227,12 @@ pub struct TriggerArgs {
     /// Logical date [default: now]; `none` for a run without one
     #[arg(long, value_name = "TIME")]
     pub logical_date: Option<String>,
+    /// Where the data interval of the run begins [default: the last complete one before the logical date]
+    #[arg(long, value_name = "TIME", requires = "data_interval_end")]
+    pub data_interval_start: Option<String>,
+    /// Where it ends
+    #[arg(long, value_name = "TIME", requires = "data_interval_start")]
+    pub data_interval_end: Option<String>,
     /// Id of the run [default: manual__<time>]
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,

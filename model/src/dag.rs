@@ -13,7 +13,7 @@ use crate::expand::{MAX_MAP_LENGTH, Mapping};
 use crate::operator::Operator;
 use crate::params::Params;
 use crate::retry::RetryPolicy;
-use crate::schedule::{Schedule, TimeRule};
+use crate::schedule::{Bounds, Schedule, TimeRule};
 use crate::start::Start;
 use crate::state::named_enum;
 use crate::time::duration_text;
@@ -355,6 +355,16 @@ impl Dag {
         let starts = self.starts.iter().map(Start::summary);
         let times = Some(self.times_summary()).filter(|_| self.schedule != Schedule::None || self.starts.is_empty());
         times.into_iter().chain(starts).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Between which instants its ticks, or its data intervals, lie.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds { start: self.start_date, end: self.end_date }
+    }
+
+    /// The data interval of a run that somebody or something outside starts at an instant: the last complete one before it.
+    pub fn manual_interval(&self, logical_date: Timestamp) -> (Timestamp, Timestamp) {
+        self.schedule.manual_interval(logical_date, self.bounds())
     }
 
     fn times_summary(&self) -> String {

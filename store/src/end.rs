@@ -15,7 +15,7 @@ use crate::transaction::transaction;
 use crate::versions::warm_versions;
 
 impl Store {
-    /// Ends a run as failed: what runs is killed and fails, what has not started is skipped. Teardowns whose setup has succeeded
+    /// Ends a run as failed: what has started is stopped and fails, what has not is skipped. Teardowns whose setup has succeeded
     /// run all the same, and the run ends after them; asked a second time, they are ended, too.
     ///
     /// # Errors
@@ -24,8 +24,8 @@ impl Store {
         self.end_run(now, run, RunState::Failed, principal, "cancelled").await
     }
 
-    /// Gives a run a final state: with success all its tasks that are not succeed, with failed it is ended like a
-    /// cancelled one. In both cases teardowns run as in [`Store::cancel_run`], and the run gets the state after them.
+    /// Gives a run a final state, and that to its tasks that have started; the others are skipped, and what is over stays. Teardowns
+    /// run as in [`Store::cancel_run`], and the run gets the state after them.
     ///
     /// # Errors
     /// There is no such run, the state is not final, or the database failed.
@@ -64,8 +64,7 @@ impl Store {
             let spared = if locked.ends_as.is_some() { HashSet::new() } else { teardowns_to_run(&graph, &rows)? };
             let mut chosen: Vec<(i64, TaskEvent, &'static str)> = Vec::new();
             for row in rows.iter().filter(|row| !spared.contains(&row.id)) {
-                let is_teardown = is_teardown(&graph, row);
-                let event = ending_event(task_state(&row.state)?, to, is_teardown);
+                let event = ending_event(task_state(&row.state)?, to);
                 chosen.extend(event.map(|event| (row.id, event, reason)));
             }
             let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
@@ -124,16 +123,28 @@ pub(crate) fn teardowns_to_run(graph: &DagGraph, rows: &[InstanceRow]) -> Result
     Ok(to_run)
 }
 
-/// What ending a run as `to` does to a task instance in `state`.
-const fn ending_event(state: TaskState, to: RunState, is_teardown: bool) -> Option<TaskEvent> {
-    match to {
-        // A teardown of nothing has nothing to succeed with.
-        RunState::Success if is_teardown && !state.is_finished() => Some(TaskEvent::MarkSkipped),
-        RunState::Success if !matches!(state, TaskState::Success | TaskState::Removed) => Some(TaskEvent::MarkSuccess),
-        RunState::Failed if matches!(state, TaskState::Queued | TaskState::Running | TaskState::Deferred) => {
+/// What ending a run as `to` does to a task instance in `state`: one that has started takes its state, one that has not is
+/// skipped, and what is over stays as it is.
+const fn ending_event(state: TaskState, to: RunState) -> Option<TaskEvent> {
+    match (state, to) {
+        (
+            TaskState::Running | TaskState::Deferred | TaskState::UpForReschedule | TaskState::AwaitingInput,
+            RunState::Success,
+        ) => Some(TaskEvent::MarkSuccess),
+        (TaskState::Running | TaskState::Deferred | TaskState::UpForReschedule | TaskState::AwaitingInput, _) => {
             Some(TaskEvent::MarkFailed)
         }
-        RunState::Failed if !state.is_finished() => Some(TaskEvent::MarkSkipped),
-        _ => None,
+        (
+            TaskState::None | TaskState::Scheduled | TaskState::Queued | TaskState::UpForRetry | TaskState::Restarting,
+            _,
+        ) => Some(TaskEvent::MarkSkipped),
+        (
+            TaskState::Success
+            | TaskState::Failed
+            | TaskState::Skipped
+            | TaskState::UpstreamFailed
+            | TaskState::Removed,
+            _,
+        ) => None,
     }
 }

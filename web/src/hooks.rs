@@ -179,7 +179,7 @@ async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: T
         triggered_by: TriggeredBy::Asset,
         principal: watched.start.summary(),
         logical_date: Some(now),
-        data_interval: Some((now, now)),
+        data_interval: Some(graph.dag.manual_interval(now)),
         run_after: now,
         conf,
         note: None,

@@ -1,5 +1,6 @@
 //! `flowctl trigger`.
 
+use flow_model::Timestamp;
 use flow_model::params::{Param, Params, coerce_text};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -84,11 +85,15 @@ async fn body(client: &Client, args: &TriggerArgs) -> anyhow::Result<Value> {
         None => {}
         Some("none") => body["logical_date"] = Value::Null,
         Some(text) => {
-            let at: flow_model::Timestamp = text.parse().map_err(|_| {
-                usage(format!("`--logical-date {text}` is not a time"))
-                    .hint("write it like 2026-01-31T06:00:00Z, or `none`")
-            })?;
-            body["logical_date"] = json!(at);
+            body["logical_date"] = json!(time("--logical-date", text, ", or `none`")?);
+        }
+    }
+    for (flag, field, given) in [
+        ("--data-interval-start", "data_interval_start", &args.data_interval_start),
+        ("--data-interval-end", "data_interval_end", &args.data_interval_end),
+    ] {
+        if let Some(text) = given {
+            body[field] = json!(time(flag, text, "")?);
         }
     }
     if let Some(run_id) = &args.run_id {
@@ -98,6 +103,13 @@ async fn body(client: &Client, args: &TriggerArgs) -> anyhow::Result<Value> {
         body["note"] = json!(note);
     }
     Ok(body)
+}
+
+/// The instant that a flag names.
+fn time(flag: &str, text: &str, or: &str) -> anyhow::Result<Timestamp> {
+    text.parse().map_err(|_| {
+        usage(format!("`{flag} {text}` is not a time")).hint(format!("write it like 2026-01-31T06:00:00Z{or}")).into()
+    })
 }
 
 fn read_conf(text: &str) -> anyhow::Result<Map<String, Value>> {

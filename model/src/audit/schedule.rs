@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Violation;
 use crate::dag::Catchup;
-use crate::schedule::{Bounds, Schedule};
+use crate::schedule::Schedule;
 use crate::{DagGraph, Timestamp};
 
 /// A run that the schedule created.
@@ -32,7 +32,7 @@ impl Schedules {
     /// Checks the next run.
     pub fn run(&mut self, run: ScheduledRun) {
         let dag = &run.graph.dag;
-        let bounds = Bounds { start: dag.start_date, end: dag.end_date };
+        let bounds = dag.bounds();
         let mut details = Vec::new();
         if let Schedule::Times { .. } = dag.schedule {
             if dag.schedule.next_after(run.tick - Duration::from_micros(1), bounds) != Some(run.tick) {

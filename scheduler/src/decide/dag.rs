@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow_model::plan::{DagPlan, DagSnapshot, PlannedRun};
-use flow_model::schedule::{Bounds, Due, DueQuery, Schedule};
+use flow_model::schedule::{Due, DueQuery, Schedule};
 use flow_model::{Dag, Timestamp};
 
 /// Runs that a catching-up DAG may have waiting at once; more are created as these end.
@@ -59,7 +59,7 @@ fn due(snapshot: &DagSnapshot, now: Timestamp) -> Due {
         has_run: snapshot.has_scheduled_run,
         active_runs: snapshot.running_runs + snapshot.queued_runs,
         now,
-        bounds: bounds(dag),
+        bounds: dag.bounds(),
         catchup: dag.catchup,
         limit: limit as usize,
     });
@@ -95,12 +95,8 @@ fn create_room(snapshot: &DagSnapshot) -> u32 {
 }
 
 fn planned_run(dag: &Dag, tick: Timestamp) -> PlannedRun {
-    let (start, end) = dag.schedule.data_interval(tick, bounds(dag));
+    let (start, end) = dag.schedule.data_interval(tick, dag.bounds());
     PlannedRun { logical_date: start, data_interval_start: start, data_interval_end: end, run_after: tick }
-}
-
-fn bounds(dag: &Dag) -> Bounds {
-    Bounds { start: dag.start_date, end: dag.end_date }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow_model::dag::TaskGroup;
-use flow_model::{Dag, DagRunKey, RunState, TriggerRule};
+use flow_model::{Dag, DagRunKey, Deferral, RunState, Trigger, TriggerRule};
 use flow_store::{ClearRequest, OutcomeKind, Selection, StoreError};
 
 use crate::bench::{Bench, task_id};
@@ -20,6 +20,7 @@ cases!(
     clearing_takes_back_that_the_run_ends,
     a_cleared_run_that_waits_is_torn_down_when_it_is_cancelled,
     nothing_is_tried_again_in_a_run_that_ends,
+    what_has_started_takes_the_runs_state_and_what_has_not_is_skipped,
 );
 
 /// `create`, `work`, `further`, and `delete`, the teardown of `create`.
@@ -63,7 +64,7 @@ async fn teardowns_run_after_a_run_was_cancelled(bench: Bench) {
 }
 
 async fn a_teardown_of_what_was_not_set_up_is_skipped(bench: Bench) {
-    for (to, work) in [(RunState::Failed, "skipped"), (RunState::Success, "success")] {
+    for to in [RunState::Failed, RunState::Success] {
         let name = format!("r{to}");
         bench.publish(lease()).await;
         let run = bench.trigger("lease", &name).await;
@@ -72,9 +73,8 @@ async fn a_teardown_of_what_was_not_set_up_is_skipped(bench: Bench) {
         assert_eq!(bench.run_state(run).await, to.as_str());
         let ended =
             format!("select task_id || ' ' || state from task_instance where dag_run_id = {run} order by task_index");
-        let create = if to == RunState::Failed { "create failed" } else { "create success" };
-        let rest = [format!("work {work}"), format!("further {work}"), "delete skipped".to_owned()];
-        assert_eq!(bench.raw.texts(&ended).await, [&[create.to_owned()], &rest[..]].concat());
+        let create = format!("create {to}");
+        assert_eq!(bench.raw.texts(&ended).await, [&create, "work skipped", "further skipped", "delete skipped"]);
         bench.assert_sound().await;
     }
 }
@@ -148,7 +148,7 @@ async fn in_a_mapped_group_what_was_set_up_is_torn_down(bench: Bench) {
         bench.raw.texts(ended).await,
         [
             "g.create[0] success",
-            "g.work[0] failed",
+            "g.work[0] skipped",
             "g.delete[0] success",
             "g.create[1] failed",
             "g.work[1] skipped",
@@ -205,4 +205,61 @@ async fn nothing_is_tried_again_in_a_run_that_ends(bench: Bench) {
     bench.run_to_end(&["delete"]).await;
     assert_eq!((bench.state_of("delete").await, bench.run_state(run).await), ("failed".into(), "failed".into()));
     bench.assert_sound().await;
+}
+
+/// A run with a task in each state that there is between two decisions: each is called as its state.
+async fn of_every_state(bench: &Bench, run_id: &str) -> DagRunKey {
+    let names = ["success", "failed", "skipped", "running", "deferred", "awaiting_input", "up_for_reschedule"];
+    let more = ["up_for_retry", "queued", "scheduled", "none < running", "upstream_failed < failed"];
+    let mut dag = shaped("d", &[&names[..], &more[..]].concat());
+    dag.tasks[7].retry.retries = 1;
+    dag.tasks[8].queue = "other".to_owned();
+    dag.tasks[9].pool = "missing".to_owned();
+    bench.publish(dag).await;
+    let run = bench.trigger("d", run_id).await;
+    bench.settle().await;
+    let later = bench.now() + Duration::from_secs(600);
+    for order in bench.claim_all().await {
+        let kind = match task_id(&order) {
+            "success" => OutcomeKind::Success,
+            "failed" => OutcomeKind::FailedForGood,
+            "skipped" => OutcomeKind::Skipped,
+            "deferred" => {
+                let trigger = Trigger::Time { at: later };
+                OutcomeKind::Deferred(Box::new(Deferral::new(trigger, Duration::from_secs(1))))
+            }
+            "awaiting_input" => OutcomeKind::AwaitingInput(Box::default()),
+            "up_for_reschedule" => OutcomeKind::Rescheduled { at: later, resume: None },
+            "up_for_retry" => OutcomeKind::Failed { retry_at: later },
+            _ => continue,
+        };
+        bench.report(&order, kind).await;
+    }
+    bench.settle().await;
+    run
+}
+
+async fn what_has_started_takes_the_runs_state_and_what_has_not_is_skipped(bench: Bench) {
+    for (to, run_id) in [(RunState::Success, "r1"), (RunState::Failed, "r2")] {
+        let run = of_every_state(&bench, run_id).await;
+        let states =
+            format!("select task_id || ' ' || state from task_instance where dag_run_id = {run} order by task_index");
+        let before = bench.raw.texts(&states).await;
+        assert!(before.iter().all(|line| line.split_once(' ').is_some_and(|(id, state)| id == state)), "{before:?}");
+        bench.store.mark_run(bench.now(), run, to, "someone").await.unwrap();
+        bench.settle().await;
+        let expected = |name: &str| match name {
+            "success" | "failed" | "skipped" | "upstream_failed" => name.to_owned(),
+            "running" | "deferred" | "awaiting_input" | "up_for_reschedule" => to.to_string(),
+            _ => "skipped".to_owned(),
+        };
+        let after: Vec<String> = before
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .map(|id| format!("{id} {}", expected(id)))
+            .collect();
+        assert_eq!(bench.raw.texts(&states).await, after);
+        assert_eq!((bench.run_state(run).await, reason(&bench, run).await), (to.to_string(), "marked".into()));
+        bench.assert_sound().await;
+    }
 }

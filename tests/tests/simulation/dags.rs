@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flow_model::Timestamp;
 use flow_model::dag::{Catchup, Dag};
-use flow_model::schedule::{Bounds, Schedule, TimeRule};
+use flow_model::schedule::{Schedule, TimeRule};
 use flow_store::NewDagVersion;
 use rand::prelude::*;
 
@@ -80,7 +80,7 @@ pub fn new_version(dag: &Dag) -> NewDagVersion {
 /// All logical dates that the DAG's schedule has, from its start to its end; `None` where they follow from other things.
 pub fn logical_dates(dag: &Dag) -> Option<Vec<Timestamp>> {
     let (Schedule::Times { .. }, Some(start)) = (&dag.schedule, dag.start_date) else { return None };
-    let bounds = Bounds { start: dag.start_date, end: dag.end_date };
+    let bounds = dag.bounds();
     let ticks = dag.schedule.upcoming(start - Duration::from_micros(1), bounds, 10_000);
     Some(ticks.into_iter().map(|tick| dag.schedule.data_interval(tick, bounds).0).collect())
 }

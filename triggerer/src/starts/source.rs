@@ -73,7 +73,10 @@ impl Source {
         for (position, event) in events.into_iter().enumerate() {
             match resolve_params(&graph.dag.params, &event.conf) {
                 // A microsecond apart: their ids and logical dates tell them apart, in this order.
-                Ok(_) => new.push(self.new_start(event, Timestamp::from_micros(now.as_micros() + position as i64))),
+                Ok(_) => {
+                    let at = Timestamp::from_micros(now.as_micros() + position as i64);
+                    new.push(self.new_start(event, at, graph.dag.manual_interval(at)));
+                }
                 Err(problems) => {
                     let why = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     let why = format!("{} started no run: {why}", event.shown);
@@ -116,7 +119,7 @@ impl Source {
         Ok(taken)
     }
 
-    fn new_start(&self, event: Event, at: Timestamp) -> NewStart {
+    fn new_start(&self, event: Event, at: Timestamp, data_interval: (Timestamp, Timestamp)) -> NewStart {
         let Watched { dag_id, start, .. } = &self.watched;
         let run = NewRun {
             dag_id: dag_id.clone(),
@@ -125,7 +128,7 @@ impl Source {
             triggered_by: TriggeredBy::Asset,
             principal: start.summary(),
             logical_date: Some(at),
-            data_interval: Some((at, at)),
+            data_interval: Some(data_interval),
             run_after: at,
             conf: event.conf,
             note: None,

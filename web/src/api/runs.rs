@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use flow_model::outside::is_step;
 use flow_model::params::resolve_params;
-use flow_model::schedule::Bounds;
 use flow_model::state::TriggeredBy;
 use flow_model::{Dag, RunReason, RunState, RunType, Timestamp};
 use flow_queue::Bell;
@@ -100,6 +99,7 @@ pub(crate) async fn find(app: &App, dag_id: &str, run_id: &str) -> WebResult<Run
 
 /// Asks for a run. An absent logical date means now, null means none.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Trigger {
     pub(crate) dag_run_id: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -178,10 +178,7 @@ fn data_interval(
     dag: &Dag,
 ) -> WebResult<Option<(Timestamp, Timestamp)>> {
     match (asked.data_interval_start, asked.data_interval_end) {
-        (None, None) => {
-            let bounds = Bounds { start: dag.start_date, end: dag.end_date };
-            Ok(logical_date.map(|date| dag.schedule.manual_interval(date, bounds)))
-        }
+        (None, None) => Ok(logical_date.map(|date| dag.manual_interval(date))),
         (Some(start), Some(end)) if start <= end => Ok(Some((start, end))),
         (Some(start), Some(end)) => {
             Err(WebError::unprocessable(format!("the data interval ends at {end}, before it begins at {start}"))

@@ -33,6 +33,22 @@ struct TriggerPage {
     conf: String,
     conf_problem: String,
     logical_date_problem: String,
+    interval: [IntervalEnd; 2],
+    problem: String,
+}
+
+/// The names of the fields for the data interval, what they are called, and what they say.
+const INTERVAL: [(&str, &str, &str); 2] = [
+    ("data_interval_start", "Data interval begins", "Empty means the last complete interval before the logical date."),
+    ("data_interval_end", "Data interval ends", "Both its ends, or neither."),
+];
+
+/// A field for one end of the data interval.
+struct IntervalEnd {
+    name: &'static str,
+    label: &'static str,
+    about: &'static str,
+    value: String,
     problem: String,
 }
 
@@ -56,6 +72,13 @@ impl TriggerPage {
             conf: given.text("conf").to_owned(),
             conf_problem: of("conf").cloned().unwrap_or_default(),
             logical_date_problem: of("logical_date").cloned().unwrap_or_default(),
+            interval: INTERVAL.map(|(name, label, about)| IntervalEnd {
+                name,
+                label,
+                about,
+                value: given.text(name).to_owned(),
+                problem: of(name).cloned().unwrap_or_default(),
+            }),
             problem: error.map_or_else(String::new, |error| match error.hint {
                 Some(hint) => format!("{}; {hint}", error.detail),
                 None => error.detail,
@@ -105,6 +128,12 @@ fn asked(dag_id: &str, params: &Params, given: &Given) -> WebResult<Trigger> {
         note("logical_date", message);
         None
     });
+    let [data_interval_start, data_interval_end] = INTERVAL.map(|(name, ..)| {
+        instant_of(given.text(name)).unwrap_or_else(|message| {
+            note(name, message);
+            None
+        })
+    });
     let mut conf = Map::new();
     if given.text("only") != "conf" {
         let (values, found) = read_values(params, given);
@@ -121,6 +150,8 @@ fn asked(dag_id: &str, params: &Params, given: &Given) -> WebResult<Trigger> {
         note: some("note"),
         conf: Some(conf),
         logical_date,
+        data_interval_start,
+        data_interval_end,
         ..Trigger::default()
     })
 }
@@ -140,12 +171,17 @@ fn conf_of(text: &str) -> Result<Map<String, Value>, String> {
 fn logical_date_of(given: &Given) -> Result<Option<Option<Timestamp>>, String> {
     let text = given.text("logical_date");
     match (given.text("no_logical_date"), text) {
-        ("", "") => Ok(None),
-        ("", text) => match with_offset(text).parse() {
-            Ok(at) => Ok(Some(Some(at))),
-            Err(_) => Err(format!("`{text}` is no date and time such as `2026-01-31T06:00`")),
-        },
+        ("", text) => Ok(instant_of(text)?.map(Some)),
         (_, "") => Ok(Some(None)),
         _ => Err("a run has a logical date or none: leave the date empty, or take the tick away".to_owned()),
     }
+}
+
+/// The instant that is written, if any.
+fn instant_of(text: &str) -> Result<Option<Timestamp>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let instant = with_offset(text).parse();
+    instant.map(Some).map_err(|_| format!("`{text}` is no date and time such as `2026-01-31T06:00`"))
 }

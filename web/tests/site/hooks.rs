@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::fixture::{Answer, HOOK_SECRET, Site, on_both_databases, sales};
+use crate::fixture::{Answer, HOOK_SECRET, Site, dag, on_both_databases, sales};
 
 fn listening(dag_id: &str, webhook: Value) -> Dag {
     let start: Start = serde_json::from_value(json!({ "webhook": webhook })).unwrap();
@@ -69,6 +69,16 @@ async fn a_signed_request_starts_one_run(site: Site) {
     let later = Call { age_seconds: 60, body: r#"{"rows": 4}"#, ..with_id }.send(&site).await;
     assert_eq!((later.status, later.json()), (StatusCode::OK, third.json()));
     assert_eq!(site.get("/api/v2/dags/load/dagRuns").await["total_entries"], 2);
+}
+
+async fn a_request_starts_a_run_for_the_last_complete_interval(site: Site) {
+    let rules = json!([{ "cron": { "expression": "0 0 * * *", "timezone": "UTC" } }]);
+    let days = dag("days", json!({ "times": { "rules": rules, "data_intervals": true } }));
+    site.publish(&Dag { starts: listening("days", hook()).starts, ..days }, false).await;
+    assert_eq!(CALL.send(&site).await.status, StatusCode::ACCEPTED);
+    let run = &site.get("/api/v2/dags/days/dagRuns").await["dag_runs"][0];
+    let day = [&run["data_interval_start"], &run["data_interval_end"]];
+    assert_eq!(day, ["2025-12-31T00:00:00+00:00", "2026-01-01T00:00:00+00:00"]);
 }
 
 async fn a_stranger_learns_nothing(site: Site) {
@@ -249,6 +259,7 @@ async fn a_byte_order_mark_is_passed_over(site: Site) {
 
 on_both_databases!(
     a_signed_request_starts_one_run,
+    a_request_starts_a_run_for_the_last_complete_interval,
     a_stranger_learns_nothing,
     refusals_take_the_same_time,
     only_this_route_is_open,

@@ -117,12 +117,24 @@ async fn the_trigger_form_takes_json_and_a_logical_date(site: Site) {
     let run = site.get("/api/v2/dags/sales/dagRuns/b").await;
     assert_eq!(run["conf"], json!({ "rows": 9, "extra": true }));
     assert_eq!(run["logical_date"], json!(null));
+    let ends = "data_interval_start=2026-01-30T06:00&data_interval_end=2026-01-31T06:00:30";
+    let created = submit(&site, path, &format!("param:region=us&param:rows=1&{ends}&dag_run_id=c")).await;
+    assert_eq!(created.status, StatusCode::SEE_OTHER, "{}", created.text);
+    let run = site.get("/api/v2/dags/sales/dagRuns/c").await;
+    assert_eq!(run["data_interval_start"], "2026-01-30T06:00:00+00:00");
+    assert_eq!(run["data_interval_end"], "2026-01-31T06:00:30+00:00");
     for (form, parts) in [
         (
             "conf=%5B1%5D",
             vec!["the configuration is a JSON object", "<details class=\"fields\" open>", "[1]</textarea>"],
         ),
         ("conf=%7B", vec!["this is not JSON"]),
+        ("data_interval_start=yesterday", vec!["is no date and time", "value=\"yesterday\""]),
+        ("data_interval_start=2026-01-31T06:00", vec!["needs both its ends", "value=\"2026-01-31T06:00\""]),
+        (
+            "data_interval_start=2026-01-31T06:00&data_interval_end=2026-01-30T06:00",
+            vec!["before it begins", "swap", "value=\"2026-01-30T06:00\""],
+        ),
         ("logical_date=yesterday", vec!["is no date and time", "value=\"yesterday\""]),
         ("logical_date=2026-01-31T06:00&no_logical_date=yes", vec!["has a logical date or none"]),
         ("param:region=mars", vec!["not one of"]),
@@ -132,7 +144,7 @@ async fn the_trigger_form_takes_json_and_a_logical_date(site: Site) {
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
         has(&refused.text, &parts);
     }
-    assert_eq!(site.get("/api/v2/dags/sales/dagRuns").await["total_entries"], 2);
+    assert_eq!(site.get("/api/v2/dags/sales/dagRuns").await["total_entries"], 3);
 }
 
 async fn buttons_do_what_they_say(site: Site) {

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use flow_model::Dag;
 use flow_queue::Bell;
 use flow_store::OutcomeKind;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::fixture::{Site, on_both_databases, pretty};
+use crate::fixture::{Site, dag, on_both_databases, pretty};
 
 const RUNS: &str = "/api/v2/dags/sales/dagRuns";
 
@@ -33,6 +34,7 @@ async fn a_wrong_trigger_says_everything_that_is_wrong(site: Site) {
         json!({ "logical_date": "yesterday" }),
         json!({ "conf": [1] }),
         json!({ "note": "x".repeat(1_001) }),
+        json!({ "data_interval_begin": "2026-01-31T06:00:00Z" }),
     ] {
         let refused = site.ask("POST", RUNS, Some(body)).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
@@ -41,6 +43,50 @@ async fn a_wrong_trigger_says_everything_that_is_wrong(site: Site) {
     let again = site.ask("POST", RUNS, Some(json!({ "dag_run_id": "one" }))).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     assert!(again.json()["hint"].as_str().unwrap().contains("another run id"), "{}", again.text);
+}
+
+/// Days from midnight to midnight.
+fn by_intervals() -> Dag {
+    let rules = json!([{ "cron": { "expression": "0 0 * * *", "timezone": "UTC" } }]);
+    dag("days", json!({ "times": { "rules": rules, "data_intervals": true } }))
+}
+
+async fn a_run_gets_the_interval_that_is_asked_for_or_the_last_complete_one(site: Site) {
+    site.publish(&by_intervals(), false).await;
+    let interval = |run: &Value| (run["data_interval_start"].clone(), run["data_interval_end"].clone());
+    let (start, end) = ("2026-01-05T03:00:00+00:00", "2026-01-06T04:30:00+00:00");
+    let (noon, day) = ("2026-01-03T12:00:00+00:00", ["2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00"]);
+    for dag_id in ["days", "sales"] {
+        let path = format!("/api/v2/dags/{dag_id}/dagRuns");
+        let ask = async |body: Value| {
+            let answer = site.ask("POST", &path, Some(body)).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            interval(&answer.json())
+        };
+        let given = (json!(start), json!(end));
+        assert_eq!(ask(json!({ "data_interval_start": start, "data_interval_end": end })).await, given);
+        let written = json!({ "logical_date": null, "data_interval_start": start, "data_interval_end": end });
+        assert_eq!(ask(written).await, given, "a run without a logical date, too");
+        let same = json!({ "data_interval_start": start, "data_interval_end": start });
+        assert_eq!(ask(same).await, (json!(start), json!(start)));
+        let complete = if dag_id == "days" { (json!(day[0]), json!(day[1])) } else { (json!(noon), json!(noon)) };
+        assert_eq!(ask(json!({ "logical_date": noon })).await, complete);
+        let neither = json!({ "logical_date": noon, "data_interval_start": null, "data_interval_end": null });
+        assert_eq!(ask(neither).await, complete);
+        assert_eq!(ask(json!({ "logical_date": null })).await, (Value::Null, Value::Null));
+        for (body, problem, hint) in [
+            (json!({ "data_interval_start": start }), "needs both its ends", "or neither"),
+            (json!({ "data_interval_end": end, "logical_date": null }), "needs both its ends", "or neither"),
+            (json!({ "data_interval_start": end, "data_interval_end": start }), "before it begins", "swap"),
+        ] {
+            let refused = site.ask("POST", &path, Some(body)).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+            assert!(refused.json()["detail"].as_str().unwrap().contains(problem), "{}", refused.text);
+            assert!(refused.json()["hint"].as_str().unwrap().contains(hint), "{}", refused.text);
+        }
+        let unreadable = site.ask("POST", &path, Some(json!({ "data_interval_start": "x", "data_interval_end": end })));
+        assert_eq!(unreadable.await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
 }
 
 async fn runs_are_listed_by_state_and_order(site: Site) {
@@ -124,6 +170,7 @@ async fn a_run_is_followed_to_its_end(site: Site) {
 on_both_databases!(
     a_run_is_triggered_and_shown,
     a_wrong_trigger_says_everything_that_is_wrong,
+    a_run_gets_the_interval_that_is_asked_for_or_the_last_complete_one,
     runs_are_listed_by_state_and_order,
     a_run_is_cancelled_cleared_and_noted,
     a_run_is_followed_to_its_end,

@@ -3,7 +3,6 @@
 use flow_model::deferral::Trigger;
 use flow_model::operator::TriggerDag;
 use flow_model::params::resolve_params;
-use flow_model::schedule::Bounds;
 use flow_model::state::{RunType, TriggeredBy};
 use flow_model::{Deferral, Timestamp};
 use flow_store::{ClearRequest, NewRun, Selection, StoreError, WorkOrder};
@@ -54,7 +53,6 @@ async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag, log: 
     })?;
     let now = store.now();
     let logical_date = logical_date(asked, now)?;
-    let bounds = Bounds { start: graph.dag.start_date, end: graph.dag.end_date };
     let new = NewRun {
         dag_id: dag_id.clone(),
         run_id: Some(asked.trigger_run_id.clone().unwrap_or_else(|| own_run_id(order))),
@@ -62,7 +60,7 @@ async fn start(workshop: &Workshop, order: &WorkOrder, asked: &TriggerDag, log: 
         triggered_by: TriggeredBy::Operator,
         principal: format!("{}.{}", order.graph.dag.dag_id, order.task().task_id),
         logical_date: Some(logical_date),
-        data_interval: Some(graph.dag.schedule.manual_interval(logical_date, bounds)),
+        data_interval: Some(graph.dag.manual_interval(logical_date)),
         run_after: now,
         conf: asked.conf.clone(),
         note: None,

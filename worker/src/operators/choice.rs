@@ -2,7 +2,6 @@
 //! attempt reads the choice from it (`attempt/choice.rs`).
 
 use flow_model::operator::{Branch, ShortCircuit};
-use flow_model::schedule::Bounds;
 use flow_model::state::RunType;
 use flow_model::{Task, Timestamp};
 use flow_store::WorkOrder;
@@ -57,6 +56,5 @@ pub(super) fn is_latest(order: &WorkOrder, now: Timestamp) -> bool {
         return true;
     }
     let dag = &order.graph.dag;
-    let bounds = Bounds { start: dag.start_date, end: dag.end_date };
-    dag.schedule.next_after(order.run_after, bounds).is_none_or(|next| next > now)
+    dag.schedule.next_after(order.run_after, dag.bounds()).is_none_or(|next| next > now)
 }

@@ -7,10 +7,15 @@ use flow_tests::{Standalone, eventually_within};
 use serde_json::Value;
 
 const ARRIVALS: &str = "
-schedule = { files = { path = '@FOLDER@/in/*.csv', stable_for = '400ms', poke_interval = '1s' } }
+start_date = 2026-01-01
+schedule = [
+  { cron = '0 0 1 1 *', data_intervals = true },
+  { files = { path = '@FOLDER@/in/*.csv', stable_for = '400ms', poke_interval = '1s' } },
+]
 max_active_runs = 1
 [params.path]
 type = 'string'
+default = ''
 [tasks.count]
 bash = 'wc -l < {{ params.path }}; echo {{ params.size }} bytes'
 output = 'last_line'
@@ -70,6 +75,9 @@ async fn each_file_that_arrives_starts_one_run() {
     let path = folder.join("new.csv").display().to_string();
     assert_eq!((&found[0]["conf"]["path"], &found[0]["conf"]["size"]), (&path.into(), &4.into()));
     assert_eq!(found[0]["run_type"], "asset_triggered");
+    let [start, end] = ["data_interval_start", "data_interval_end"].map(|end| found[0][end].as_str().unwrap());
+    assert!(start.ends_with("-01-01T00:00:00+00:00") && end.ends_with("-01-01T00:00:00+00:00"), "{start} {end}");
+    assert!(start < end, "the last year that is complete: {start} {end}");
     let who = found[0]["triggering_user_name"].as_str().unwrap();
     assert!(who.starts_with("files /") && who.ends_with("/in/*.csv"), "{who}");
     let run = found[0]["dag_run_id"].as_str().unwrap();

@@ -1,6 +1,7 @@
 //! Exit codes and texts that scripts and people rely on.
 
 use flow_tests::{Program, Standalone};
+use serde_json::Value;
 
 const GREET: &str = "
 [params]
@@ -23,6 +24,23 @@ async fn exit_codes_and_hints() {
     assert!(wrong.stderr.contains("nmae"), "{}", wrong.stderr);
     flow.flowctl(&["trigger", "greet", "--conf", "[1]"]).expect(2);
     flow.flowctl(&["trigger", "greet", "--logical-date", "tomorrow"]).expect(2);
+    let (start, end) = ("2026-01-31T06:00:00Z", "2026-02-01");
+    for (ends, problem) in [
+        (vec!["--data-interval-start", start], "--data-interval-end"),
+        (vec!["--data-interval-end", end], "--data-interval-start"),
+        (
+            vec!["--data-interval-start", "then", "--data-interval-end", end],
+            "`--data-interval-start then` is not a time",
+        ),
+        (vec!["--data-interval-start", end, "--data-interval-end", start], "before it begins"),
+    ] {
+        let wrong = flow.flowctl(&[&["trigger", "greet"], &ends[..]].concat()).expect(2);
+        assert!(wrong.stderr.contains(problem), "{}", wrong.stderr);
+    }
+    let given = ["trigger", "greet", "--data-interval-start", start, "--data-interval-end", end, "-o", "json"];
+    let run: Value = serde_json::from_str(&flow.flowctl(&given).expect(0).stdout).unwrap();
+    assert_eq!(run["data_interval_start"], "2026-01-31T06:00:00+00:00");
+    assert_eq!(run["data_interval_end"], "2026-02-01T00:00:00+00:00");
     flow.flowctl(&["no-such-command"]).expect(2);
 
     let unknown = flow.flowctl(&["trigger", "no_such_dag"]).expect(3);
