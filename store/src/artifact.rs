@@ -6,10 +6,10 @@ use flow_model::{ClaimId, DagRunKey, Epoch, TaskInstanceKey, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::{Result, StoreError};
+use crate::query::statement;
 use crate::rows::row_count;
-use crate::transaction::{reading, transaction};
+use crate::transaction::{step, steps};
 
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -73,56 +73,56 @@ impl Store {
                 new.name.escape_debug()
             )));
         }
-        let sha256 = hex(&Sha256::digest(new.content));
-        transaction!(self, "keep an artifact", |tx| {
-            let holder: Option<i64> = sqlx::query_scalar(statement!(tx, "lock_attempt"))
-                .bind(new.task_instance.0)
-                .bind(new.epoch.0)
-                .bind(new.claim.0)
-                .fetch_optional(&mut *tx)
-                .await?;
-            if let Some(try_number) = holder {
-                // Besides a file of the same name: what tries have left whose end was never recorded.
-                for forgotten in [
-                    "delete from artifact_piece where artifact_id in (select a.id from artifact a
-                        where a.task_instance_id = $1 and (a.try_number = $2 and a.name = $3 or a.try_number < $2
-                            and not exists (select 1 from attempt t where t.task_instance_id = a.task_instance_id
-                                and t.try_number = a.try_number)))",
-                    "delete from artifact
-                        where task_instance_id = $1 and (try_number = $2 and name = $3 or try_number < $2
-                            and not exists (select 1 from attempt t where t.task_instance_id = artifact.task_instance_id
-                                and t.try_number = artifact.try_number))",
-                ] {
-                    sqlx::query(forgotten)
+        let sha256 = &hex(&Sha256::digest(new.content));
+        self.transaction("keep an artifact", |tx| {
+            steps(async move {
+                let holder: Option<i64> = tx
+                    .query(statement!("lock_attempt"))
+                    .bind(new.task_instance.0)
+                    .bind(new.epoch.0)
+                    .bind(new.claim.0)
+                    .optional_scalar()
+                    .await?;
+                if let Some(try_number) = holder {
+                    // Besides a file of the same name: what tries have left whose end was never recorded.
+                    for forgotten in [
+                        "delete from artifact_piece where artifact_id in (select a.id from artifact a
+                         where a.task_instance_id = $1 and (a.try_number = $2 and a.name = $3 or a.try_number < $2
+                             and not exists (select 1 from attempt t where t.task_instance_id = a.task_instance_id
+                                 and t.try_number = a.try_number)))",
+                        "delete from artifact
+                         where task_instance_id = $1 and (try_number = $2 and name = $3 or try_number < $2
+                             and not exists (select 1 from attempt t where t.task_instance_id = artifact.task_instance_id
+                                 and t.try_number = artifact.try_number))",
+                    ] {
+                        tx.query(forgotten).bind(new.task_instance.0).bind(try_number).bind(new.name).execute().await?;
+                    }
+                    let id: i64 = tx
+                        .query(
+                            "insert into artifact (task_instance_id, try_number, name, size, sha256, created_at)
+                             values ($1, $2, $3, $4, $5, $6) returning id",
+                        )
                         .bind(new.task_instance.0)
                         .bind(try_number)
                         .bind(new.name)
-                        .execute(&mut *tx)
+                        .bind(row_count(new.content.len()))
+                        .bind(sha256)
+                        .bind(now.as_micros())
+                        .scalar()
                         .await?;
+                    for (seq, piece) in new.content.chunks(PIECE_BYTES).enumerate() {
+                        tx.query("insert into artifact_piece (artifact_id, seq, content) values ($1, $2, $3)")
+                            .bind(id)
+                            .bind(row_count(seq))
+                            .bind(piece)
+                            .execute()
+                            .await?;
+                    }
                 }
-                let id: i64 = sqlx::query_scalar(
-                    "insert into artifact (task_instance_id, try_number, name, size, sha256, created_at)
-                     values ($1, $2, $3, $4, $5, $6) returning id",
-                )
-                .bind(new.task_instance.0)
-                .bind(try_number)
-                .bind(new.name)
-                .bind(row_count(new.content.len()))
-                .bind(&sha256)
-                .bind(now.as_micros())
-                .fetch_one(&mut *tx)
-                .await?;
-                for (seq, piece) in new.content.chunks(PIECE_BYTES).enumerate() {
-                    sqlx::query("insert into artifact_piece (artifact_id, seq, content) values ($1, $2, $3)")
-                        .bind(id)
-                        .bind(row_count(seq))
-                        .bind(piece)
-                        .execute(&mut *tx)
-                        .await?;
-                }
-            }
-            holder.is_some()
+                Ok(holder.is_some())
+            })
         })
+        .await
     }
 
     /// The files that the tries of a run have left, at most 10,000, in order of task, map index, try and name; of one task
@@ -131,20 +131,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_artifacts(&self, run: DagRunKey, of: Option<TaskInstanceKey>) -> Result<Vec<Artifact>> {
-        reading!(self, "list artifacts", |tx| {
-            sqlx::query_as(
-                "select a.id, t.task_id, t.map_index, a.try_number, a.name, a.size, a.sha256, a.created_at
-                 from task_instance t join artifact a on a.task_instance_id = t.id
-                 where t.dag_run_id = $1 and (cast($2 as bigint) is null or t.id = $2) and exists (
-                    select 1 from attempt e where e.task_instance_id = a.task_instance_id
-                        and e.try_number = a.try_number)
-                 order by t.task_index, t.map_index, a.try_number, a.name limit 10000",
+        self.reading("list artifacts", |tx| {
+            step(
+                tx.query(
+                    "select a.id, t.task_id, t.map_index, a.try_number, a.name, a.size, a.sha256, a.created_at
+                     from task_instance t join artifact a on a.task_instance_id = t.id
+                     where t.dag_run_id = $1 and (cast($2 as bigint) is null or t.id = $2) and exists (
+                        select 1 from attempt e where e.task_instance_id = a.task_instance_id
+                            and e.try_number = a.try_number)
+                     order by t.task_index, t.map_index, a.try_number, a.name limit 10000",
+                )
+                .bind(run.0)
+                .bind(of.map(|key| key.0))
+                .all(),
             )
-            .bind(run.0)
-            .bind(of.map(|key| key.0))
-            .fetch_all(&mut *tx)
-            .await?
         })
+        .await
     }
 
     /// A piece of a file; pieces are numbered from 0, and `None` is its end.
@@ -152,13 +154,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn artifact_piece(&self, id: i64, seq: i64) -> Result<Option<Vec<u8>>> {
-        reading!(self, "read an artifact", |tx| {
-            sqlx::query_scalar("select content from artifact_piece where artifact_id = $1 and seq = $2")
-                .bind(id)
-                .bind(seq)
-                .fetch_optional(&mut *tx)
-                .await?
+        self.reading("read an artifact", |tx| {
+            step(
+                tx.query("select content from artifact_piece where artifact_id = $1 and seq = $2")
+                    .bind(id)
+                    .bind(seq)
+                    .optional_scalar(),
+            )
         })
+        .await
     }
 }
 

@@ -9,10 +9,10 @@ use sqlx::FromRow;
 
 use crate::claim::{OrderRow, WorkOrder, work_order};
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::{Result, StoreError};
+use crate::error::{Abort, Result, StoreError};
+use crate::query::statement;
 use crate::rows::{index, json};
-use crate::transaction::{reading, transaction};
+use crate::transaction::{Transaction, step, steps};
 
 /// A callback that a worker has taken.
 #[derive(Debug, Clone)]
@@ -112,32 +112,42 @@ impl Store {
     /// The database failed; what was taken is free again when the process is declared dead.
     pub async fn take_callbacks(&self, now: Timestamp, process: ProcessId, limit: usize) -> Result<Vec<CallbackOrder>> {
         // Most looks find nothing: they take one read, and neither a transaction nor SQLite's only writer.
-        let is_any_due: bool = reading!(self, "look for due callbacks", |tx| {
-            sqlx::query_scalar::<_, i64>(
-                "select cast(1 as bigint) from callback where state = 'pending' and due_at <= $1 limit 1",
-            )
-            .bind(now.as_micros())
-            .fetch_optional(&mut *tx)
-            .await?
-            .is_some()
-        })?;
+        let is_any_due: bool = self
+            .reading("look for due callbacks", |tx| {
+                steps(async move {
+                    Ok(tx
+                        .query(
+                            "select cast(1 as bigint) from callback where state = 'pending' and due_at <= $1 limit 1",
+                        )
+                        .bind(now.as_micros())
+                        .optional_scalar::<i64>()
+                        .await?
+                        .is_some())
+                })
+            })
+            .await?;
         if !is_any_due {
             return Ok(Vec::new());
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows: Vec<CallbackRow> = transaction!(self, "take callbacks", |tx| {
-            let taken: Vec<i64> = sqlx::query_scalar(statement!(tx, "take_callbacks"))
-                .bind(process.0)
-                .bind(now.as_micros())
-                .bind(limit)
-                .fetch_all(&mut *tx)
-                .await?;
-            let mut rows = Vec::new();
-            if !taken.is_empty() {
-                rows = sqlx::query_as(statement!(tx, "callback_orders")).bind(json(&taken)).fetch_all(&mut *tx).await?;
-            }
-            rows
-        })?;
+        let rows: Vec<CallbackRow> = self
+            .transaction("take callbacks", |tx| {
+                steps(async move {
+                    let taken: Vec<i64> = tx
+                        .query(statement!("take_callbacks"))
+                        .bind(process.0)
+                        .bind(now.as_micros())
+                        .bind(limit)
+                        .scalars()
+                        .await?;
+                    let mut rows = Vec::new();
+                    if !taken.is_empty() {
+                        rows = tx.query(statement!("callback_orders")).bind(json(&taken)).all().await?;
+                    }
+                    Ok(rows)
+                })
+            })
+            .await?;
         let mut orders = Vec::with_capacity(rows.len());
         for row in rows {
             let graph = self.dag_graph(DagVersionKey(row.order.version_id)).await?;
@@ -165,24 +175,27 @@ impl Store {
             Delivery::GivenUp => ("failed", None),
             Delivery::Again(pause) => ("pending", Some((now + pause).as_micros())),
         };
-        let results = json(&outcome.results);
-        transaction!(self, "finish a callback", |tx| {
-            let done = sqlx::query(
-                "update callback set state = $3, due_at = coalesce($4, due_at), owner = null, delivered = $5, results = $6,
-                    ended_at = case when $4 is null then $7 end
-                 where id = $1 and owner = $2 and state = 'running'",
-            )
-            .bind(outcome.id)
-            .bind(process.0)
-            .bind(state)
-            .bind(due_at)
-            .bind(outcome.delivered)
-            .bind(&results)
-            .bind(now.as_micros())
-            .execute(&mut *tx)
+        let results = &json(&outcome.results);
+        let finished = self
+            .transaction("finish a callback", |tx| {
+                step(
+                    tx.query(
+                        "update callback set state = $3, due_at = coalesce($4, due_at), owner = null, delivered = $5,
+                            results = $6, ended_at = case when $4 is null then $7 end
+                         where id = $1 and owner = $2 and state = 'running'",
+                    )
+                    .bind(outcome.id)
+                    .bind(process.0)
+                    .bind(state)
+                    .bind(due_at)
+                    .bind(outcome.delivered)
+                    .bind(results)
+                    .bind(now.as_micros())
+                    .execute(),
+                )
+            })
             .await?;
-            done.rows_affected() > 0
-        })
+        Ok(finished > 0)
     }
 
     /// The newest callbacks of a run; with a task instance only those of it.
@@ -195,8 +208,7 @@ impl Store {
         task_instance: Option<TaskInstanceKey>,
         limit: i64,
     ) -> Result<Vec<CallbackRecord>> {
-        let rows: Vec<RecordRow> = reading!(self, "list callbacks", |tx| {
-            sqlx::query_as(
+        let rows: Vec<RecordRow> = self.reading("list callbacks", |tx| step(tx.query(
                 "select t.task_id, coalesce(t.map_index, -1) as map_index, c.try_number, c.event, c.state, c.tries, c.results,
                     c.created_at, c.ended_at
                  from callback c left join task_instance t on t.id = c.task_instance_id
@@ -205,10 +217,7 @@ impl Store {
             )
             .bind(run.0)
             .bind(limit)
-            .bind(task_instance.map(|key| key.0))
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+            .bind(task_instance.map(|key| key.0)).all())).await?;
         Ok(rows.into_iter().map(record).collect())
     }
 }
@@ -229,15 +238,12 @@ fn record(row: RecordRow) -> CallbackRecord {
 }
 
 /// Leaves what dead processes were carrying out to others.
-macro_rules! free_callbacks {
-    ($tx:ident, $now:expr, $processes:expr) => {
-        sqlx::query(statement!($tx, "free_callbacks"))
-            .bind($processes)
-            .bind(i64::from(flow_model::callback::TRIES_MAX))
-            .bind($now.as_micros())
-            .execute(&mut *$tx)
-            .await?
-    };
+pub(crate) async fn free_callbacks(tx: &mut Transaction, now: Timestamp, processes: &[i64]) -> Result<(), Abort> {
+    tx.query(statement!("free_callbacks"))
+        .bind(json(processes))
+        .bind(i64::from(flow_model::callback::TRIES_MAX))
+        .bind(now.as_micros())
+        .execute()
+        .await?;
+    Ok(())
 }
-
-pub(crate) use free_callbacks;

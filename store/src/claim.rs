@@ -8,11 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::{Result, StoreError};
+use crate::query::statement;
 use crate::rows::{index, json};
-use crate::transaction::{reading, transaction};
-use crate::versions::warm_versions;
+use crate::transaction::steps;
 
 /// A hint that a worker wants to act on, with the claim id that it minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -134,20 +133,23 @@ impl Store {
     /// # Errors
     /// The database failed; asking again with the same claim ids is safe.
     pub async fn claim(&self, now: Timestamp, process: ProcessId, requests: &[ClaimRequest]) -> Result<Vec<WorkOrder>> {
-        let requested = json(requests);
-        let rows: Vec<OrderRow> = transaction!(self, "claim task instances", |tx| {
-            sqlx::query(statement!(tx, "claim"))
-                .bind(&requested)
-                .bind(now.as_micros())
-                .bind(process.0)
-                .bind(process.to_string())
-                .execute(&mut *tx)
-                .await?;
-            let rows: Vec<OrderRow> =
-                sqlx::query_as(statement!(tx, "claimed")).bind(&requested).fetch_all(&mut *tx).await?;
-            warm_versions!(self, tx, rows.iter().map(|row| row.version_id));
-            rows
-        })?;
+        let requested = &json(requests);
+        let rows: Vec<OrderRow> = self
+            .transaction("claim task instances", |tx| {
+                steps(async move {
+                    tx.query(statement!("claim"))
+                        .bind(requested)
+                        .bind(now.as_micros())
+                        .bind(process.0)
+                        .bind(process.to_string())
+                        .execute()
+                        .await?;
+                    let rows: Vec<OrderRow> = tx.query(statement!("claimed")).bind(requested).all().await?;
+                    self.warm_versions(tx, rows.iter().map(|row| row.version_id)).await?;
+                    Ok(rows)
+                })
+            })
+            .await?;
         let mut orders = Vec::with_capacity(rows.len());
         for row in rows {
             let graph = self.dag_graph(DagVersionKey(row.version_id)).await?;
@@ -161,18 +163,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn queued_hints(&self, queues: &[String], limit: usize) -> Result<Vec<(TaskInstanceKey, Epoch)>> {
-        let queues = json(queues);
+        let queues = &json(queues);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        reading!(self, "look for queued task instances", |tx| {
-            sqlx::query_as::<_, (i64, i64)>(statement!(tx, "queued_hints"))
-                .bind(&queues)
-                .bind(limit)
-                .fetch_all(&mut *tx)
-                .await?
-                .into_iter()
-                .map(|(id, epoch)| (TaskInstanceKey(id), Epoch(epoch)))
-                .collect()
+        self.reading("look for queued task instances", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query(statement!("queued_hints"))
+                    .bind(queues)
+                    .bind(limit)
+                    .all::<(i64, i64)>()
+                    .await?
+                    .into_iter()
+                    .map(|(id, epoch)| (TaskInstanceKey(id), Epoch(epoch)))
+                    .collect())
+            })
         })
+        .await
     }
 }
 

@@ -4,18 +4,18 @@
 //! that a running attempt loses the right to act at once.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use flow_model::moves::{self, TaskEvent};
-use flow_model::{DagGraph, DagRunKey, DagVersionKey, TaskInstanceKey, TaskState, Timestamp};
+use flow_model::{DagGraph, DagRunKey, DagVersionKey, RunState, TaskInstanceKey, TaskState, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::{Result, StoreError};
-use crate::rows::{index, json, run_state, task_state};
+use crate::error::{Abort, Result, StoreError};
+use crate::query::statement;
+use crate::rows::{index, json};
 use crate::selected::Selected;
-use crate::transaction::transaction;
-use crate::versions::warm_versions;
+use crate::transaction::{Transaction, steps};
 
 /// Which tasks of a run are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,7 +110,8 @@ pub struct AffectedTask {
 #[derive(sqlx::FromRow)]
 pub(crate) struct LockedRun {
     pub dag_id: String,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: RunState,
     pub version_id: i64,
     /// It ends like this, once its teardowns are over.
     pub ends_as: Option<String>,
@@ -122,7 +123,8 @@ pub(crate) struct InstanceRow {
     task_id: String,
     task_index: i64,
     map_index: i64,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: TaskState,
 }
 
 impl InstanceRow {
@@ -154,7 +156,9 @@ impl Store {
             Ok(rows
                 .iter()
                 .filter(|row| selected.has(row.place()) || around.has(row.place()))
-                .filter(|row| !request.only_failed || matches!(row.state.as_str(), "failed" | "upstream_failed"))
+                .filter(|row| {
+                    !request.only_failed || matches!(row.state, TaskState::Failed | TaskState::UpstreamFailed)
+                })
                 .map(|row| (row.id, TaskEvent::Clear, "cleared"))
                 .collect())
         })
@@ -180,7 +184,7 @@ impl Store {
                 .filter_map(|row| {
                     if selected.has(row.place()) {
                         Some((row.id, request.to.event(), "marked"))
-                    } else if after.has(row.place()) && row.state == "upstream_failed" {
+                    } else if after.has(row.place()) && row.state == TaskState::UpstreamFailed {
                         Some((row.id, TaskEvent::Clear, "upstream_marked"))
                     } else {
                         None
@@ -197,58 +201,83 @@ impl Store {
         run: DagRunKey,
         principal: &str,
         dry_run: bool,
-        choose: impl Fn(&DagGraph, &[InstanceRow]) -> Result<Vec<(i64, TaskEvent, &'static str)>>,
+        choose: impl Fn(&DagGraph, &[InstanceRow]) -> Result<Vec<(i64, TaskEvent, &'static str)>> + Sync,
     ) -> Result<Affected> {
-        transaction!(self, "change task instances", |tx| {
-            let locked: Option<LockedRun> =
-                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
-            let Some(locked) = locked else {
-                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
-            };
-            warm_versions!(self, tx, [locked.version_id]);
-            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
-            let rows: Vec<InstanceRow> =
-                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
-            let chosen = choose(&graph, &rows)?;
-            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
-            // A run that was ended before it started has no task instances yet; they come when it starts.
-            if !dry_run && (!moves.is_empty() || rows.is_empty()) {
-                sqlx::query(statement!(tx, "user_moves"))
-                    .bind(json(&moves))
-                    .bind(now.as_micros())
-                    .bind(principal)
-                    .execute(&mut *tx)
-                    .await?;
-                let ids: Vec<i64> = moves.iter().map(|change| change.id).collect();
-                sqlx::query(statement!(tx, "forget_xcoms")).bind(json(&ids)).bind(run.0).execute(&mut *tx).await?;
-                // A person gives everything its full number of tries again.
-                sqlx::query("delete from group_try where dag_run_id = $1").bind(run.0).execute(&mut *tx).await?;
-                sqlx::query("update dag_run set retries_used = 0 where id = $1").bind(run.0).execute(&mut *tx).await?;
-                // What is to run again is not meant to end.
-                if locked.ends_as.is_some() && moves.iter().any(|change| change.to_state == TaskState::None.as_str()) {
-                    sqlx::query("update dag_run set ends_as = null, reason = null where id = $1")
-                        .bind(run.0)
-                        .execute(&mut *tx)
-                        .await?;
+        let choose = &choose;
+        self.transaction("change task instances", |tx| {
+            steps(async move {
+                let (locked, graph, rows) = self.lock_whole_run(tx, run).await?;
+                let (moves, affected) = plan_moves(&graph, &rows, &choose(&graph, &rows)?)?;
+                // A run that was ended before it started has no task instances yet; they come when it starts.
+                if !dry_run && (!moves.is_empty() || rows.is_empty()) {
+                    move_tasks(tx, now, run, principal, &moves).await?;
+                    open_run(tx, now, run, principal, &locked, &moves).await?;
                 }
-                if run_state(&locked.state)?.is_finished() {
-                    sqlx::query(
-                        "update dag_run set state = 'queued', ended_at = null, changed_at = $2,
-                            event_no = event_no + 1, actor = 'user', actor_id = $3, reason = 'cleared', ends_as = null
-                         where id = $1",
-                    )
-                    .bind(run.0)
-                    .bind(now.as_micros())
-                    .bind(principal)
-                    .execute(&mut *tx)
-                    .await?;
-                }
-            }
-            // Also where nothing changes: a tick may have passed over the run because it was locked here.
-            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
-            affected
+                // Also where nothing changes: a tick may have passed over the run because it was locked here.
+                tx.query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute().await?;
+                Ok(affected)
+            })
         })
+        .await
     }
+
+    /// A run under its lock, what its version says, and all its task instances.
+    pub(crate) async fn lock_whole_run(
+        &self,
+        tx: &mut Transaction,
+        run: DagRunKey,
+    ) -> Result<(LockedRun, Arc<DagGraph>, Vec<InstanceRow>), Abort> {
+        let locked: Option<LockedRun> = tx.query(statement!("lock_run")).bind(run.0).optional().await?;
+        let locked = locked.ok_or_else(|| StoreError::NotFound { what: "dag run", name: run.to_string() })?;
+        self.warm_versions(tx, [locked.version_id]).await?;
+        let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
+        let rows = tx.query(statement!("instances_of_run")).bind(run.0).all().await?;
+        Ok((locked, graph, rows))
+    }
+}
+
+/// Moves task instances for a person, and forgets what they left.
+async fn move_tasks(
+    tx: &mut Transaction,
+    now: Timestamp,
+    run: DagRunKey,
+    principal: &str,
+    moves: &[Move],
+) -> Result<(), Abort> {
+    tx.query(statement!("user_moves")).bind(json(moves)).bind(now.as_micros()).bind(principal).execute().await?;
+    let ids: Vec<i64> = moves.iter().map(|change| change.id).collect();
+    tx.query(statement!("forget_xcoms")).bind(json(&ids)).bind(run.0).execute().await?;
+    // A person gives everything its full number of tries again.
+    tx.query("delete from group_try where dag_run_id = $1").bind(run.0).execute().await?;
+    tx.query("update dag_run set retries_used = 0 where id = $1").bind(run.0).execute().await?;
+    Ok(())
+}
+
+/// A run in which something is to run again is not meant to end, and one that has ended is queued again.
+async fn open_run(
+    tx: &mut Transaction,
+    now: Timestamp,
+    run: DagRunKey,
+    principal: &str,
+    locked: &LockedRun,
+    moves: &[Move],
+) -> Result<(), Abort> {
+    if locked.ends_as.is_some() && moves.iter().any(|change| change.to_state == TaskState::None.as_str()) {
+        tx.query("update dag_run set ends_as = null, reason = null where id = $1").bind(run.0).execute().await?;
+    }
+    if locked.state.is_finished() {
+        tx.query(
+            "update dag_run set state = 'queued', ended_at = null, changed_at = $2, event_no = event_no + 1,
+                actor = 'user', actor_id = $3, reason = 'cleared', ends_as = null
+             where id = $1",
+        )
+        .bind(run.0)
+        .bind(now.as_micros())
+        .bind(principal)
+        .execute()
+        .await?;
+    }
+    Ok(())
 }
 
 pub(crate) const CHECK_DAG: &str = "update dag set check_at = $2 where dag_id = $1";
@@ -287,7 +316,7 @@ pub(crate) fn plan_moves(
     for &(id, event, reason) in chosen {
         // Both lists are in the same order.
         let Some(row) = rows.by_ref().find(|row| row.id == id) else { continue };
-        let from = task_state(&row.state)?;
+        let from = row.state;
         let Some(to) = moves::next(from, event) else { continue };
         let retries = graph.dag.tasks.get(row.task_index as usize).map_or(0, |task| task.retry.retries);
         plan.push(Move { id, to_state: to.as_str(), reason, retries });

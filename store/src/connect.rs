@@ -11,8 +11,8 @@ use flow_model::Timestamp;
 use sqlx::{PgPool, SqlitePool};
 
 use crate::clock::{Clock, ManualClock, Synced, boot_micros, wall_micros};
-use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
+use crate::transaction::{step, steps};
 use crate::versions::VersionCache;
 
 pub(crate) use losses::Losses;
@@ -140,9 +140,12 @@ impl Store {
         }
         let before = boot_micros();
         let database = match self.kind() {
-            StoreKind::Postgres => crate::transaction::reading!(self, "read the database's clock", |tx| {
-                sqlx::query_scalar::<_, i64>(tx.choose(DATABASE_CLOCK, "select 0")).fetch_one(&mut *tx).await?
-            })?,
+            StoreKind::Postgres => {
+                self.reading("read the database's clock", |tx| {
+                    step(tx.query(tx.choose(DATABASE_CLOCK, "select 0")).scalar::<i64>())
+                })
+                .await?
+            }
             StoreKind::Sqlite => wall_micros(),
         };
         synced.measured(before, database, boot_micros());
@@ -154,9 +157,13 @@ impl Store {
     /// # Errors
     /// The database cannot be reached.
     pub async fn ping(&self) -> Result<()> {
-        crate::transaction::reading!(self, "reach the database", |tx| {
-            sqlx::query("select 1").execute(&mut *tx).await?;
+        self.reading("reach the database", |tx| {
+            steps(async move {
+                tx.query("select 1").execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// Answers when something can be written: what a database that is full, read-only or a standby answers to reading
@@ -165,16 +172,20 @@ impl Store {
     /// # Errors
     /// The database cannot be reached, or does not take writes.
     pub async fn check_writes(&self) -> Result<()> {
-        let name = format!("\u{1}probe {}", rand::random::<u64>());
-        crate::transaction::transaction!(self, "write to the database", |tx| {
-            sqlx::query(
-                "insert into import_error (file_path, rendered, diagnostics, seen_at) values ($1, '', '[]', 0)",
-            )
-            .bind(&name)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query("delete from import_error where file_path = $1").bind(&name).execute(&mut *tx).await?;
+        let name = &format!("\u{1}probe {}", rand::random::<u64>());
+        self.transaction("write to the database", |tx| {
+            steps(async move {
+                tx.query(
+                    "insert into import_error (file_path, rendered, diagnostics, seen_at) values ($1, '', '[]', 0)",
+                )
+                .bind(name)
+                .execute()
+                .await?;
+                tx.query("delete from import_error where file_path = $1").bind(name).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// Whether a pooler is between us and PostgreSQL that keeps no session for us.

@@ -9,10 +9,11 @@ use flow_model::{Dag, DagVersionKey, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::audit_log::{self, Deed};
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::{Result, StoreError};
-use crate::transaction::transaction;
+use crate::query::statement;
+use crate::transaction::{step, steps};
 
 /// DAGs published in one transaction.
 const PUBLISH_BATCH_MAX: usize = 500;
@@ -97,31 +98,34 @@ impl Store {
         paused_upon_creation: bool,
     ) -> Result<Vec<PublishedDag>> {
         let rows: Vec<DagRow<'_>> = dags.iter().map(|new| dag_row(new, paused_upon_creation)).collect();
-        let rows = serde_json::to_string(&rows).expect("rows have only string keys");
-        let starts = crate::start::rows_of(dags);
-        let files: Vec<&(String, Vec<u8>)> = dags.iter().flat_map(|new| &new.files).collect();
-        transaction!(self, "publish DAGs", |tx| {
-            // One row each: DAGs with files are few, and their content does not belong in JSON.
-            for (hash, content) in &files {
-                sqlx::query("insert into dag_file (hash, content) values ($1, $2) on conflict (hash) do nothing")
-                    .bind(hash)
-                    .bind(content)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            sqlx::query(statement!(tx, "publish_versions")).bind(&rows).bind(now.as_micros()).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "publish_dags")).bind(&rows).bind(now.as_micros()).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "forget_starts")).bind(&rows).bind(&starts).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "publish_starts")).bind(&starts).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "clear_import_errors")).bind(&rows).execute(&mut *tx).await?;
-            sqlx::query_as::<_, (String, i64, i64)>(statement!(tx, "published_dags"))
-                .bind(&rows)
-                .fetch_all(&mut *tx)
-                .await?
-                .into_iter()
-                .map(|(dag_id, version, number)| PublishedDag { dag_id, version: DagVersionKey(version), number })
-                .collect()
+        let rows = &serde_json::to_string(&rows).expect("rows have only string keys");
+        let starts = &crate::start::rows_of(dags);
+        self.transaction("publish DAGs", |tx| {
+            steps(async move {
+                // One row each: DAGs with files are few, and their content does not belong in JSON.
+                for (hash, content) in dags.iter().flat_map(|new| &new.files) {
+                    tx.query("insert into dag_file (hash, content) values ($1, $2) on conflict (hash) do nothing")
+                        .bind(hash)
+                        .bind(content)
+                        .execute()
+                        .await?;
+                }
+                tx.query(statement!("publish_versions")).bind(rows).bind(now.as_micros()).execute().await?;
+                tx.query(statement!("publish_dags")).bind(rows).bind(now.as_micros()).execute().await?;
+                tx.query(statement!("forget_starts")).bind(rows).bind(starts).execute().await?;
+                tx.query(statement!("publish_starts")).bind(starts).execute().await?;
+                tx.query(statement!("clear_import_errors")).bind(rows).execute().await?;
+                Ok(tx
+                    .query(statement!("published_dags"))
+                    .bind(rows)
+                    .all::<(String, i64, i64)>()
+                    .await?
+                    .into_iter()
+                    .map(|(dag_id, version, number)| PublishedDag { dag_id, version: DagVersionKey(version), number })
+                    .collect())
+            })
         })
+        .await
     }
 
     /// Retires the DAGs of files that are gone: no new scheduled runs; running ones go on. Returns how many.
@@ -129,16 +133,14 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn retire_dags(&self, now: Timestamp, file_paths: &[String]) -> Result<u64> {
-        let paths = serde_json::to_string(file_paths).expect("strings serialise");
-        transaction!(self, "retire DAGs", |tx| {
-            sqlx::query(statement!(tx, "forget_import_errors")).bind(&paths).execute(&mut *tx).await?;
-            sqlx::query(statement!(tx, "retire_dags"))
-                .bind(&paths)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
+        let paths = &serde_json::to_string(file_paths).expect("strings serialise");
+        self.transaction("retire DAGs", |tx| {
+            steps(async move {
+                tx.query(statement!("forget_import_errors")).bind(paths).execute().await?;
+                Ok(tx.query(statement!("retire_dags")).bind(paths).bind(now.as_micros()).execute().await?)
+            })
         })
+        .await
     }
 
     /// Records that a file could not be read. Its DAG's last good version stays.
@@ -153,22 +155,26 @@ impl Store {
         rendered: &str,
         diagnostics: &serde_json::Value,
     ) -> Result<()> {
-        let diagnostics = diagnostics.to_string();
-        transaction!(self, "record an import error", |tx| {
-            sqlx::query(
-                "insert into import_error (file_path, dag_id, rendered, diagnostics, seen_at)
-                 values ($1, $2, $3, $4, $5)
-                 on conflict (file_path) do update set dag_id = excluded.dag_id, rendered = excluded.rendered,
-                    diagnostics = excluded.diagnostics, seen_at = excluded.seen_at",
-            )
-            .bind(file_path)
-            .bind(dag_id)
-            .bind(rendered)
-            .bind(&diagnostics)
-            .bind(now.as_micros())
-            .execute(&mut *tx)
-            .await?;
+        let diagnostics = &diagnostics.to_string();
+        self.transaction("record an import error", |tx| {
+            steps(async move {
+                tx.query(
+                    "insert into import_error (file_path, dag_id, rendered, diagnostics, seen_at)
+                     values ($1, $2, $3, $4, $5)
+                     on conflict (file_path) do update set dag_id = excluded.dag_id, rendered = excluded.rendered,
+                        diagnostics = excluded.diagnostics, seen_at = excluded.seen_at",
+                )
+                .bind(file_path)
+                .bind(dag_id)
+                .bind(rendered)
+                .bind(diagnostics)
+                .bind(now.as_micros())
+                .execute()
+                .await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// Paths of the files that active DAGs and import errors stand for: what a folder scan is compared with at start.
@@ -176,13 +182,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn known_files(&self) -> Result<Vec<String>> {
-        crate::transaction::reading!(self, "list known DAG files", |tx| {
-            sqlx::query_scalar(
-                "select file_path from dag where is_active union select file_path from import_error order by 1",
+        self.reading("list known DAG files", |tx| {
+            step(
+                tx.query(
+                    "select file_path from dag where is_active union select file_path from import_error order by 1",
+                )
+                .scalars(),
             )
-            .fetch_all(&mut *tx)
-            .await?
         })
+        .await
     }
 
     /// Pauses or unpauses a DAG. Unpausing plans the schedule from now on unless the DAG catches up on all its ticks.
@@ -190,29 +198,28 @@ impl Store {
     /// # Errors
     /// There is no such DAG, or the database failed.
     pub async fn set_dag_paused(&self, now: Timestamp, dag_id: &str, paused: bool, principal: &str) -> Result<()> {
-        let affected = transaction!(self, "pause a DAG", |tx| {
-            let affected = sqlx::query(
-                "update dag set is_paused = $2, check_at = $3,
-                    next_tick = case when $2 or not is_paused or catchup_all then next_tick else null end
-                 where dag_id = $1",
-            )
-            .bind(dag_id)
-            .bind(paused)
-            .bind(now.as_micros())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            if affected > 0 {
-                sqlx::query("insert into audit_log (at, principal, action, object) values ($1, $2, $3, $4)")
-                    .bind(now.as_micros())
-                    .bind(principal)
-                    .bind(if paused { "pause" } else { "unpause" })
-                    .bind(dag_id)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            affected
-        })?;
+        let affected = self
+            .transaction("pause a DAG", |tx| {
+                steps(async move {
+                    let affected = tx
+                        .query(
+                            "update dag set is_paused = $2, check_at = $3,
+                                next_tick = case when $2 or not is_paused or catchup_all then next_tick else null end
+                             where dag_id = $1",
+                        )
+                        .bind(dag_id)
+                        .bind(paused)
+                        .bind(now.as_micros())
+                        .execute()
+                        .await?;
+                    if affected > 0 {
+                        let action = if paused { "pause" } else { "unpause" };
+                        audit_log::record(tx, now, Deed { principal, action, object: dag_id, detail: None }).await?;
+                    }
+                    Ok(affected)
+                })
+            })
+            .await?;
         if affected == 0 { Err(StoreError::NotFound { what: "dag", name: dag_id.to_owned() }) } else { Ok(()) }
     }
 
@@ -221,12 +228,11 @@ impl Store {
     /// # Errors
     /// There is no such file, or the database failed.
     pub async fn dag_file(&self, hash: &str) -> Result<Vec<u8>> {
-        let content: Option<Vec<u8>> = crate::transaction::reading!(self, "read a published file", |tx| {
-            sqlx::query_scalar("select content from dag_file where hash = $1")
-                .bind(hash)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let content: Option<Vec<u8>> = self
+            .reading("read a published file", |tx| {
+                step(tx.query("select content from dag_file where hash = $1").bind(hash).optional_scalar())
+            })
+            .await?;
         content.ok_or_else(|| StoreError::NotFound { what: "published file", name: hash.to_owned() })
     }
 }
@@ -237,15 +243,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn dag_files(&self, hashes: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
-        let hashes = serde_json::to_string(hashes).expect("strings serialise");
-        crate::transaction::reading!(self, "read published files", |tx| {
-            sqlx::query_as::<_, (String, Vec<u8>)>(statement!(tx, "dag_files"))
-                .bind(&hashes)
-                .fetch_all(&mut *tx)
-                .await?
-                .into_iter()
-                .collect()
+        let hashes = &serde_json::to_string(hashes).expect("strings serialise");
+        self.reading("read published files", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query(statement!("dag_files"))
+                    .bind(hashes)
+                    .all::<(String, Vec<u8>)>()
+                    .await?
+                    .into_iter()
+                    .collect())
+            })
         })
+        .await
     }
 }
 

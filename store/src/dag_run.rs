@@ -1,13 +1,13 @@
 //! Creating DAG runs by hand, and the insertion of their task instances.
 
-use flow_model::state::{RunType, TriggeredBy};
+use flow_model::state::{RunType, TriggeredBy, generated_run_id};
 use flow_model::{DagGraph, DagRunKey, Timestamp, TriggerRule};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::connect::Store;
-use crate::error::{Result, StoreError};
-use crate::transaction::transaction;
+use crate::error::{Abort, Result, StoreError};
+use crate::transaction::{Transaction, steps};
 
 /// A run that somebody asks for.
 #[derive(Debug, Clone)]
@@ -45,17 +45,37 @@ pub struct RunCreated {
     pub dag_is_paused: bool,
 }
 
-/// Inserts a queued run that is pinned to a version, within a transaction, and has the scheduler look at its DAG. The value
-/// is its key and its id.
-macro_rules! insert_run {
-    ($tx:ident, $now:expr, $new:expr, $version:expr) => {{
-        let generated = flow_model::state::generated_run_id($new.run_type, $new.run_after);
-        let conf = serde_json::Value::Object($new.conf.clone()).to_string();
-        let mut run_id = $new.run_id.clone().unwrap_or_else(|| generated.clone());
-        let mut created: Option<i64> = None;
-        // A generated id may meet another one of the same microsecond: it then gets a number.
-        for suffix in 1..=100 {
-            created = sqlx::query_scalar(
+/// Generated ids that are tried when the first is taken: by another run of the same microsecond.
+const GENERATED_IDS_MAX: u32 = 100;
+
+/// Inserts a queued run that is pinned to a version, and has the scheduler look at its DAG. Gives its key and its id.
+pub(crate) async fn insert_run(
+    tx: &mut Transaction,
+    now: Timestamp,
+    new: &NewRun,
+    version: i64,
+) -> Result<(DagRunKey, String), Abort> {
+    let (key, run_id) = insert_under_free_id(tx, now, new, version).await?;
+    tx.query("update dag set check_at = case when check_at < $2 then check_at else $2 end where dag_id = $1")
+        .bind(&new.dag_id)
+        .bind(new.run_after.as_micros().max(now.as_micros()))
+        .execute()
+        .await?;
+    Ok((DagRunKey(key), run_id))
+}
+
+async fn insert_under_free_id(
+    tx: &mut Transaction,
+    now: Timestamp,
+    new: &NewRun,
+    version: i64,
+) -> Result<(i64, String), Abort> {
+    let generated = generated_run_id(new.run_type, new.run_after);
+    let conf = Value::Object(new.conf.clone()).to_string();
+    let mut run_id = new.run_id.clone().unwrap_or_else(|| generated.clone());
+    for suffix in 1..=GENERATED_IDS_MAX {
+        let created: Option<i64> = tx
+            .query(
                 "insert into dag_run (dag_id, run_id, run_type, triggered_by, principal, note, version_id, state,
                     logical_date, data_interval_start, data_interval_end, run_after, conf, created_at, changed_at,
                     actor, actor_id)
@@ -63,42 +83,35 @@ macro_rules! insert_run {
                  on conflict (dag_id, run_id) do nothing
                  returning id",
             )
-            .bind(&$new.dag_id)
+            .bind(&new.dag_id)
             .bind(&run_id)
-            .bind($new.run_type.as_str())
-            .bind($new.triggered_by.as_str())
-            .bind(&$new.principal)
-            .bind(&$new.note)
-            .bind($version)
-            .bind($new.logical_date.map(flow_model::Timestamp::as_micros))
-            .bind($new.run_after.as_micros())
+            .bind(new.run_type.as_str())
+            .bind(new.triggered_by.as_str())
+            .bind(&new.principal)
+            .bind(&new.note)
+            .bind(version)
+            .bind(new.logical_date.map(Timestamp::as_micros))
+            .bind(new.run_after.as_micros())
             .bind(&conf)
-            .bind($now.as_micros())
-            .bind($new.data_interval.map(|(start, _)| start.as_micros()))
-            .bind($new.data_interval.map(|(_, end)| end.as_micros()))
-            .fetch_optional(&mut *$tx)
+            .bind(now.as_micros())
+            .bind(new.data_interval.map(|(start, _)| start.as_micros()))
+            .bind(new.data_interval.map(|(_, end)| end.as_micros()))
+            .optional_scalar()
             .await?;
-            if created.is_some() || $new.run_id.is_some() {
-                break;
-            }
-            run_id = format!("{generated}-{suffix}");
+        if let Some(key) = created {
+            return Ok((key, run_id));
         }
-        let Some(key) = created else {
-            return Err($crate::error::StoreError::Conflict(format!(
-                "dag `{}` already has a run `{run_id}`; hint: choose another run id, or leave it out",
-                $new.dag_id
-            ))
-            .into());
-        };
-        sqlx::query("update dag set check_at = case when check_at < $2 then check_at else $2 end where dag_id = $1")
-            .bind(&$new.dag_id)
-            .bind($new.run_after.as_micros().max($now.as_micros()))
-            .execute(&mut *$tx)
-            .await?;
-        (key, run_id)
-    }};
+        if new.run_id.is_some() {
+            break;
+        }
+        run_id = format!("{generated}-{suffix}");
+    }
+    let dag_id = &new.dag_id;
+    Err(StoreError::Conflict(format!(
+        "dag `{dag_id}` already has a run `{run_id}`; hint: choose another run id, or leave it out"
+    ))
+    .into())
 }
-pub(crate) use insert_run;
 
 impl Store {
     /// Creates a queued run, pinned to the DAG's newest version.
@@ -106,18 +119,21 @@ impl Store {
     /// # Errors
     /// There is no such DAG; a run with that id exists (conflict); or the database failed.
     pub async fn create_run(&self, now: Timestamp, new: &NewRun) -> Result<RunCreated> {
-        transaction!(self, "create a DAG run", |tx| {
-            let dag: Option<(Option<i64>, bool)> =
-                sqlx::query_as("select version_id, is_paused from dag where dag_id = $1")
+        self.transaction("create a DAG run", |tx| {
+            steps(async move {
+                let dag: Option<(Option<i64>, bool)> = tx
+                    .query("select version_id, is_paused from dag where dag_id = $1")
                     .bind(&new.dag_id)
-                    .fetch_optional(&mut *tx)
+                    .optional()
                     .await?;
-            let Some((Some(version), dag_is_paused)) = dag else {
-                return Err(StoreError::NotFound { what: "dag", name: new.dag_id.clone() }.into());
-            };
-            let (key, run_id) = insert_run!(tx, now, new, version);
-            RunCreated { key: DagRunKey(key), run_id, dag_is_paused }
+                let Some((Some(version), dag_is_paused)) = dag else {
+                    return Err(StoreError::NotFound { what: "dag", name: new.dag_id.clone() }.into());
+                };
+                let (key, run_id) = insert_run(tx, now, new, version).await?;
+                Ok(RunCreated { key, run_id, dag_is_paused })
+            })
         })
+        .await
     }
 }
 

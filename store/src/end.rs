@@ -4,15 +4,14 @@
 use std::collections::HashSet;
 
 use flow_model::moves::TaskEvent;
-use flow_model::{DagGraph, DagRunKey, DagVersionKey, RunState, TaskState, Timestamp};
+use flow_model::{DagGraph, DagRunKey, RunState, TaskState, Timestamp};
 
-use crate::clear::{Affected, CHECK_DAG, InstanceRow, LockedRun, plan_moves};
+use crate::clear::{Affected, CHECK_DAG, InstanceRow, plan_moves};
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::{Result, StoreError};
-use crate::rows::{json, run_state, task_state};
-use crate::transaction::transaction;
-use crate::versions::warm_versions;
+use crate::query::statement;
+use crate::rows::json;
+use crate::transaction::steps;
 
 impl Store {
     /// Ends a run as failed: what has started is stopped and fails, what has not is skipped. Teardowns whose setup has succeeded
@@ -44,60 +43,60 @@ impl Store {
         principal: &str,
         reason: &'static str,
     ) -> Result<Affected> {
-        transaction!(self, "end a run", |tx| {
-            let locked: Option<LockedRun> =
-                sqlx::query_as(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
-            let Some(locked) = locked else {
-                return Err(StoreError::NotFound { what: "dag run", name: run.to_string() }.into());
-            };
-            let state = run_state(&locked.state)?;
-            if state == to || (reason == "cancelled" && state.is_finished()) {
-                return Err(StoreError::Conflict(format!(
-                    "the run is {state} already; hint: clear it to run it again"
-                ))
-                .into());
-            }
-            warm_versions!(self, tx, [locked.version_id]);
-            let graph = self.dag_graph(DagVersionKey(locked.version_id)).await?;
-            let rows: Vec<InstanceRow> =
-                sqlx::query_as(statement!(tx, "instances_of_run")).bind(run.0).fetch_all(&mut *tx).await?;
-            let spared = if locked.ends_as.is_some() { HashSet::new() } else { teardowns_to_run(&graph, &rows)? };
-            let mut chosen: Vec<(i64, TaskEvent, &'static str)> = Vec::new();
-            for row in rows.iter().filter(|row| !spared.contains(&row.id)) {
-                let event = ending_event(task_state(&row.state)?, to);
-                chosen.extend(event.map(|event| (row.id, event, reason)));
-            }
-            let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
-            if !moves.is_empty() {
-                sqlx::query(statement!(tx, "user_moves"))
-                    .bind(json(&moves))
+        self.transaction("end a run", |tx| {
+            steps(async move {
+                let (locked, graph, rows) = self.lock_whole_run(tx, run).await?;
+                let state = locked.state;
+                if state == to || (reason == "cancelled" && state.is_finished()) {
+                    let why = format!("the run is {state} already; hint: clear it to run it again");
+                    return Err(StoreError::Conflict(why).into());
+                }
+                let spared = if locked.ends_as.is_some() { HashSet::new() } else { teardowns_to_run(&graph, &rows)? };
+                let chosen = endings(&rows, &spared, to, reason);
+                let (moves, affected) = plan_moves(&graph, &rows, &chosen)?;
+                if !moves.is_empty() {
+                    tx.query(statement!("user_moves"))
+                        .bind(json(&moves))
+                        .bind(now.as_micros())
+                        .bind(principal)
+                        .execute()
+                        .await?;
+                }
+                tx.query(if spared.is_empty() { END_NOW } else { END_AFTER_TEARDOWNS })
+                    .bind(run.0)
                     .bind(now.as_micros())
                     .bind(principal)
-                    .execute(&mut *tx)
+                    .bind(to.as_str())
+                    .bind(reason)
+                    .execute()
                     .await?;
-            }
-            // The run's own time does not cut its teardowns off.
-            let statement = if spared.is_empty() {
-                "update dag_run set state = $4, ended_at = $2, changed_at = $2, event_no = event_no + 1,
-                    actor = 'user', actor_id = $3, reason = $5, ends_as = null
-                 where id = $1"
-            } else {
-                "update dag_run set ends_as = $4, deadline_at = null, changed_at = $2, actor = 'user', actor_id = $3,
-                    reason = $5
-                 where id = $1"
-            };
-            sqlx::query(statement)
-                .bind(run.0)
-                .bind(now.as_micros())
-                .bind(principal)
-                .bind(to.as_str())
-                .bind(reason)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute(&mut *tx).await?;
-            affected
+                tx.query(CHECK_DAG).bind(&locked.dag_id).bind(now.as_micros()).execute().await?;
+                Ok(affected)
+            })
         })
+        .await
     }
+}
+
+const END_NOW: &str = "update dag_run set state = $4, ended_at = $2, changed_at = $2, event_no = event_no + 1,
+        actor = 'user', actor_id = $3, reason = $5, ends_as = null
+     where id = $1";
+
+/// The run's own time does not cut its teardowns off.
+const END_AFTER_TEARDOWNS: &str =
+    "update dag_run set ends_as = $4, deadline_at = null, changed_at = $2, actor = 'user',
+        actor_id = $3, reason = $5
+     where id = $1";
+
+/// What ending a run does to its task instances, those that are spared left out.
+fn endings(
+    rows: &[InstanceRow],
+    spared: &HashSet<i64>,
+    to: RunState,
+    reason: &'static str,
+) -> Vec<(i64, TaskEvent, &'static str)> {
+    let ended = rows.iter().filter(|row| !spared.contains(&row.id));
+    ended.filter_map(|row| ending_event(row.state, to).map(|event| (row.id, event, reason))).collect()
 }
 
 fn is_teardown(graph: &DagGraph, row: &InstanceRow) -> bool {
@@ -113,9 +112,9 @@ pub(crate) fn teardowns_to_run(graph: &DagGraph, rows: &[InstanceRow]) -> Result
         let belongs = |other: &&InstanceRow| {
             let (setup, index) = other.place();
             let is_apart = graph.go_together(teardown, setup) && index >= 0 && map_index >= 0 && index != map_index;
-            setups.contains(&setup) && !is_apart && other.state == TaskState::Success.as_str()
+            setups.contains(&setup) && !is_apart && other.state == TaskState::Success
         };
-        let is_over = task_state(&row.state)?.is_finished();
+        let is_over = row.state.is_finished();
         if !is_over && (setups.is_empty() || rows.iter().any(|other| belongs(&other))) {
             to_run.insert(row.id);
         }

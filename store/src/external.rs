@@ -5,7 +5,7 @@ use flow_model::{DagRunKey, DagVersionKey, RunState, TaskState, Timestamp};
 use crate::connect::Store;
 use crate::error::Result;
 use crate::rows::{run_state, task_state};
-use crate::transaction::reading;
+use crate::transaction::step;
 
 /// A run of another DAG, as a sensor sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +37,15 @@ impl Store {
         logical_date: Timestamp,
         with_tasks: bool,
     ) -> Result<Option<ExternalRun>> {
-        let found: Option<(i64, String)> = reading!(self, "look for another DAG's run", |tx| {
-            sqlx::query_as(
+        let found: Option<(i64, String)> = self
+            .reading("look for another DAG's run", |tx| {
+                step(tx.query(
                 "select id, state from dag_run where dag_id = $1 and logical_date = $2 order by id desc limit 1",
             )
             .bind(dag_id)
-            .bind(logical_date.as_micros())
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+            .bind(logical_date.as_micros()).optional())
+            })
+            .await?;
         let Some((run, state)) = found else { return Ok(None) };
         let tasks = if with_tasks { self.external_tasks(DagRunKey(run)).await? } else { Vec::new() };
         Ok(Some(ExternalRun { state: run_state(&state)?, tasks }))
@@ -56,16 +56,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn external_dag(&self, dag_id: &str) -> Result<Option<ExternalDag>> {
-        let found: Option<(bool, bool, Option<i64>)> = reading!(self, "look for another DAG", |tx| {
-            sqlx::query_as(
-                "select is_paused, is_active,
-                    (select max(r.logical_date) from dag_run r where r.dag_id = dag.dag_id) as newest
-                 from dag where dag_id = $1",
-            )
-            .bind(dag_id)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let found: Option<(bool, bool, Option<i64>)> = self
+            .reading("look for another DAG", |tx| {
+                step(
+                    tx.query(
+                        "select is_paused, is_active,
+                            (select max(r.logical_date) from dag_run r where r.dag_id = dag.dag_id) as newest
+                         from dag where dag_id = $1",
+                    )
+                    .bind(dag_id)
+                    .optional(),
+                )
+            })
+            .await?;
         Ok(found.filter(|(_, is_active, _)| *is_active).map(|(is_paused, _, newest)| ExternalDag {
             is_paused,
             newest_logical_date: newest.map(Timestamp::from_micros),
@@ -77,23 +80,29 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn external_run_state(&self, dag_id: &str, run_id: &str) -> Result<Option<RunState>> {
-        let state: Option<String> = reading!(self, "look at another DAG's run", |tx| {
-            sqlx::query_scalar("select state from dag_run where dag_id = $1 and run_id = $2")
-                .bind(dag_id)
-                .bind(run_id)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let state: Option<String> = self
+            .reading("look at another DAG's run", |tx| {
+                step(
+                    tx.query("select state from dag_run where dag_id = $1 and run_id = $2")
+                        .bind(dag_id)
+                        .bind(run_id)
+                        .optional_scalar(),
+                )
+            })
+            .await?;
         state.as_deref().map(run_state).transpose()
     }
 
     async fn external_tasks(&self, run: DagRunKey) -> Result<Vec<(String, i64, TaskState)>> {
-        let rows: Vec<(String, i64, String)> = reading!(self, "look at another DAG's tasks", |tx| {
-            sqlx::query_as("select task_id, map_index, state from task_instance where dag_run_id = $1")
-                .bind(run.0)
-                .fetch_all(&mut *tx)
-                .await?
-        })?;
+        let rows: Vec<(String, i64, String)> = self
+            .reading("look at another DAG's tasks", |tx| {
+                step(
+                    tx.query("select task_id, map_index, state from task_instance where dag_run_id = $1")
+                        .bind(run.0)
+                        .all(),
+                )
+            })
+            .await?;
         rows.into_iter().map(|(task, map_index, state)| Ok((task, map_index, task_state(&state)?))).collect()
     }
 
@@ -102,12 +111,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn external_dag_tasks(&self, dag_id: &str) -> Result<Option<Vec<String>>> {
-        let version: Option<Option<i64>> = reading!(self, "look for another DAG", |tx| {
-            sqlx::query_scalar("select version_id from dag where dag_id = $1 and is_active")
-                .bind(dag_id)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let version: Option<Option<i64>> = self
+            .reading("look for another DAG", |tx| {
+                step(
+                    tx.query("select version_id from dag where dag_id = $1 and is_active")
+                        .bind(dag_id)
+                        .optional_scalar(),
+                )
+            })
+            .await?;
         let Some(version) = version.flatten() else { return Ok(None) };
         let graph = self.dag_graph(DagVersionKey(version)).await?;
         Ok(Some(graph.dag.tasks.iter().map(|task| task.task_id.clone()).collect()))

@@ -4,10 +4,10 @@ use flow_model::{ClaimId, Epoch, TaskInstanceKey};
 use serde::Serialize;
 
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::Result;
+use crate::query::statement;
 use crate::rows::json;
-use crate::transaction::transaction;
+use crate::transaction::steps;
 
 /// A piece of an attempt's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,9 +36,13 @@ impl Store {
         if pieces.is_empty() {
             return Ok(());
         }
-        let rows = json(pieces);
-        transaction!(self, "append task logs", |tx| {
-            sqlx::query(statement!(tx, "append_live_logs")).bind(&rows).execute(&mut *tx).await?;
+        let rows = &json(pieces);
+        self.transaction("append task logs", |tx| {
+            steps(async move {
+                tx.query(statement!("append_live_logs")).bind(rows).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::connect::{Pools, Store};
 use crate::error::{Result, StoreError};
-use crate::transaction::{conflict_pause, reading};
+use crate::query::Statement;
+use crate::transaction::{conflict_pause, steps};
 
 /// Attempts to migrate a SQLite file that others may be migrating.
 const MIGRATE_ATTEMPTS_MAX: u32 = 10;
@@ -141,24 +142,27 @@ impl Store {
     }
 
     async fn applied_migrations(&self) -> Result<HashMap<i64, String>> {
-        reading!(self, "read the schema version", |tx| {
-            let exists: i64 = sqlx::query_scalar(crate::dialect::Dialect::choose(
-                &*tx,
-                "select count(*) from information_schema.tables
-                 where table_name = '_sqlx_migrations' and table_schema = current_schema()",
-                "select count(*) from sqlite_master where name = '_sqlx_migrations'",
-            ))
-            .fetch_one(&mut *tx)
-            .await?;
-            if exists == 0 {
-                HashMap::new()
-            } else {
-                sqlx::query_as::<_, (i64, String)>("select version, description from _sqlx_migrations where success")
-                    .fetch_all(&mut *tx)
-                    .await?
-                    .into_iter()
-                    .collect()
-            }
+        self.reading("read the schema version", |tx| {
+            steps(async move {
+                let exists: i64 = tx
+                    .query(Statement::Both(
+                        "select count(*) from information_schema.tables
+                         where table_name = '_sqlx_migrations' and table_schema = current_schema()",
+                        "select count(*) from sqlite_master where name = '_sqlx_migrations'",
+                    ))
+                    .scalar()
+                    .await?;
+                Ok(if exists == 0 {
+                    HashMap::new()
+                } else {
+                    tx.query("select version, description from _sqlx_migrations where success")
+                        .all::<(i64, String)>()
+                        .await?
+                        .into_iter()
+                        .collect()
+                })
+            })
         })
+        .await
     }
 }

@@ -7,10 +7,10 @@ use flow_model::{Epoch, TaskInstanceKey, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::Result;
+use crate::query::statement;
 use crate::rows::json;
-use crate::transaction::transaction;
+use crate::transaction::steps;
 
 /// A hint to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,9 +53,13 @@ impl Store {
         if ids.is_empty() {
             return Ok(());
         }
-        transaction!(self, "forget published outbox entries", |tx| {
-            sqlx::query(statement!(tx, "forget_outbox")).bind(json(ids)).execute(&mut *tx).await?;
+        self.transaction("forget published outbox entries", |tx| {
+            steps(async move {
+                tx.query(statement!("forget_outbox")).bind(json(ids)).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// Entries older than `before`: their publisher has died or the queue was away.
@@ -63,19 +67,23 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn stale_outbox(&self, before: Timestamp, limit: i64) -> Result<Vec<OutboxEntry>> {
-        crate::transaction::reading!(self, "read the outbox", |tx| {
-            sqlx::query_as::<_, EntryRow>(
-                "select id, task_instance_id, epoch, queue from dispatch_outbox where created_at < $1
-                 order by id limit $2",
-            )
-            .bind(before.as_micros())
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?
-            .into_iter()
-            .map(OutboxEntry::from)
-            .collect()
+        self.reading("read the outbox", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query(
+                        "select id, task_instance_id, epoch, queue from dispatch_outbox where created_at < $1
+                         order by id limit $2",
+                    )
+                    .bind(before.as_micros())
+                    .bind(limit)
+                    .all::<EntryRow>()
+                    .await?
+                    .into_iter()
+                    .map(OutboxEntry::from)
+                    .collect())
+            })
         })
+        .await
     }
 
     /// Task instances that have been queued since before `before` and that nobody has claimed: all of them may be
@@ -84,18 +92,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn long_queued(&self, before: Timestamp, limit: i64) -> Result<Vec<OutboxEntry>> {
-        crate::transaction::reading!(self, "list queued task instances", |tx| {
-            sqlx::query_as::<_, EntryRow>(
-                "select cast(0 as bigint) as id, id as task_instance_id, epoch, queue from task_instance
-                 where state = 'queued' and queued_at < $1 order by queue, priority desc, task_instance_id limit $2",
-            )
-            .bind(before.as_micros())
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?
-            .into_iter()
-            .map(|row| OutboxEntry { id: None, ..OutboxEntry::from(row) })
-            .collect()
+        self.reading("list queued task instances", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query(
+                        "select cast(0 as bigint) as id, id as task_instance_id, epoch, queue from task_instance
+                         where state = 'queued' and queued_at < $1 order by queue, priority desc, task_instance_id limit $2",
+                    )
+                    .bind(before.as_micros())
+                    .bind(limit)
+                    .all::<EntryRow>()
+                    .await?
+                    .into_iter()
+                    .map(|row| OutboxEntry { id: None, ..OutboxEntry::from(row) })
+                    .collect())
+            })
         })
+        .await
     }
 }

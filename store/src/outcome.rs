@@ -3,18 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use flow_model::question::Question;
-use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, Timestamp};
+use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, TaskState, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::claim::WorkOrder;
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::Result;
+use crate::error::{Abort, Result};
 use crate::log::LogAppend;
+use crate::query::statement;
 use crate::rescue::LOST_MAX;
-use crate::rows::json;
-use crate::transaction::transaction;
+use crate::rows::{json, task_state};
+use crate::transaction::{Transaction, steps};
 
 /// How an attempt ended, or how its try goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,100 +207,145 @@ impl Store {
         process: ProcessId,
         outcomes: &[Outcome],
     ) -> Result<Vec<Recorded>> {
-        let rows = json(&outcomes.iter().map(outcome_row).collect::<Vec<_>>());
-        let by_id: HashMap<i64, &Outcome> = outcomes.iter().map(|o| (o.task_instance.0, o)).collect();
-        transaction!(self, "record outcomes", |tx| {
-            let applied: Vec<(i64, String, i64, i64)> = sqlx::query_as(statement!(tx, "record_outcomes"))
-                .bind(&rows)
-                .bind(now.as_micros())
-                .bind(process.to_string())
-                .bind(LOST_MAX)
-                .fetch_all(&mut *tx)
-                .await?;
-            let (suspended, ended): (Vec<&Outcome>, Vec<&Outcome>) = applied
-                .iter()
-                .filter_map(|(id, ..)| by_id.get(id).copied())
-                .partition(|outcome| outcome.kind.suspends());
-            if !suspended.is_empty() {
-                let rows: Vec<OutcomeRow<'_>> = suspended.iter().map(|outcome| outcome_row(outcome)).collect();
-                sqlx::query(statement!(tx, "suspend_tries")).bind(json(&rows)).execute(&mut *tx).await?;
-                for outcome in &suspended {
-                    let OutcomeKind::AwaitingInput(question) = &outcome.kind else { continue };
-                    sqlx::query(
-                        "insert into human_task (task_instance_id, epoch, dag_run_id, try_number, question, subject,
-                            created_at, deadline_at)
-                         select id, epoch, dag_run_id, try_number, $2, $3, $4, $5 from task_instance where id = $1",
-                    )
-                    .bind(outcome.task_instance.0)
-                    .bind(json(&**question))
-                    .bind(question.subject.replace('\0', "\u{fffd}"))
-                    .bind(now.as_micros())
-                    .bind(question.deadline_at.map(Timestamp::as_micros))
-                    .execute(&mut *tx)
-                    .await?;
+        let rows = &json(&outcomes.iter().map(outcome_row).collect::<Vec<_>>());
+        self.transaction("record outcomes", |tx| {
+            steps(async move {
+                let applied = apply_outcomes(tx, now, process, rows, outcomes).await?;
+                let (suspended, ended): (Vec<&Applied<'_>>, Vec<&Applied<'_>>) =
+                    applied.iter().partition(|applied| applied.outcome.kind.suspends());
+                if !suspended.is_empty() {
+                    suspend(tx, now, &suspended).await?;
                 }
-                let triggers: Vec<TriggerRow> =
-                    applied.iter().filter_map(|(id, _, _, epoch)| trigger_row(by_id.get(id)?, *epoch, now)).collect();
-                if !triggers.is_empty() {
-                    sqlx::query(statement!(tx, "set_triggers"))
-                        .bind(json(&triggers))
-                        .bind(now.as_micros())
-                        .execute(&mut *tx)
-                        .await?;
+                if !ended.is_empty() {
+                    end(tx, now, &ended).await?;
                 }
-            }
-            let over: Vec<i64> = ended
-                .iter()
-                .filter(|outcome| outcome.is_continued && !outcome.kind.gives_back())
-                .map(|outcome| outcome.task_instance.0)
-                .collect();
-            if !over.is_empty() {
-                sqlx::query(statement!(tx, "forget_suspended")).bind(json(&over)).execute(&mut *tx).await?;
-            }
-            if !ended.is_empty() {
-                let rows: Vec<OutcomeRow<'_>> = ended.iter().map(|outcome| outcome_row(outcome)).collect();
-                sqlx::query(statement!(tx, "record_attempts")).bind(json(&rows)).execute(&mut *tx).await?;
-            }
-            let succeeded: HashSet<i64> =
-                applied.iter().filter(|(_, state, ..)| state == "success").map(|(id, ..)| *id).collect();
-            let xcoms: Vec<XComRow<'_>> = ended
-                .iter()
-                .filter(|outcome| succeeded.contains(&outcome.task_instance.0))
-                .flat_map(|outcome| xcom_rows(outcome))
-                .collect();
-            if !xcoms.is_empty() {
-                sqlx::query(statement!(tx, "write_xcoms"))
-                    .bind(json(&xcoms))
-                    .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            let logs: Vec<&LogAppend> = ended.iter().chain(&suspended).flat_map(|outcome| &outcome.log).collect();
-            if !logs.is_empty() {
-                sqlx::query(statement!(tx, "append_logs")).bind(json(&logs)).execute(&mut *tx).await?;
-            }
-            let mut known: HashSet<i64> = HashSet::new();
-            if applied.len() < outcomes.len() {
-                let rows: Vec<i64> =
-                    sqlx::query_scalar(statement!(tx, "already_recorded")).bind(&rows).fetch_all(&mut *tx).await?;
-                known = rows.into_iter().collect();
-            }
-            let applied: HashSet<i64> = applied.into_iter().map(|(id, ..)| id).collect();
-            outcomes
-                .iter()
-                .map(|outcome| {
-                    let id = outcome.task_instance.0;
-                    if applied.contains(&id) {
-                        Recorded::Applied
-                    } else if known.contains(&id) {
-                        Recorded::AlreadyApplied
-                    } else {
-                        Recorded::Fenced
-                    }
-                })
-                .collect()
+                // Of those that ended first.
+                let logs: Vec<&LogAppend> =
+                    ended.iter().chain(&suspended).flat_map(|applied| &applied.outcome.log).collect();
+                if !logs.is_empty() {
+                    tx.query(statement!("append_logs")).bind(json(&logs)).execute().await?;
+                }
+                let known = if applied.len() < outcomes.len() {
+                    tx.query(statement!("already_recorded")).bind(rows).scalars().await?
+                } else {
+                    Vec::new()
+                };
+                Ok(answers(outcomes, &applied, &known))
+            })
         })
+        .await
     }
+}
+
+/// An outcome that counts, and where its task instance is now.
+struct Applied<'a> {
+    outcome: &'a Outcome,
+    state: TaskState,
+    epoch: i64,
+}
+
+/// Moves the task instances whose attempts still have the right to act.
+async fn apply_outcomes<'a>(
+    tx: &mut Transaction,
+    now: Timestamp,
+    process: ProcessId,
+    rows: &str,
+    outcomes: &'a [Outcome],
+) -> Result<Vec<Applied<'a>>, Abort> {
+    let by_id: HashMap<i64, &Outcome> = outcomes.iter().map(|outcome| (outcome.task_instance.0, outcome)).collect();
+    let moved: Vec<(i64, String, i64, i64)> = tx
+        .query(statement!("record_outcomes"))
+        .bind(rows)
+        .bind(now.as_micros())
+        .bind(process.to_string())
+        .bind(LOST_MAX)
+        .all()
+        .await?;
+    let mut applied = Vec::with_capacity(moved.len());
+    for (id, state, _, epoch) in moved {
+        if let Some(&outcome) = by_id.get(&id) {
+            applied.push(Applied { outcome, state: task_state(&state)?, epoch });
+        }
+    }
+    Ok(applied)
+}
+
+/// The tries go on later: what they are told then, what they wait for, and what they ask.
+async fn suspend(tx: &mut Transaction, now: Timestamp, suspended: &[&Applied<'_>]) -> Result<(), Abort> {
+    let rows: Vec<OutcomeRow<'_>> = suspended.iter().map(|applied| outcome_row(applied.outcome)).collect();
+    tx.query(statement!("suspend_tries")).bind(json(&rows)).execute().await?;
+    for applied in suspended {
+        if let OutcomeKind::AwaitingInput(question) = &applied.outcome.kind {
+            ask(tx, now, applied.outcome.task_instance, question).await?;
+        }
+    }
+    let triggers: Vec<TriggerRow> =
+        suspended.iter().filter_map(|applied| trigger_row(applied.outcome, applied.epoch, now)).collect();
+    if !triggers.is_empty() {
+        tx.query(statement!("set_triggers")).bind(json(&triggers)).bind(now.as_micros()).execute().await?;
+    }
+    Ok(())
+}
+
+async fn ask(
+    tx: &mut Transaction,
+    now: Timestamp,
+    task_instance: TaskInstanceKey,
+    question: &Question,
+) -> Result<(), Abort> {
+    tx.query(
+        "insert into human_task (task_instance_id, epoch, dag_run_id, try_number, question, subject, created_at,
+            deadline_at)
+         select id, epoch, dag_run_id, try_number, $2, $3, $4, $5 from task_instance where id = $1",
+    )
+    .bind(task_instance.0)
+    .bind(json(question))
+    .bind(question.subject.replace('\0', "\u{fffd}"))
+    .bind(now.as_micros())
+    .bind(question.deadline_at.map(Timestamp::as_micros))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The tries, or parts of them, are over: their rows in the list of attempts, and what they leave for others.
+async fn end(tx: &mut Transaction, now: Timestamp, ended: &[&Applied<'_>]) -> Result<(), Abort> {
+    let over: Vec<i64> = ended
+        .iter()
+        .filter(|applied| applied.outcome.is_continued && !applied.outcome.kind.gives_back())
+        .map(|applied| applied.outcome.task_instance.0)
+        .collect();
+    if !over.is_empty() {
+        tx.query(statement!("forget_suspended")).bind(json(&over)).execute().await?;
+    }
+    let rows: Vec<OutcomeRow<'_>> = ended.iter().map(|applied| outcome_row(applied.outcome)).collect();
+    tx.query(statement!("record_attempts")).bind(json(&rows)).execute().await?;
+    let xcoms: Vec<XComRow<'_>> = ended
+        .iter()
+        .filter(|applied| applied.state == TaskState::Success)
+        .flat_map(|applied| xcom_rows(applied.outcome))
+        .collect();
+    if !xcoms.is_empty() {
+        tx.query(statement!("write_xcoms")).bind(json(&xcoms)).bind(now.as_micros()).execute().await?;
+    }
+    Ok(())
+}
+
+fn answers(outcomes: &[Outcome], applied: &[Applied<'_>], known: &[i64]) -> Vec<Recorded> {
+    let applied: HashSet<i64> = applied.iter().map(|applied| applied.outcome.task_instance.0).collect();
+    outcomes
+        .iter()
+        .map(|outcome| outcome.task_instance.0)
+        .map(|id| {
+            if applied.contains(&id) {
+                Recorded::Applied
+            } else if known.contains(&id) {
+                Recorded::AlreadyApplied
+            } else {
+                Recorded::Fenced
+            }
+        })
+        .collect()
 }
 
 fn outcome_row(outcome: &Outcome) -> OutcomeRow<'_> {

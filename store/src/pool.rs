@@ -3,9 +3,10 @@
 use flow_model::Timestamp;
 use serde::Serialize;
 
+use crate::audit_log::{self, Deed};
 use crate::connect::Store;
 use crate::error::{Result, StoreError};
-use crate::transaction::{reading, transaction};
+use crate::transaction::{step, steps};
 
 /// A pool and how full it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -28,21 +29,23 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn pools_in_use(&self) -> Result<Vec<Pool>> {
-        reading!(self, "list pools", |tx| {
-            sqlx::query_as(
-                "select p.name, p.slots, p.description,
-                    cast(coalesce(sum(case when t.state = 'running' then t.pool_slots end), 0) as bigint)
-                        as running_slots,
-                    cast(coalesce(sum(case when t.state = 'queued' then t.pool_slots end), 0) as bigint)
-                        as queued_slots
-                 from pool p
-                 left join task_instance t on t.pool = p.name and t.state in ('queued', 'running')
-                 group by p.name, p.slots, p.description
-                 order by p.name",
+        self.reading("list pools", |tx| {
+            step(
+                tx.query(
+                    "select p.name, p.slots, p.description,
+                        cast(coalesce(sum(case when t.state = 'running' then t.pool_slots end), 0) as bigint)
+                            as running_slots,
+                        cast(coalesce(sum(case when t.state = 'queued' then t.pool_slots end), 0) as bigint)
+                            as queued_slots
+                     from pool p
+                     left join task_instance t on t.pool = p.name and t.state in ('queued', 'running')
+                     group by p.name, p.slots, p.description
+                     order by p.name",
+                )
+                .all(),
             )
-            .fetch_all(&mut *tx)
-            .await?
         })
+        .await
     }
 
     /// Creates a pool or changes its slots; -1 is unlimited. What runs goes on when slots become fewer.
@@ -62,25 +65,23 @@ impl Store {
                 "pool `{name}` cannot have {slots} slots; hint: use 0 or more, or -1 for unlimited"
             )));
         }
-        transaction!(self, "set a pool", |tx| {
-            sqlx::query(
-                "insert into pool (name, slots, description) values ($1, $2, $3)
-                 on conflict (name) do update set slots = excluded.slots,
-                    description = coalesce(excluded.description, pool.description)",
-            )
-            .bind(name)
-            .bind(slots)
-            .bind(description)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query("insert into audit_log (at, principal, action, object, detail) values ($1, $2, $3, $4, $5)")
-                .bind(now.as_micros())
-                .bind(principal)
-                .bind("set_pool")
+        self.transaction("set a pool", |tx| {
+            steps(async move {
+                tx.query(
+                    "insert into pool (name, slots, description) values ($1, $2, $3)
+                     on conflict (name) do update set slots = excluded.slots,
+                        description = coalesce(excluded.description, pool.description)",
+                )
                 .bind(name)
-                .bind(format!("slots = {slots}"))
-                .execute(&mut *tx)
+                .bind(slots)
+                .bind(description)
+                .execute()
                 .await?;
+                let detail = format!("slots = {slots}");
+                let deed = Deed { principal, action: "set_pool", object: name, detail: Some(&detail) };
+                audit_log::record(tx, now, deed).await
+            })
         })
+        .await
     }
 }

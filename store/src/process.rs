@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use flow_model::{ClaimId, Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 
-use crate::callback::free_callbacks;
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::{Result, StoreError};
-use crate::rescue::Rescued;
-use crate::rows::json;
-use crate::transaction::transaction;
+use crate::error::{Abort, Result, StoreError};
+use crate::rescue::{Rescued, free_what_they_carried};
+use crate::transaction::{Transaction, steps};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,41 +131,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn register_process(&self, now: Timestamp, new: &NewProcess) -> Result<(ProcessId, Vec<Rescued>)> {
-        let lease_until = (now + new.lease).as_micros();
-        let (id, predecessors) = transaction!(self, "register the process", |tx| {
-            let predecessors: Vec<i64> = sqlx::query_scalar(
-                "update process set state = 'dead', ended_at = $3 where kind = $1 and slot = $2 and state <> 'dead'
-                 returning id",
-            )
-            .bind(new.kind.as_str())
-            .bind(&new.slot)
-            .bind(now.as_micros())
-            .fetch_all(&mut *tx)
-            .await?;
-            let id: i64 = sqlx::query_scalar(
-                "insert into process (kind, slot, host, pid, incarnation, version, state, queues, concurrency,
-                    lease_until, started_at, heartbeat_at)
-                 values ($1, $2, $3, $4, $5, $6, 'live', $7, $8, $9, $10, $10)
-                 returning id",
-            )
-            .bind(new.kind.as_str())
-            .bind(&new.slot)
-            .bind(&new.host)
-            .bind(i64::from(new.pid))
-            .bind(new.incarnation.0)
-            .bind(&new.version)
-            .bind(new.queues.join(","))
-            .bind(new.concurrency.map(i64::from))
-            .bind(lease_until)
-            .bind(now.as_micros())
-            .fetch_one(&mut *tx)
-            .await?;
-            if !predecessors.is_empty() {
-                sqlx::query(statement!(tx, "free_triggers")).bind(json(&predecessors)).execute(&mut *tx).await?;
-                free_callbacks!(tx, now, json(&predecessors));
-            }
-            (id, predecessors)
-        })?;
+        let (id, predecessors) = self.transaction("register the process", |tx| steps(take_slot(tx, now, new))).await?;
         let rescued = if predecessors.is_empty() {
             Vec::new()
         } else {
@@ -182,38 +145,39 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn heartbeat(&self, now: Timestamp, process: ProcessId, lease: Duration) -> Result<Heartbeat> {
-        transaction!(self, "renew the process's lease", |tx| {
-            let renewed =
-                sqlx::query("update process set lease_until = $2, heartbeat_at = $3 where id = $1 and state <> 'dead'")
+        self.transaction("renew the process's lease", |tx| {
+            steps(async move {
+                let renewed = tx
+                    .query("update process set lease_until = $2, heartbeat_at = $3 where id = $1 and state <> 'dead'")
                     .bind(process.0)
                     .bind((now + lease).as_micros())
                     .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected();
-            if renewed == 0 {
-                Heartbeat::Dead
-            } else {
-                let held: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(
-                    "select id, epoch, claim_id from task_instance where holder = $1 and state = 'running'",
-                )
-                .bind(process.0)
-                .fetch_all(&mut *tx)
-                .await?;
-                Heartbeat::Alive {
-                    held: held
-                        .into_iter()
-                        .filter_map(|(id, epoch, claim)| {
-                            claim.map(|claim| HeldTask {
-                                task_instance: TaskInstanceKey(id),
-                                epoch: Epoch(epoch),
-                                claim: ClaimId(claim),
+                    .execute()
+                    .await?;
+                Ok(if renewed == 0 {
+                    Heartbeat::Dead
+                } else {
+                    let held: Vec<(i64, i64, Option<i64>)> = tx
+                        .query("select id, epoch, claim_id from task_instance where holder = $1 and state = 'running'")
+                        .bind(process.0)
+                        .all()
+                        .await?;
+                    Heartbeat::Alive {
+                        held: held
+                            .into_iter()
+                            .filter_map(|(id, epoch, claim)| {
+                                claim.map(|claim| HeldTask {
+                                    task_instance: TaskInstanceKey(id),
+                                    epoch: Epoch(epoch),
+                                    claim: ClaimId(claim),
+                                })
                             })
-                        })
-                        .collect(),
-                }
-            }
+                            .collect(),
+                    }
+                })
+            })
         })
+        .await
     }
 
     /// The process takes no new work from now on; what it runs goes on.
@@ -221,12 +185,16 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn drain_process(&self, process: ProcessId) -> Result<()> {
-        transaction!(self, "drain the process", |tx| {
-            sqlx::query("update process set state = 'draining' where id = $1 and state = 'live'")
-                .bind(process.0)
-                .execute(&mut *tx)
-                .await?;
+        self.transaction("drain the process", |tx| {
+            steps(async move {
+                tx.query("update process set state = 'draining' where id = $1 and state = 'live'")
+                    .bind(process.0)
+                    .execute()
+                    .await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// The process ends. What it still holds is lost at once.
@@ -234,15 +202,53 @@ impl Store {
     /// # Errors
     /// The database failed; its lease then runs out by itself.
     pub async fn retire_process(&self, now: Timestamp, process: ProcessId) -> Result<Vec<Rescued>> {
-        transaction!(self, "retire the process", |tx| {
-            sqlx::query("update process set state = 'dead', ended_at = $2 where id = $1 and state <> 'dead'")
-                .bind(process.0)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(statement!(tx, "free_triggers")).bind(json(&[process])).execute(&mut *tx).await?;
-            free_callbacks!(tx, now, json(&[process]));
-        })?;
+        self.transaction("retire the process", |tx| {
+            steps(async move {
+                tx.query("update process set state = 'dead', ended_at = $2 where id = $1 and state <> 'dead'")
+                    .bind(process.0)
+                    .bind(now.as_micros())
+                    .execute()
+                    .await?;
+                free_what_they_carried(tx, now, &[process.0]).await?;
+                Ok(())
+            })
+        })
+        .await?;
         self.rescue_held_by(now, &[process.0], &process.to_string(), "worker_stopped").await
     }
+}
+
+/// Registers a process in its slot, whose predecessors are dead from now on. Gives its key and theirs.
+async fn take_slot(tx: &mut Transaction, now: Timestamp, new: &NewProcess) -> Result<(i64, Vec<i64>), Abort> {
+    let predecessors: Vec<i64> = tx
+        .query(
+            "update process set state = 'dead', ended_at = $3 where kind = $1 and slot = $2 and state <> 'dead'
+             returning id",
+        )
+        .bind(new.kind.as_str())
+        .bind(&new.slot)
+        .bind(now.as_micros())
+        .scalars()
+        .await?;
+    let id = tx
+        .query(
+            "insert into process (kind, slot, host, pid, incarnation, version, state, queues, concurrency, lease_until,
+                started_at, heartbeat_at)
+             values ($1, $2, $3, $4, $5, $6, 'live', $7, $8, $9, $10, $10)
+             returning id",
+        )
+        .bind(new.kind.as_str())
+        .bind(&new.slot)
+        .bind(&new.host)
+        .bind(i64::from(new.pid))
+        .bind(new.incarnation.0)
+        .bind(&new.version)
+        .bind(new.queues.join(","))
+        .bind(new.concurrency.map(i64::from))
+        .bind((now + new.lease).as_micros())
+        .bind(now.as_micros())
+        .scalar()
+        .await?;
+    free_what_they_carried(tx, now, &predecessors).await?;
+    Ok((id, predecessors))
 }

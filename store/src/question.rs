@@ -10,7 +10,7 @@ use crate::error::{Result, StoreError};
 use crate::outcome::NewXCom;
 use crate::rows::json_text;
 use crate::suspended::{Settlement, Settler, Verdict};
-use crate::transaction::reading;
+use crate::transaction::step;
 use crate::xcom::check_xcom_size;
 
 /// Overdue questions ended in one go.
@@ -46,15 +46,18 @@ impl Store {
         answer: &Answer,
         principal: &str,
     ) -> Result<Answer> {
-        let row: Option<OpenRow> = reading!(self, "read an open question", |tx| {
-            sqlx::query_as(
-                "select task_instance_id, epoch, question from human_task
-                 where task_instance_id = $1 and closed_at is null",
-            )
-            .bind(task_instance.0)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let row: Option<OpenRow> = self
+            .reading("read an open question", |tx| {
+                step(
+                    tx.query(
+                        "select task_instance_id, epoch, question from human_task
+                         where task_instance_id = $1 and closed_at is null",
+                    )
+                    .bind(task_instance.0)
+                    .optional(),
+                )
+            })
+            .await?;
         let Some(row) = row else { return Err(self.no_open_question(task_instance).await) };
         let question = parse(&row.question)?;
         if !question.may_answer(principal) {
@@ -79,14 +82,10 @@ impl Store {
     }
 
     async fn no_open_question(&self, task_instance: TaskInstanceKey) -> StoreError {
-        let last: Result<Option<(Option<String>, Option<i64>)>> = reading!(self, "read who has answered", |tx| {
-            sqlx::query_as(
+        let last: Result<Option<(Option<String>, Option<i64>)>> = self.reading("read who has answered", |tx| step(tx.query(
                 "select responded_by, responded_at from human_task where task_instance_id = $1 order by id desc limit 1",
             )
-            .bind(task_instance.0)
-            .fetch_optional(&mut *tx)
-            .await?
-        });
+            .bind(task_instance.0).optional())).await;
         match last {
             Err(error) => error,
             Ok(Some((Some(who), Some(at)))) => StoreError::Conflict(format!(
@@ -108,16 +107,12 @@ impl Store {
     /// # Errors
     /// The database failed; then nothing has changed.
     pub async fn expire_questions(&self, now: Timestamp, actor_id: &str) -> Result<usize> {
-        let overdue: Vec<OpenRow> = reading!(self, "look for overdue questions", |tx| {
-            sqlx::query_as(
+        let overdue: Vec<OpenRow> = self.reading("look for overdue questions", |tx| step(tx.query(
                 "select task_instance_id, epoch, question from human_task
                  where closed_at is null and deadline_at is not null and deadline_at <= $1 order by deadline_at limit $2",
             )
             .bind(now.as_micros())
-            .bind(EXPIRE_BATCH_MAX)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+            .bind(EXPIRE_BATCH_MAX).all())).await?;
         if overdue.is_empty() {
             return Ok(0);
         }

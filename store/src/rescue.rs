@@ -4,10 +4,10 @@ use flow_model::{TaskInstanceKey, TaskState, Timestamp};
 
 use crate::callback::free_callbacks;
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::Result;
+use crate::error::{Abort, Result};
+use crate::query::statement;
 use crate::rows::{json, task_state};
-use crate::transaction::transaction;
+use crate::transaction::{Transaction, step, steps};
 
 /// Losses after which a task instance fails as poisoned instead of being rerun.
 pub(crate) const LOST_MAX: i64 = 3;
@@ -28,21 +28,9 @@ impl Store {
     /// # Errors
     /// The database failed; then nothing has changed.
     pub async fn rescue_lost(&self, now: Timestamp, expired_before: Timestamp, actor_id: &str) -> Result<Vec<Rescued>> {
-        let dead: Vec<i64> = transaction!(self, "declare silent processes dead", |tx| {
-            let dead: Vec<i64> = sqlx::query_scalar(
-                "update process set state = 'dead', ended_at = $2 where state <> 'dead' and lease_until < $1
-                 returning id",
-            )
-            .bind(expired_before.as_micros())
-            .bind(now.as_micros())
-            .fetch_all(&mut *tx)
+        let dead = self
+            .transaction("declare silent processes dead", |tx| steps(declare_silent_dead(tx, now, expired_before)))
             .await?;
-            if !dead.is_empty() {
-                sqlx::query(statement!(tx, "free_triggers")).bind(json(&dead)).execute(&mut *tx).await?;
-                free_callbacks!(tx, now, json(&dead));
-            }
-            dead
-        })?;
         let mut rescued = Vec::new();
         if !dead.is_empty() {
             rescued = self.rescue_held_by(now, &dead, actor_id, "lease_expired").await?;
@@ -60,34 +48,68 @@ impl Store {
         reason: &str,
     ) -> Result<Vec<Rescued>> {
         let processes = json(processes);
-        let rows: Vec<(i64, String)> = transaction!(self, "rescue lost task instances", |tx| {
-            sqlx::query_as(statement!(tx, "rescue"))
-                .bind(&processes)
-                .bind(now.as_micros())
-                .bind(actor_id)
-                .bind(reason)
-                .bind(LOST_MAX)
-                .fetch_all(&mut *tx)
-                .await?
-        })?;
+        let rows: Vec<(i64, String)> = self
+            .transaction("rescue lost task instances", |tx| {
+                step(
+                    tx.query(statement!("rescue"))
+                        .bind(&processes)
+                        .bind(now.as_micros())
+                        .bind(actor_id)
+                        .bind(reason)
+                        .bind(LOST_MAX)
+                        .all(),
+                )
+            })
+            .await?;
         rescued(rows)
     }
 
     async fn rescue_orphans(&self, now: Timestamp, actor_id: &str) -> Result<Vec<Rescued>> {
-        let dead: Vec<i64> = crate::transaction::reading!(self, "look for tasks of dead processes", |tx| {
-            sqlx::query_scalar(
-                "select distinct t.holder from task_instance t
-                 join process p on p.id = t.holder
-                 where t.state = 'running' and p.state = 'dead'",
-            )
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let dead: Vec<i64> = self
+            .reading("look for tasks of dead processes", |tx| {
+                step(
+                    tx.query(
+                        "select distinct t.holder from task_instance t
+                         join process p on p.id = t.holder
+                         where t.state = 'running' and p.state = 'dead'",
+                    )
+                    .scalars(),
+                )
+            })
+            .await?;
         if dead.is_empty() {
             return Ok(Vec::new());
         }
         self.rescue_held_by(now, &dead, actor_id, "lease_expired").await
     }
+}
+
+/// Declares processes dead whose lease ran out before `expired_before`. Gives their keys.
+async fn declare_silent_dead(
+    tx: &mut Transaction,
+    now: Timestamp,
+    expired_before: Timestamp,
+) -> Result<Vec<i64>, Abort> {
+    let dead: Vec<i64> = tx
+        .query(
+            "update process set state = 'dead', ended_at = $2 where state <> 'dead' and lease_until < $1
+             returning id",
+        )
+        .bind(expired_before.as_micros())
+        .bind(now.as_micros())
+        .scalars()
+        .await?;
+    free_what_they_carried(tx, now, &dead).await?;
+    Ok(dead)
+}
+
+/// Leaves the triggers and callbacks of processes that are dead to others.
+pub(crate) async fn free_what_they_carried(tx: &mut Transaction, now: Timestamp, dead: &[i64]) -> Result<(), Abort> {
+    if !dead.is_empty() {
+        tx.query(statement!("free_triggers")).bind(json(dead)).execute().await?;
+        free_callbacks(tx, now, dead).await?;
+    }
+    Ok(())
 }
 
 fn rescued(rows: Vec<(i64, String)>) -> Result<Vec<Rescued>> {

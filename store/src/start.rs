@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use flow_model::start::Start;
-use flow_model::{DagRunKey, DagVersionKey, Timestamp};
+use flow_model::{DagVersionKey, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
 use crate::dag::NewDagVersion;
 use crate::dag_run::{NewRun, RunCreated, insert_run};
-use crate::dialect::statement;
-use crate::error::{Result, StoreError};
+use crate::error::{Abort, Result, StoreError};
+use crate::query::statement;
 use crate::rows::json;
-use crate::transaction::{reading, transaction};
+use crate::transaction::{Transaction, step, steps};
 
 /// Runs of a DAG that may wait to start before events are refused: whoever sends them has to wait, too.
 pub const WAITING_RUNS_MAX: i64 = 1_000;
@@ -94,80 +94,18 @@ impl Store {
     /// # Errors
     /// A DAG does not exist or its file is gone, or the database failed; then nothing has changed.
     pub async fn start_runs(&self, now: Timestamp, events: &[NewStart]) -> Result<Vec<Started>> {
-        transaction!(self, "start runs", |tx| {
-            let mut waiting: HashMap<&str, i64> = HashMap::new();
-            let mut started = Vec::with_capacity(events.len());
-            // A row loop: an event is rare, and each may find itself known. Callers give at most some hundreds.
-            for event in events {
-                let new = &event.run;
-                let dag: Option<(Option<i64>, bool)> =
-                    sqlx::query_as("select version_id, is_paused from dag where dag_id = $1 and is_active")
-                        .bind(&new.dag_id)
-                        .fetch_optional(&mut *tx)
-                        .await?;
-                let Some((Some(version), dag_is_paused)) = dag else {
-                    return Err(StoreError::NotFound { what: "dag", name: new.dag_id.clone() }.into());
-                };
-                // Waits for a transaction that inserts the same event: afterwards it is known, or free.
-                let is_new = sqlx::query(
-                    "insert into start_event (dag_id, source, event_id, at) values ($1, $2, $3, $4)
-                     on conflict (dag_id, source, event_id) do nothing",
-                )
-                .bind(&new.dag_id)
-                .bind(&event.source)
-                .bind(&event.event_id)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-                    > 0;
-                if !is_new {
-                    let run: Option<String> = sqlx::query_scalar(
-                        "select r.run_id from start_event e join dag_run r on r.id = e.dag_run_id
-                         where e.dag_id = $1 and e.source = $2 and e.event_id = $3",
-                    )
-                    .bind(&new.dag_id)
-                    .bind(&event.source)
-                    .bind(&event.event_id)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-                    started.push(Started::Repeated(run));
-                    continue;
+        self.transaction("start runs", |tx| {
+            steps(async move {
+                let mut waiting: HashMap<&str, i64> = HashMap::new();
+                let mut started = Vec::with_capacity(events.len());
+                // A row loop: an event is rare, and each may find itself known. Callers give at most some hundreds.
+                for event in events {
+                    started.push(start_run(tx, now, event, &mut waiting).await?);
                 }
-                let already = match waiting.get(new.dag_id.as_str()) {
-                    Some(known) => *known,
-                    None => {
-                        sqlx::query_scalar("select count(*) from dag_run where dag_id = $1 and state = 'queued'")
-                            .bind(&new.dag_id)
-                            .fetch_one(&mut *tx)
-                            .await?
-                    }
-                };
-                waiting.insert(&new.dag_id, already + 1);
-                if already >= WAITING_RUNS_MAX {
-                    sqlx::query("delete from start_event where dag_id = $1 and source = $2 and event_id = $3")
-                        .bind(&new.dag_id)
-                        .bind(&event.source)
-                        .bind(&event.event_id)
-                        .execute(&mut *tx)
-                        .await?;
-                    started.push(Started::TooManyWait);
-                    continue;
-                }
-                let (key, run_id) = insert_run!(tx, now, new, version);
-                sqlx::query(
-                    "update start_event set dag_run_id = $4 where dag_id = $1 and source = $2 and event_id = $3",
-                )
-                .bind(&new.dag_id)
-                .bind(&event.source)
-                .bind(&event.event_id)
-                .bind(key)
-                .execute(&mut *tx)
-                .await?;
-                started.push(Started::Created(RunCreated { key: DagRunKey(key), run_id, dag_is_paused }));
-            }
-            started
+                Ok(started)
+            })
         })
+        .await
     }
 
     /// The DAGs that a webhook of this name starts, by id. A paused DAG is among them: its runs wait.
@@ -175,17 +113,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn webhook_listeners(&self, name: &str) -> Result<Vec<Watched>> {
-        let rows: Vec<(String, i64, String, bool)> = reading!(self, "look for the DAGs of a webhook", |tx| {
-            sqlx::query_as(
-                "select s.dag_id, d.version_id, s.definition, s.began_at is not null
-                 from dag_start s join dag d on d.dag_id = s.dag_id
-                 where s.kind = 'webhook' and s.name = $1 and d.is_active and d.version_id is not null
-                 order by s.dag_id",
-            )
-            .bind(name)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<(String, i64, String, bool)> = self
+            .reading("look for the DAGs of a webhook", |tx| {
+                step(
+                    tx.query(
+                        "select s.dag_id, d.version_id, s.definition, s.began_at is not null
+                         from dag_start s join dag d on d.dag_id = s.dag_id
+                         where s.kind = 'webhook' and s.name = $1 and d.is_active and d.version_id is not null
+                         order by s.dag_id",
+                    )
+                    .bind(name)
+                    .all(),
+                )
+            })
+            .await?;
         rows.into_iter().map(watched).collect()
     }
 
@@ -194,16 +135,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn watched_starts(&self) -> Result<Vec<Watched>> {
-        let rows: Vec<(String, i64, String, bool)> = reading!(self, "list what starts runs", |tx| {
-            sqlx::query_as(
-                "select s.dag_id, d.version_id, s.definition, s.began_at is not null
-                 from dag_start s join dag d on d.dag_id = s.dag_id
-                 where s.kind <> 'webhook' and d.is_active and not d.is_paused and d.version_id is not null
-                 order by s.dag_id, s.kind, s.name",
-            )
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<(String, i64, String, bool)> = self
+            .reading("list what starts runs", |tx| {
+                step(
+                    tx.query(
+                        "select s.dag_id, d.version_id, s.definition, s.began_at is not null
+                         from dag_start s join dag d on d.dag_id = s.dag_id
+                         where s.kind <> 'webhook' and d.is_active and not d.is_paused and d.version_id is not null
+                         order by s.dag_id, s.kind, s.name",
+                    )
+                    .all(),
+                )
+            })
+            .await?;
         rows.into_iter().map(watched).collect()
     }
 
@@ -219,31 +163,34 @@ impl Store {
         start: &Start,
         already_there: &[String],
     ) -> Result<bool> {
-        let events = json(already_there);
-        transaction!(self, "take up what starts a DAG", |tx| {
-            let is_first = sqlx::query(
-                "update dag_start set began_at = $4
-                 where dag_id = $1 and kind = $2 and name = $3 and began_at is null",
-            )
-            .bind(dag_id)
-            .bind(start.kind())
-            .bind(start.name())
-            .bind(now.as_micros())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected()
-                > 0;
-            if is_first {
-                sqlx::query(statement!(tx, "remember_events"))
+        let events = &json(already_there);
+        self.transaction("take up what starts a DAG", |tx| {
+            steps(async move {
+                let is_first = tx
+                    .query(
+                        "update dag_start set began_at = $4
+                         where dag_id = $1 and kind = $2 and name = $3 and began_at is null",
+                    )
                     .bind(dag_id)
-                    .bind(start.source())
-                    .bind(&events)
+                    .bind(start.kind())
+                    .bind(start.name())
                     .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            is_first
+                    .execute()
+                    .await?
+                    > 0;
+                if is_first {
+                    tx.query(statement!("remember_events"))
+                        .bind(dag_id)
+                        .bind(start.source())
+                        .bind(events)
+                        .bind(now.as_micros())
+                        .execute()
+                        .await?;
+                }
+                Ok(is_first)
+            })
         })
+        .await
     }
 
     /// Remembers events that start nothing, so that they are not looked at again.
@@ -251,16 +198,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn remember_events(&self, now: Timestamp, dag_id: &str, source: &str, events: &[String]) -> Result<()> {
-        let events = json(events);
-        transaction!(self, "remember events", |tx| {
-            sqlx::query(statement!(tx, "remember_events"))
-                .bind(dag_id)
-                .bind(source)
-                .bind(&events)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?;
+        let events = &json(events);
+        self.transaction("remember events", |tx| {
+            steps(async move {
+                tx.query(statement!("remember_events"))
+                    .bind(dag_id)
+                    .bind(source)
+                    .bind(events)
+                    .bind(now.as_micros())
+                    .execute()
+                    .await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// Which of these events have been seen before.
@@ -269,14 +220,10 @@ impl Store {
     /// The database failed.
     pub async fn known_events(&self, dag_id: &str, source: &str, events: &[String]) -> Result<Vec<String>> {
         let events = json(events);
-        reading!(self, "look for known events", |tx| {
-            sqlx::query_scalar(statement!(tx, "known_events"))
-                .bind(dag_id)
-                .bind(source)
-                .bind(&events)
-                .fetch_all(&mut *tx)
-                .await?
+        self.reading("look for known events", |tx| {
+            step(tx.query(statement!("known_events")).bind(dag_id).bind(source).bind(&events).scalars())
         })
+        .await
     }
 
     /// Writes down a look, and what was wrong.
@@ -284,18 +231,22 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn note_start(&self, now: Timestamp, dag_id: &str, start: &Start, problem: Option<&str>) -> Result<()> {
-        transaction!(self, "note a look at what starts a DAG", |tx| {
-            sqlx::query(
-                "update dag_start set looked_at = $4, problem = $5 where dag_id = $1 and kind = $2 and name = $3",
-            )
-            .bind(dag_id)
-            .bind(start.kind())
-            .bind(start.name())
-            .bind(now.as_micros())
-            .bind(problem)
-            .execute(&mut *tx)
-            .await?;
+        self.transaction("note a look at what starts a DAG", |tx| {
+            steps(async move {
+                tx.query(
+                    "update dag_start set looked_at = $4, problem = $5 where dag_id = $1 and kind = $2 and name = $3",
+                )
+                .bind(dag_id)
+                .bind(start.kind())
+                .bind(start.name())
+                .bind(now.as_micros())
+                .bind(problem)
+                .execute()
+                .await?;
+                Ok(())
+            })
         })
+        .await
     }
 
     /// What starts a DAG, for people.
@@ -303,15 +254,18 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_starts(&self, dag_id: &str) -> Result<Vec<StartRecord>> {
-        let rows: Vec<ListedStart> = reading!(self, "list what starts a DAG", |tx| {
-            sqlx::query_as(
-                "select definition, began_at, looked_at, problem from dag_start
-                     where dag_id = $1 order by kind, name",
-            )
-            .bind(dag_id)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<ListedStart> = self
+            .reading("list what starts a DAG", |tx| {
+                step(
+                    tx.query(
+                        "select definition, began_at, looked_at, problem from dag_start
+                         where dag_id = $1 order by kind, name",
+                    )
+                    .bind(dag_id)
+                    .all(),
+                )
+            })
+            .await?;
         rows.into_iter()
             .map(|(text, began_at, looked_at, problem)| {
                 Ok(StartRecord {
@@ -323,6 +277,82 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Starts a run for an event, if it is new. `waiting` counts the runs of each DAG that wait to start.
+async fn start_run<'a>(
+    tx: &mut Transaction,
+    now: Timestamp,
+    event: &'a NewStart,
+    waiting: &mut HashMap<&'a str, i64>,
+) -> Result<Started, Abort> {
+    let new = &event.run;
+    let dag: Option<(Option<i64>, bool)> = tx
+        .query("select version_id, is_paused from dag where dag_id = $1 and is_active")
+        .bind(&new.dag_id)
+        .optional()
+        .await?;
+    let Some((Some(version), dag_is_paused)) = dag else {
+        return Err(StoreError::NotFound { what: "dag", name: new.dag_id.clone() }.into());
+    };
+    // Waits for a transaction that inserts the same event: afterwards it is known, or free.
+    let inserted = tx
+        .query(
+            "insert into start_event (dag_id, source, event_id, at) values ($1, $2, $3, $4)
+             on conflict (dag_id, source, event_id) do nothing",
+        )
+        .bind(&new.dag_id)
+        .bind(&event.source)
+        .bind(&event.event_id)
+        .bind(now.as_micros())
+        .execute()
+        .await?;
+    if inserted == 0 {
+        return Ok(Started::Repeated(run_of_event(tx, event).await?));
+    }
+    let already = match waiting.get(new.dag_id.as_str()) {
+        Some(known) => *known,
+        None => {
+            tx.query("select count(*) from dag_run where dag_id = $1 and state = 'queued'")
+                .bind(&new.dag_id)
+                .scalar()
+                .await?
+        }
+    };
+    waiting.insert(&new.dag_id, already + 1);
+    if already >= WAITING_RUNS_MAX {
+        tx.query("delete from start_event where dag_id = $1 and source = $2 and event_id = $3")
+            .bind(&new.dag_id)
+            .bind(&event.source)
+            .bind(&event.event_id)
+            .execute()
+            .await?;
+        return Ok(Started::TooManyWait);
+    }
+    let (key, run_id) = insert_run(tx, now, new, version).await?;
+    tx.query("update start_event set dag_run_id = $4 where dag_id = $1 and source = $2 and event_id = $3")
+        .bind(&new.dag_id)
+        .bind(&event.source)
+        .bind(&event.event_id)
+        .bind(key.0)
+        .execute()
+        .await?;
+    Ok(Started::Created(RunCreated { key, run_id, dag_is_paused }))
+}
+
+/// The run that an event started which has been seen before.
+async fn run_of_event(tx: &mut Transaction, event: &NewStart) -> Result<Option<String>, Abort> {
+    let run = tx
+        .query(
+            "select r.run_id from start_event e join dag_run r on r.id = e.dag_run_id
+             where e.dag_id = $1 and e.source = $2 and e.event_id = $3",
+        )
+        .bind(&event.run.dag_id)
+        .bind(&event.source)
+        .bind(&event.event_id)
+        .optional_scalar()
+        .await?;
+    Ok(run)
 }
 
 /// Definition, when it began, when somebody looked, what was wrong.

@@ -9,13 +9,14 @@ use flow_model::{Deferral, Epoch, ProcessId, TaskInstanceKey, TaskState, Timesta
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::audit_log::{self, Deed};
 use crate::connect::Store;
-use crate::dialect::statement;
-use crate::error::{Result, StoreError};
+use crate::error::{Abort, Result, StoreError};
 use crate::outcome::{NewXCom, XComRow};
+use crate::query::statement;
 use crate::question::AnswerNote;
 use crate::rows::json;
-use crate::transaction::transaction;
+use crate::transaction::{Transaction, steps};
 use crate::xcom::check_xcom_size;
 
 /// What becomes of a suspended try.
@@ -144,73 +145,26 @@ impl Store {
         settler: Settler<'_>,
         settlements: &[Settlement],
     ) -> Result<HashSet<TaskInstanceKey>> {
-        let settlements: Vec<Settlement> = settlements.iter().map(within_limits).collect();
-        let questions = json(&settlements.iter().map(question).collect::<Vec<_>>());
-        let by_id: HashMap<i64, &Settlement> = settlements.iter().map(|one| (one.task_instance.0, one)).collect();
-        transaction!(self, "end what waits", |tx| {
-            let rows: Vec<SuspendedRow> =
-                sqlx::query_as(statement!(tx, "lock_suspended")).bind(&questions).fetch_all(&mut *tx).await?;
-            let mut writes = Writes::default();
-            let mut settled = HashSet::new();
-            for row in rows {
-                if let Some(settlement) = by_id.get(&row.id) {
-                    settled.insert(settlement.task_instance);
-                    writes.add(now, settler.actor, settlement, row);
+        let settlements: &Vec<Settlement> = &settlements.iter().map(within_limits).collect();
+        self.transaction("end what waits", |tx| {
+            steps(async move {
+                let questions = json(&settlements.iter().map(question).collect::<Vec<_>>());
+                let by_id: HashMap<i64, &Settlement> =
+                    settlements.iter().map(|one| (one.task_instance.0, one)).collect();
+                let rows: Vec<SuspendedRow> = tx.query(statement!("lock_suspended")).bind(&questions).all().await?;
+                let mut writes = Writes::default();
+                let mut settled = HashSet::new();
+                for row in rows {
+                    if let Some(settlement) = by_id.get(&row.id) {
+                        settled.insert(settlement.task_instance);
+                        writes.add(now, settler.actor, settlement, row);
+                    }
                 }
-            }
-            for (task_instance, answer) in &writes.answers {
-                sqlx::query(
-                    "update human_task set chosen_options = $2, params_input = $3, responded_by = $4, responded_at = $5
-                     where task_instance_id = $1 and closed_at is null",
-                )
-                .bind(task_instance.0)
-                .bind(&answer.chosen_options)
-                .bind(&answer.params_input)
-                .bind(&answer.responded_by)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?;
-                if let Some(principal) = &answer.responded_by {
-                    sqlx::query(
-                        "insert into audit_log (at, principal, action, object, detail) values ($1, $2, $3, $4, $5)",
-                    )
-                    .bind(now.as_micros())
-                    .bind(principal)
-                    .bind("answer")
-                    .bind(format!("task instance {task_instance}"))
-                    .bind(&answer.chosen_options)
-                    .execute(&mut *tx)
-                    .await?;
-                }
-            }
-            if !writes.moves.is_empty() {
-                // What has been waited for goes with the move: the database's own trigger deletes it.
-                sqlx::query(statement!(tx, "end_suspended"))
-                    .bind(json(&writes.moves))
-                    .bind(now.as_micros())
-                    .bind(settler.actor.as_str())
-                    .bind(settler.actor_id)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            if !writes.attempts.is_empty() {
-                sqlx::query(statement!(tx, "record_attempts")).bind(json(&writes.attempts)).execute(&mut *tx).await?;
-            }
-            if !writes.resumes.is_empty() {
-                sqlx::query(statement!(tx, "resume_tries")).bind(json(&writes.resumes)).execute(&mut *tx).await?;
-            }
-            if !writes.logs.is_empty() {
-                sqlx::query(statement!(tx, "append_logs")).bind(json(&writes.logs)).execute(&mut *tx).await?;
-            }
-            if !writes.xcoms.is_empty() {
-                sqlx::query(statement!(tx, "write_xcoms"))
-                    .bind(json(&writes.xcoms))
-                    .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            settled
+                writes.carry_out(tx, now, settler).await?;
+                Ok(settled)
+            })
         })
+        .await
     }
 }
 
@@ -298,6 +252,59 @@ impl<'a> Writes<'a> {
             self.logs.push(LogRow { task_instance, try_number, seq, content });
         }
     }
+
+    async fn carry_out(&self, tx: &mut Transaction, now: Timestamp, settler: Settler<'_>) -> Result<(), Abort> {
+        for (task_instance, answer) in &self.answers {
+            write_answer(tx, now, *task_instance, answer).await?;
+        }
+        if !self.moves.is_empty() {
+            // What has been waited for goes with the move: the database's own trigger deletes it.
+            tx.query(statement!("end_suspended"))
+                .bind(json(&self.moves))
+                .bind(now.as_micros())
+                .bind(settler.actor.as_str())
+                .bind(settler.actor_id)
+                .execute()
+                .await?;
+        }
+        if !self.attempts.is_empty() {
+            tx.query(statement!("record_attempts")).bind(json(&self.attempts)).execute().await?;
+        }
+        if !self.resumes.is_empty() {
+            tx.query(statement!("resume_tries")).bind(json(&self.resumes)).execute().await?;
+        }
+        if !self.logs.is_empty() {
+            tx.query(statement!("append_logs")).bind(json(&self.logs)).execute().await?;
+        }
+        if !self.xcoms.is_empty() {
+            tx.query(statement!("write_xcoms")).bind(json(&self.xcoms)).bind(now.as_micros()).execute().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes down what somebody has answered, and who in the audit log; nobody, where the time was over.
+async fn write_answer(
+    tx: &mut Transaction,
+    now: Timestamp,
+    task_instance: TaskInstanceKey,
+    answer: &AnswerNote,
+) -> Result<(), Abort> {
+    tx.query(
+        "update human_task set chosen_options = $2, params_input = $3, responded_by = $4, responded_at = $5
+         where task_instance_id = $1 and closed_at is null",
+    )
+    .bind(task_instance.0)
+    .bind(&answer.chosen_options)
+    .bind(&answer.params_input)
+    .bind(&answer.responded_by)
+    .bind(now.as_micros())
+    .execute()
+    .await?;
+    let Some(principal) = &answer.responded_by else { return Ok(()) };
+    let object = format!("task instance {task_instance}");
+    let detail = Some(answer.chosen_options.as_str());
+    audit_log::record(tx, now, Deed { principal, action: "answer", object: &object, detail }).await
 }
 
 fn state_after(verdict: &Verdict, row: &SuspendedRow) -> TaskState {
@@ -339,30 +346,35 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn repair_deferrals(&self, now: Timestamp, actor_id: &str) -> Result<u64> {
-        let (astray, without) = transaction!(self, "check deferrals", |tx| {
-            let forgotten = sqlx::query(
-                "delete from trigger where not exists (
-                    select 1 from task_instance t
-                    where t.id = trigger.task_instance_id and t.epoch = trigger.epoch and t.state = 'deferred')",
-            )
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            let freed = sqlx::query(
-                "update trigger set owner = null
-                 where owner in (select p.id from process p where p.state = 'dead')",
-            )
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            let without: Vec<(i64, i64)> = sqlx::query_as(
-                "select t.id, t.epoch from task_instance t
-                 where t.state = 'deferred' and not exists (select 1 from trigger g where g.task_instance_id = t.id)",
-            )
-            .fetch_all(&mut *tx)
+        let (astray, without) = self
+            .transaction("check deferrals", |tx| {
+                steps(async move {
+                    let forgotten = tx
+                        .query(
+                            "delete from trigger where not exists (
+                             select 1 from task_instance t
+                             where t.id = trigger.task_instance_id and t.epoch = trigger.epoch and t.state = 'deferred')",
+                        )
+                        .execute()
+                        .await?;
+                    let freed = tx
+                        .query(
+                            "update trigger set owner = null
+                             where owner in (select p.id from process p where p.state = 'dead')",
+                        )
+                        .execute()
+                        .await?;
+                    let without: Vec<(i64, i64)> = tx
+                        .query(
+                            "select t.id, t.epoch from task_instance t
+                             where t.state = 'deferred' and not exists (select 1 from trigger g where g.task_instance_id = t.id)",
+                        )
+                        .all()
+                        .await?;
+                    Ok((forgotten + freed, without))
+                })
+            })
             .await?;
-            (forgotten + freed, without)
-        })?;
         let settlements: Vec<Settlement> = without
             .into_iter()
             .map(|(id, epoch)| Settlement {

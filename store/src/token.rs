@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::connect::Store;
 use crate::error::Result;
-use crate::transaction::{reading, transaction};
+use crate::transaction::{step, steps};
 
 /// The name under which one-time login links are kept.
 const LOGIN_LINK: &str = "login-link";
@@ -19,16 +19,20 @@ impl Store {
     /// The database failed.
     pub async fn create_token(&self, now: Timestamp, name: &str, expires_at: Option<Timestamp>) -> Result<String> {
         let token = new_token();
-        let hash = hash(&token);
-        transaction!(self, "create a token", |tx| {
-            sqlx::query("insert into api_token (hash, name, created_at, expires_at) values ($1, $2, $3, $4)")
-                .bind(&hash)
-                .bind(name)
-                .bind(now.as_micros())
-                .bind(expires_at.map(Timestamp::as_micros))
-                .execute(&mut *tx)
-                .await?;
-        })?;
+        let hash = &hash(&token);
+        self.transaction("create a token", |tx| {
+            steps(async move {
+                tx.query("insert into api_token (hash, name, created_at, expires_at) values ($1, $2, $3, $4)")
+                    .bind(hash)
+                    .bind(name)
+                    .bind(now.as_micros())
+                    .bind(expires_at.map(Timestamp::as_micros))
+                    .execute()
+                    .await?;
+                Ok(())
+            })
+        })
+        .await?;
         Ok(token)
     }
 
@@ -46,17 +50,19 @@ impl Store {
     /// The database failed.
     pub async fn check_token(&self, now: Timestamp, token: &str) -> Result<Option<String>> {
         let hash = hash(token);
-        reading!(self, "check a token", |tx| {
-            sqlx::query_scalar(
-                "select name from api_token
-                 where hash = $1 and name <> $3 and (expires_at is null or expires_at > $2)",
+        self.reading("check a token", |tx| {
+            step(
+                tx.query(
+                    "select name from api_token
+                     where hash = $1 and name <> $3 and (expires_at is null or expires_at > $2)",
+                )
+                .bind(&hash)
+                .bind(now.as_micros())
+                .bind(LOGIN_LINK)
+                .optional_scalar(),
             )
-            .bind(&hash)
-            .bind(now.as_micros())
-            .bind(LOGIN_LINK)
-            .fetch_optional(&mut *tx)
-            .await?
         })
+        .await
     }
 
     /// Uses up a login link and returns the session's token.
@@ -69,30 +75,33 @@ impl Store {
         link: &str,
         session_expires_at: Timestamp,
     ) -> Result<Option<String>> {
-        let used_hash = hash(link);
-        let session = new_token();
-        let session_hash = hash(&session);
-        transaction!(self, "use a login link", |tx| {
-            let used = sqlx::query("delete from api_token where hash = $1 and name = $2 and expires_at > $3")
-                .bind(&used_hash)
-                .bind(LOGIN_LINK)
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
-            if used == 1 {
-                sqlx::query("insert into api_token (hash, name, created_at, expires_at) values ($1, $2, $3, $4)")
-                    .bind(&session_hash)
-                    .bind("admin")
+        let used_hash = &hash(link);
+        let session = &new_token();
+        let session_hash = &hash(session);
+        self.transaction("use a login link", |tx| {
+            steps(async move {
+                let used = tx
+                    .query("delete from api_token where hash = $1 and name = $2 and expires_at > $3")
+                    .bind(used_hash)
+                    .bind(LOGIN_LINK)
                     .bind(now.as_micros())
-                    .bind(session_expires_at.as_micros())
-                    .execute(&mut *tx)
+                    .execute()
                     .await?;
-                Some(session.clone())
-            } else {
-                None
-            }
+                Ok(if used == 1 {
+                    tx.query("insert into api_token (hash, name, created_at, expires_at) values ($1, $2, $3, $4)")
+                        .bind(session_hash)
+                        .bind("admin")
+                        .bind(now.as_micros())
+                        .bind(session_expires_at.as_micros())
+                        .execute()
+                        .await?;
+                    Some(session.clone())
+                } else {
+                    None
+                })
+            })
         })
+        .await
     }
 
     /// Names, times of creation and of expiry of all tokens.
@@ -100,18 +109,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn tokens(&self) -> Result<Vec<(String, Timestamp, Option<Timestamp>)>> {
-        reading!(self, "list tokens", |tx| {
-            sqlx::query_as::<_, (String, i64, Option<i64>)>(
-                "select name, created_at, expires_at from api_token order by created_at, name",
-            )
-            .fetch_all(&mut *tx)
-            .await?
-            .into_iter()
-            .map(|(name, created, expires)| {
-                (name, Timestamp::from_micros(created), expires.map(Timestamp::from_micros))
+        self.reading("list tokens", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query("select name, created_at, expires_at from api_token order by created_at, name")
+                    .all::<(String, i64, Option<i64>)>()
+                    .await?
+                    .into_iter()
+                    .map(|(name, created, expires)| {
+                        (name, Timestamp::from_micros(created), expires.map(Timestamp::from_micros))
+                    })
+                    .collect())
             })
-            .collect()
         })
+        .await
     }
 
     /// Revokes all tokens of that name; returns how many.
@@ -119,9 +130,10 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn revoke_tokens(&self, name: &str) -> Result<u64> {
-        transaction!(self, "revoke tokens", |tx| {
-            sqlx::query("delete from api_token where name = $1").bind(name).execute(&mut *tx).await?.rows_affected()
+        self.transaction("revoke tokens", |tx| {
+            step(tx.query("delete from api_token where name = $1").bind(name).execute())
         })
+        .await
     }
 
     /// Revokes one token (a logout).
@@ -129,10 +141,14 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn revoke_token(&self, token: &str) -> Result<()> {
-        let hash = hash(token);
-        transaction!(self, "revoke a token", |tx| {
-            sqlx::query("delete from api_token where hash = $1").bind(&hash).execute(&mut *tx).await?;
+        let hash = &hash(token);
+        self.transaction("revoke a token", |tx| {
+            steps(async move {
+                tx.query("delete from api_token where hash = $1").bind(hash).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 }
 

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::Result;
 use crate::outcome::NewXCom;
+use crate::query::statement;
 use crate::rows::{index, json, row_count};
 use crate::suspended::{Settlement, Settler, Verdict, deferral};
-use crate::transaction::{reading, transaction};
+use crate::transaction::{step, steps};
 
 /// Triggers taken by one statement.
 const TAKE_BATCH_MAX: usize = 5_000;
@@ -150,27 +150,35 @@ impl Store {
 
     async fn take_batch(&self, process: ProcessId, is_timer: bool, limit: usize) -> Result<Vec<HeldTrigger>> {
         // Most looks find nothing: they take one read, and neither a transaction nor SQLite's only writer.
-        let is_any_free: bool = reading!(self, "look for free triggers", |tx| {
-            sqlx::query_scalar::<_, i64>(
-                "select cast(1 as bigint) from trigger where owner is null and is_timer = $1 limit 1",
-            )
-            .bind(is_timer)
-            .fetch_optional(&mut *tx)
-            .await?
-            .is_some()
-        })?;
+        let is_any_free: bool = self
+            .reading("look for free triggers", |tx| {
+                steps(async move {
+                    Ok(tx
+                        .query("select cast(1 as bigint) from trigger where owner is null and is_timer = $1 limit 1")
+                        .bind(is_timer)
+                        .optional_scalar::<i64>()
+                        .await?
+                        .is_some())
+                })
+            })
+            .await?;
         if !is_any_free {
             return Ok(Vec::new());
         }
-        let rows: Vec<TriggerRow> = transaction!(self, "take triggers", |tx| {
-            let ids: Vec<i64> = sqlx::query_scalar(statement!(tx, "take_triggers"))
-                .bind(process.0)
-                .bind(is_timer)
-                .bind(row_count(limit))
-                .fetch_all(&mut *tx)
-                .await?;
-            sqlx::query_as(statement!(tx, "read_triggers")).bind(json(&ids)).fetch_all(&mut *tx).await?
-        })?;
+        let rows: Vec<TriggerRow> = self
+            .transaction("take triggers", |tx| {
+                steps(async move {
+                    let ids: Vec<i64> = tx
+                        .query(statement!("take_triggers"))
+                        .bind(process.0)
+                        .bind(is_timer)
+                        .bind(row_count(limit))
+                        .scalars()
+                        .await?;
+                    Ok(tx.query(statement!("read_triggers")).bind(json(&ids)).all().await?)
+                })
+            })
+            .await?;
         rows.into_iter().map(held_trigger).collect()
     }
 
@@ -179,15 +187,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn held_triggers(&self, process: ProcessId) -> Result<Vec<(TaskInstanceKey, Epoch)>> {
-        reading!(self, "list a triggerer's triggers", |tx| {
-            sqlx::query_as::<_, (i64, i64)>("select task_instance_id, epoch from trigger where owner = $1")
-                .bind(process.0)
-                .fetch_all(&mut *tx)
-                .await?
-                .into_iter()
-                .map(|(id, epoch)| (TaskInstanceKey(id), Epoch(epoch)))
-                .collect()
+        self.reading("list a triggerer's triggers", |tx| {
+            steps(async move {
+                Ok(tx
+                    .query("select task_instance_id, epoch from trigger where owner = $1")
+                    .bind(process.0)
+                    .all::<(i64, i64)>()
+                    .await?
+                    .into_iter()
+                    .map(|(id, epoch)| (TaskInstanceKey(id), Epoch(epoch)))
+                    .collect())
+            })
         })
+        .await
     }
 
     /// Those of the triggers that the process still carries.
@@ -198,9 +210,9 @@ impl Store {
         let held: std::collections::HashSet<TaskInstanceKey> =
             self.held_triggers(process).await?.into_iter().map(|(key, _)| key).collect();
         let keys: Vec<TaskInstanceKey> = keys.iter().copied().filter(|key| held.contains(key)).collect();
-        let rows: Vec<TriggerRow> = reading!(self, "read triggers", |tx| {
-            sqlx::query_as(statement!(tx, "read_triggers")).bind(json(&keys)).fetch_all(&mut *tx).await?
-        })?;
+        let rows: Vec<TriggerRow> = self
+            .reading("read triggers", |tx| step(tx.query(statement!("read_triggers")).bind(json(&keys)).all()))
+            .await?;
         rows.into_iter().map(held_trigger).collect()
     }
 
@@ -225,15 +237,11 @@ impl Store {
     /// # Errors
     /// The database failed; then nothing has changed.
     pub async fn expire_triggers(&self, now: Timestamp, actor_id: &str) -> Result<usize> {
-        let overdue: Vec<(i64, i64, String)> = reading!(self, "look for overdue triggers", |tx| {
-            sqlx::query_as(
+        let overdue: Vec<(i64, i64, String)> = self.reading("look for overdue triggers", |tx| step(tx.query(
                 "select task_instance_id, epoch, args from trigger where deadline_at <= $1 order by deadline_at limit $2",
             )
             .bind(now.as_micros())
-            .bind(EXPIRE_BATCH_MAX)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+            .bind(EXPIRE_BATCH_MAX).all())).await?;
         if overdue.is_empty() {
             return Ok(0);
         }
@@ -250,10 +258,14 @@ impl Store {
         if notes.is_empty() {
             return Ok(());
         }
-        let notes = json(&notes.iter().map(shortened).collect::<Vec<_>>());
-        transaction!(self, "note what triggers have found", |tx| {
-            sqlx::query(statement!(tx, "note_checks")).bind(process.0).bind(&notes).execute(&mut *tx).await?;
+        let notes = &json(&notes.iter().map(shortened).collect::<Vec<_>>());
+        self.transaction("note what triggers have found", |tx| {
+            steps(async move {
+                tx.query(statement!("note_checks")).bind(process.0).bind(notes).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 }
 

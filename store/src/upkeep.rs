@@ -6,12 +6,11 @@ use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 
 use crate::clear::InstanceRow;
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::end::teardowns_to_run;
 use crate::error::Result;
+use crate::query::statement;
 use crate::rows::json;
-use crate::transaction::{reading, transaction};
-use crate::versions::warm_versions;
+use crate::transaction::steps;
 
 impl Store {
     /// Fails the runs whose `dagrun_timeout` is over and skips what is unfinished in them; running attempts lose the
@@ -20,50 +19,53 @@ impl Store {
     /// # Errors
     /// The database failed; then nothing has changed.
     pub async fn time_out_runs(&self, now: Timestamp, actor_id: &str) -> Result<Vec<DagRunKey>> {
-        transaction!(self, "time out runs", |tx| {
-            let overdue: Vec<(i64, i64)> =
-                sqlx::query_as(statement!(tx, "lock_overdue_runs")).bind(now.as_micros()).fetch_all(&mut *tx).await?;
-            if !overdue.is_empty() {
-                warm_versions!(self, tx, overdue.iter().map(|(_, version)| *version));
-                let (mut now_over, mut over_later, mut spared) = (Vec::new(), Vec::new(), HashSet::new());
-                for &(run, version) in &overdue {
-                    let graph = self.dag_graph(DagVersionKey(version)).await?;
-                    let mut to_run = HashSet::new();
-                    if graph.dag.tasks.iter().any(|task| task.is_teardown) {
-                        let rows: Vec<InstanceRow> =
-                            sqlx::query_as(statement!(tx, "instances_of_run")).bind(run).fetch_all(&mut *tx).await?;
-                        to_run = teardowns_to_run(&graph, &rows)?;
+        self.transaction("time out runs", |tx| {
+            steps(async move {
+                let overdue: Vec<(i64, i64)> =
+                    tx.query(statement!("lock_overdue_runs")).bind(now.as_micros()).all().await?;
+                if !overdue.is_empty() {
+                    self.warm_versions(tx, overdue.iter().map(|(_, version)| *version)).await?;
+                    let (mut now_over, mut over_later, mut spared) = (Vec::new(), Vec::new(), HashSet::new());
+                    for &(run, version) in &overdue {
+                        let graph = self.dag_graph(DagVersionKey(version)).await?;
+                        let mut to_run = HashSet::new();
+                        if graph.dag.tasks.iter().any(|task| task.is_teardown) {
+                            let rows: Vec<InstanceRow> =
+                                tx.query(statement!("instances_of_run")).bind(run).all().await?;
+                            to_run = teardowns_to_run(&graph, &rows)?;
+                        }
+                        let runs = if to_run.is_empty() { &mut now_over } else { &mut over_later };
+                        runs.push(run);
+                        spared.extend(to_run);
                     }
-                    let runs = if to_run.is_empty() { &mut now_over } else { &mut over_later };
-                    runs.push(run);
-                    spared.extend(to_run);
+                    tx.query(statement!("skip_unfinished"))
+                        .bind(json(&[now_over.as_slice(), over_later.as_slice()].concat()))
+                        .bind(now.as_micros())
+                        .bind(actor_id)
+                        .bind(json(&spared))
+                        .execute()
+                        .await?;
+                    tx.query(statement!("time_out_runs"))
+                        .bind(json(&now_over))
+                        .bind(now.as_micros())
+                        .bind(actor_id)
+                        .execute()
+                        .await?;
+                    tx.query(statement!("time_out_runs_later"))
+                        .bind(json(&over_later))
+                        .bind(now.as_micros())
+                        .execute()
+                        .await?;
+                    tx.query(statement!("check_dags_of_runs"))
+                        .bind(json(&now_over))
+                        .bind(now.as_micros())
+                        .execute()
+                        .await?;
                 }
-                sqlx::query(statement!(tx, "skip_unfinished"))
-                    .bind(json(&[now_over.as_slice(), over_later.as_slice()].concat()))
-                    .bind(now.as_micros())
-                    .bind(actor_id)
-                    .bind(json(&spared))
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query(statement!(tx, "time_out_runs"))
-                    .bind(json(&now_over))
-                    .bind(now.as_micros())
-                    .bind(actor_id)
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query(statement!(tx, "time_out_runs_later"))
-                    .bind(json(&over_later))
-                    .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query(statement!(tx, "check_dags_of_runs"))
-                    .bind(json(&now_over))
-                    .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            overdue.into_iter().map(|(run, _)| DagRunKey(run)).collect()
+                Ok(overdue.into_iter().map(|(run, _)| DagRunKey(run)).collect())
+            })
         })
+        .await
     }
 
     /// The earliest instant at which something is due by time alone: a tick, a retry, a delayed task, a
@@ -72,22 +74,26 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn next_check(&self) -> Result<Option<Timestamp>> {
-        reading!(self, "find the next due instant", |tx| {
-            let due: Vec<Option<i64>> = sqlx::query_scalar(
-                "select min(check_at) from dag where check_at is not null and not is_paused
-                 union all
-                 select min(not_before) from task_instance where state in ('up_for_retry', 'up_for_reschedule')
-                 union all
-                 select min(deadline_at) from trigger where deadline_at is not null
-                 union all
-                 select min(not_before) from task_instance where state = 'scheduled' and not_before is not null
-                 union all
-                 select min(deadline_at) from dag_run where state = 'running' and deadline_at is not null",
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            due.into_iter().flatten().min().map(Timestamp::from_micros)
+        self.reading("find the next due instant", |tx| {
+            steps(async move {
+                let due: Vec<Option<i64>> = tx
+                    .query(
+                        "select min(check_at) from dag where check_at is not null and not is_paused
+                         union all
+                         select min(not_before) from task_instance where state in ('up_for_retry', 'up_for_reschedule')
+                         union all
+                         select min(deadline_at) from trigger where deadline_at is not null
+                         union all
+                         select min(not_before) from task_instance where state = 'scheduled' and not_before is not null
+                         union all
+                         select min(deadline_at) from dag_run where state = 'running' and deadline_at is not null",
+                    )
+                    .scalars()
+                    .await?;
+                Ok(due.into_iter().flatten().min().map(Timestamp::from_micros))
+            })
         })
+        .await
     }
 
     /// Compares the counts that scheduling rests on with what they count, for running runs, and repairs them;
@@ -96,13 +102,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn repair_counts(&self, now: Timestamp) -> Result<u64> {
-        transaction!(self, "check the counts of runs", |tx| {
-            let repaired: Vec<i64> =
-                sqlx::query_scalar(statement!(tx, "repair_runs")).bind(now.as_micros()).fetch_all(&mut *tx).await?;
-            if !repaired.is_empty() {
-                sqlx::query(statement!(tx, "look_at_runs")).bind(json(&repaired)).execute(&mut *tx).await?;
-            }
-            repaired.len() as u64
+        self.transaction("check the counts of runs", |tx| {
+            steps(async move {
+                let repaired: Vec<i64> = tx.query(statement!("repair_runs")).bind(now.as_micros()).scalars().await?;
+                if !repaired.is_empty() {
+                    tx.query(statement!("look_at_runs")).bind(json(&repaired)).execute().await?;
+                }
+                Ok(repaired.len() as u64)
+            })
         })
+        .await
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use flow_model::{Dag, DagGraph, DagVersionKey};
 
 use crate::connect::Store;
-use crate::error::{Result, StoreError};
-use crate::transaction::reading;
+use crate::error::{Abort, Result, StoreError};
+use crate::query::statement;
+use crate::rows::json;
+use crate::transaction::{Transaction, step};
 
 /// Versions kept at most; beyond it the cache starts anew, which costs one read per version in use.
 const CACHED_MAX: usize = 4_096;
@@ -44,41 +46,32 @@ impl Store {
         if let Some(graph) = self.versions().get(version.0) {
             return Ok(graph);
         }
-        let definition: Option<String> = reading!(self, "read a DAG version", |tx| {
-            sqlx::query_scalar("select definition from dag_version where id = $1")
-                .bind(version.0)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let definition: Option<String> = self
+            .reading("read a DAG version", |tx| {
+                step(tx.query("select definition from dag_version where id = $1").bind(version.0).optional_scalar())
+            })
+            .await?;
         let definition =
             definition.ok_or_else(|| StoreError::NotFound { what: "dag version", name: version.to_string() })?;
         self.versions().insert(version.0, &definition)
     }
 
-    /// Those of the given versions that are not cached, as a statement binds them; `None` where all are.
-    pub(crate) fn missing_versions(&self, versions: impl IntoIterator<Item = i64>) -> Option<String> {
+    /// Makes sure that the given versions are cached, with one read for all that are missing. It reads on the transaction's
+    /// own connection: waiting for a second one while holding the first could go round in a circle.
+    pub(crate) async fn warm_versions(
+        &self,
+        tx: &mut Transaction,
+        versions: impl IntoIterator<Item = i64>,
+    ) -> Result<(), Abort> {
         let missing: Vec<i64> =
             versions.into_iter().filter(|version| self.versions().get(*version).is_none()).collect();
-        if missing.is_empty() { None } else { Some(crate::rows::json(&missing)) }
-    }
-
-    pub(crate) fn remember_versions(&self, rows: Vec<(i64, String)>) -> Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(i64, String)> = tx.query(statement!("read_versions")).bind(json(&missing)).all().await?;
         for (id, definition) in rows {
             self.versions().insert(id, &definition)?;
         }
         Ok(())
     }
 }
-
-/// Makes sure that the given versions are cached, with one read for all that are missing. It reads on the transaction's
-/// own connection: waiting for a second one while holding the first could go round in a circle.
-macro_rules! warm_versions {
-    ($store:expr, $tx:ident, $versions:expr) => {
-        if let Some(missing) = $store.missing_versions($versions) {
-            let rows = sqlx::query_as(statement!($tx, "read_versions")).bind(&missing).fetch_all(&mut *$tx).await?;
-            $store.remember_versions(rows)?;
-        }
-    };
-}
-
-pub(crate) use warm_versions;

@@ -4,11 +4,13 @@
 use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 use serde_json::Value;
 
+use crate::audit_log::{self, Deed};
+use crate::clear::LockedRun;
 use crate::connect::Store;
-use crate::dialect::statement;
 use crate::error::{Result, StoreError};
+use crate::query::statement;
 use crate::rows::json_text;
-use crate::transaction::{reading, transaction};
+use crate::transaction::{step, steps};
 
 /// Bytes of one XCom as JSON. Larger things belong into artifacts, files or object stores, and their place into the XCom.
 pub const XCOM_BYTES_MAX: usize = 1 << 20;
@@ -81,17 +83,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn xcom(&self, run: DagRunKey, task_id: &str, map_index: i64, key: &str) -> Result<Option<Value>> {
-        let text: Option<String> = reading!(self, "read an XCom", |tx| {
-            sqlx::query_scalar(
-                "select value from xcom where dag_run_id = $1 and task_id = $2 and map_index = $3 and key = $4",
-            )
-            .bind(run.0)
-            .bind(task_id)
-            .bind(map_index)
-            .bind(key)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let text: Option<String> = self
+            .reading("read an XCom", |tx| {
+                step(
+                    tx.query(
+                        "select value from xcom where dag_run_id = $1 and task_id = $2 and map_index = $3 and key = $4",
+                    )
+                    .bind(run.0)
+                    .bind(task_id)
+                    .bind(map_index)
+                    .bind(key)
+                    .optional_scalar(),
+                )
+            })
+            .await?;
         text.map(|text| parse(&text)).transpose()
     }
 
@@ -126,17 +131,20 @@ impl Store {
         if matches!(pull.instances, XComInstances::One(_)) {
             return Ok(None);
         }
-        let (version, open): (i64, i64) = reading!(self, "look for a mapped task", |tx| {
-            sqlx::query_as(
-                "select version_id, (select count(*) from task_instance where dag_run_id = $1 and task_id = $2
-                    and map_index < 0 and state not in ('success', 'skipped', 'removed'))
-                 from dag_run where id = $1",
-            )
-            .bind(run.0)
-            .bind(&pull.task_id)
-            .fetch_one(&mut *tx)
-            .await?
-        })?;
+        let (version, open): (i64, i64) = self
+            .reading("look for a mapped task", |tx| {
+                step(
+                    tx.query(
+                        "select version_id, (select count(*) from task_instance where dag_run_id = $1 and task_id = $2
+                            and map_index < 0 and state not in ('success', 'skipped', 'removed'))
+                         from dag_run where id = $1",
+                    )
+                    .bind(run.0)
+                    .bind(&pull.task_id)
+                    .one(),
+                )
+            })
+            .await?;
         let graph = self.dag_graph(DagVersionKey(version)).await?;
         let is_mapped = graph.index_of(&pull.task_id).is_some_and(|task| graph.scope_of(task).is_some());
         Ok((is_mapped && open == 0).then(|| Value::Array(Vec::new())))
@@ -146,17 +154,20 @@ impl Store {
         if let XComInstances::One(map_index) = pull.instances {
             return self.xcom(run, &pull.task_id, map_index, &pull.key).await;
         }
-        let rows: Vec<(i64, String)> = reading!(self, "pull XComs", |tx| {
-            sqlx::query_as(
-                "select map_index, value from xcom where dag_run_id = $1 and task_id = $2 and key = $3
-                 order by map_index",
-            )
-            .bind(run.0)
-            .bind(&pull.task_id)
-            .bind(&pull.key)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<(i64, String)> = self
+            .reading("pull XComs", |tx| {
+                step(
+                    tx.query(
+                        "select map_index, value from xcom where dag_run_id = $1 and task_id = $2 and key = $3
+                         order by map_index",
+                    )
+                    .bind(run.0)
+                    .bind(&pull.task_id)
+                    .bind(&pull.key)
+                    .all(),
+                )
+            })
+            .await?;
         let rows = rows
             .into_iter()
             .map(|(map_index, text)| Ok((map_index, parse(&text)?)))
@@ -170,35 +181,41 @@ impl Store {
             XComInstances::One(map_index) => Some(map_index),
             XComInstances::All | XComInstances::Several(_) => None,
         };
-        let earlier: Option<i64> = reading!(self, "look for an XCom of an earlier run", |tx| {
-            sqlx::query_scalar(
-                "select r.id from dag_run r join dag_run here on here.id = $1 and here.dag_id = r.dag_id
-                 where r.logical_date < here.logical_date and exists (
-                    select 1 from xcom x where x.dag_run_id = r.id and x.task_id = $2 and x.key = $3
-                        and (cast($4 as bigint) is null or x.map_index = $4))
-                 order by r.logical_date desc, r.id desc limit 1",
-            )
-            .bind(run.0)
-            .bind(&pull.task_id)
-            .bind(&pull.key)
-            .bind(map_index)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let earlier: Option<i64> = self
+            .reading("look for an XCom of an earlier run", |tx| {
+                step(
+                    tx.query(
+                        "select r.id from dag_run r join dag_run here on here.id = $1 and here.dag_id = r.dag_id
+                         where r.logical_date < here.logical_date and exists (
+                            select 1 from xcom x where x.dag_run_id = r.id and x.task_id = $2 and x.key = $3
+                                and (cast($4 as bigint) is null or x.map_index = $4))
+                         order by r.logical_date desc, r.id desc limit 1",
+                    )
+                    .bind(run.0)
+                    .bind(&pull.task_id)
+                    .bind(&pull.key)
+                    .bind(map_index)
+                    .optional_scalar(),
+                )
+            })
+            .await?;
         Ok(earlier.map(DagRunKey))
     }
 
     async fn sibling_run(&self, run: DagRunKey, run_id: &str) -> Result<Option<DagRunKey>> {
-        let sibling: Option<i64> = reading!(self, "look for a run", |tx| {
-            sqlx::query_scalar(
-                "select r.id from dag_run r join dag_run here on here.id = $1 and here.dag_id = r.dag_id
-                 where r.run_id = $2",
-            )
-            .bind(run.0)
-            .bind(run_id)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let sibling: Option<i64> = self
+            .reading("look for a run", |tx| {
+                step(
+                    tx.query(
+                        "select r.id from dag_run r join dag_run here on here.id = $1 and here.dag_id = r.dag_id
+                         where r.run_id = $2",
+                    )
+                    .bind(run.0)
+                    .bind(run_id)
+                    .optional_scalar(),
+                )
+            })
+            .await?;
         Ok(sibling.map(DagRunKey))
     }
 
@@ -215,36 +232,40 @@ impl Store {
         principal: &str,
     ) -> Result<()> {
         let XComPlace { run, task_id, map_index, key } = place;
-        let text = match change {
+        let text = &match change {
             XComChange::Create(value) | XComChange::Replace(value) => {
                 check_xcom_key(key).map_err(StoreError::Conflict)?;
                 Some(usable_text(key, value)?)
             }
             XComChange::Delete => None,
         };
-        transaction!(self, "change an XCom", |tx| {
-            // Clearing a task takes the same lock, so that no value outlives the epoch that it belongs to.
-            sqlx::query(statement!(tx, "lock_run")).bind(run.0).fetch_optional(&mut *tx).await?;
-            let instance: Option<(i64, i64, String)> = sqlx::query_as(
-                "select id, epoch, state from task_instance where dag_run_id = $1 and task_id = $2 and map_index = $3",
-            )
-            .bind(run.0)
-            .bind(task_id)
-            .bind(map_index)
-            .fetch_optional(&mut *tx)
-            .await?;
-            let is_there: bool = sqlx::query_scalar(
-                "select count(*) > 0 from xcom
-                 where dag_run_id = $1 and task_id = $2 and map_index = $3 and key = $4",
-            )
-            .bind(run.0)
-            .bind(task_id)
-            .bind(map_index)
-            .bind(key)
-            .fetch_one(&mut *tx)
-            .await?;
-            let (id, epoch) = may_change(place, change, instance, is_there)?;
-            let statement = match text {
+        self.transaction("change an XCom", |tx| {
+            steps(async move {
+                // Clearing a task takes the same lock, so that no value outlives the epoch that it belongs to.
+                tx.query(statement!("lock_run")).bind(run.0).optional::<LockedRun>().await?;
+                let instance = tx
+                    .query(
+                        "select id, epoch, state from task_instance
+                         where dag_run_id = $1 and task_id = $2 and map_index = $3",
+                    )
+                    .bind(run.0)
+                    .bind(task_id)
+                    .bind(map_index)
+                    .optional()
+                    .await?;
+                let is_there: bool = tx
+                    .query(
+                        "select count(*) > 0 from xcom
+                         where dag_run_id = $1 and task_id = $2 and map_index = $3 and key = $4",
+                    )
+                    .bind(run.0)
+                    .bind(task_id)
+                    .bind(map_index)
+                    .bind(key)
+                    .scalar()
+                    .await?;
+                let (id, epoch) = may_change(place, change, instance, is_there)?;
+                let statement = match text {
                 Some(_) => {
                     "insert into xcom (dag_run_id, task_id, map_index, key, value, task_instance_id, epoch, created_at)
                      values ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -253,20 +274,17 @@ impl Store {
                 }
                 None => "delete from xcom where dag_run_id = $1 and task_id = $2 and map_index = $3 and key = $4",
             };
-            let mut query = sqlx::query(statement).bind(run.0).bind(task_id).bind(map_index).bind(key);
-            if let Some(text) = &text {
-                query = query.bind(text).bind(id).bind(epoch).bind(now.as_micros());
-            }
-            query.execute(&mut *tx).await?;
-            let action = if text.is_some() { "set_xcom" } else { "delete_xcom" };
-            sqlx::query("insert into audit_log (at, principal, action, object) values ($1, $2, $3, $4)")
-                .bind(now.as_micros())
-                .bind(principal)
-                .bind(action)
-                .bind(format!("task instance {id}: {key}"))
-                .execute(&mut *tx)
-                .await?;
+                let mut query = tx.query(statement).bind(run.0).bind(task_id).bind(map_index).bind(key);
+                if let Some(text) = text {
+                    query = query.bind(text).bind(id).bind(epoch).bind(now.as_micros());
+                }
+                query.execute().await?;
+                let action = if text.is_some() { "set_xcom" } else { "delete_xcom" };
+                let object = format!("task instance {id}: {key}");
+                audit_log::record(tx, now, Deed { principal, action, object: &object, detail: None }).await
+            })
         })
+        .await
     }
 }
 

@@ -8,8 +8,7 @@ use flow_model::trigger_rule::UpstreamCounts;
 use flow_model::{DagGraph, TaskState};
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::rows::{index, task_state};
+use crate::rows::index;
 
 /// The map index of an instance that is not mapped, or not expanded yet.
 const UNEXPANDED: i64 = -1;
@@ -22,13 +21,15 @@ pub(super) struct ChangeRow {
     pub task_instance_id: i64,
     pub task_index: i64,
     pub map_index: i64,
-    from_state: String,
-    to_state: String,
+    #[sqlx(try_from = "String")]
+    from_state: TaskState,
+    #[sqlx(try_from = "String")]
+    to_state: TaskState,
 }
 
 impl ChangeRow {
     pub fn is_failure(&self) -> bool {
-        self.to_state == "failed"
+        self.to_state == TaskState::Failed
     }
 }
 
@@ -58,11 +59,11 @@ type Place = (i64, u32, Option<i64>);
 /// Takes the changes into the runs' counts, and says how the counts of the tasks after them change. A task that became
 /// undecided again (it was cleared), needs a setup that has moved, or may have been left out is touched with no change of
 /// its counts.
-pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> Result<Deltas> {
+pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> Deltas {
     let mut counts: BTreeMap<Place, UpstreamCounts> = BTreeMap::new();
     for change in changes {
         let Some(run) = runs.get_mut(&change.dag_run_id) else { continue };
-        let (from, to) = (task_state(&change.from_state)?, task_state(&change.to_state)?);
+        let (from, to) = (change.from_state, change.to_state);
         let task = index(change.task_index);
         // A change of nothing is there only to have the run looked at.
         let Some(children) = run.graph.downstream.get(task as usize) else { continue };
@@ -86,7 +87,7 @@ pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow
             counts.entry((change.dag_run_id, task, Some(change.map_index))).or_default();
         }
     }
-    Ok(deltas(counts))
+    deltas(counts)
 }
 
 /// Which instances of another task count an instance that has moved. In a mapped group those with its map index; and one that
@@ -141,7 +142,8 @@ pub(crate) struct UpstreamState {
     dag_run_id: i64,
     pub task_index: i64,
     map_index: Option<i64>,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: TaskState,
     skips: Option<String>,
     /// It was never expanded, and not because there was nothing to map it over.
     is_whole: bool,
@@ -180,7 +182,7 @@ pub(crate) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
 }
 
 /// Takes the answers in.
-pub(crate) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) -> Result<()> {
+pub(crate) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) {
     let mut answers: HashMap<UpstreamQuestion, Vec<&UpstreamState>> = HashMap::new();
     for state in states {
         let place = UpstreamQuestion { run: state.dag_run_id, index: index(state.task_index), map: state.map_index };
@@ -201,42 +203,41 @@ pub(crate) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) 
             for &setup in &graph.setups[task] {
                 for state in answer(questions(run, touched, setup)) {
                     touched.standing.setups.total += state.instances;
-                    touched.standing.setups.add(task_state(&state.state)?, state.instances);
+                    touched.standing.setups.add(state.state, state.instances);
                 }
             }
             for &decider in &graph.deciders[task] {
-                let votes = votes(&answer(questions(run, touched, decider)), touched.task_index)?;
+                let votes = votes(&answer(questions(run, touched, decider)), touched.task_index);
                 touched.standing.choice = touched.standing.choice.and(votes.choice());
             }
             for &producer in producers(&graph, touched) {
-                let instances = produced(&answer(questions(run, touched, producer)))?;
+                let instances = produced(&answer(questions(run, touched, producer)));
                 touched.standing.producers.add(producer, instances);
             }
         }
         run.touched = all_touched;
     }
-    Ok(())
 }
 
 /// How the instances of a branch or short circuit stand to a task after it.
-fn votes(decider: &[&UpstreamState], task: u32) -> Result<Votes> {
+fn votes(decider: &[&UpstreamState], task: u32) -> Votes {
     let mut votes = Votes::default();
     for row in decider {
-        match task_state(&row.state)? {
+        match row.state {
             TaskState::Removed => {}
             TaskState::Success if leaves_out(row, task) => votes.left_out += row.instances,
             state if state.is_finished() => votes.others += row.instances,
             _ => votes.pending += row.instances,
         }
     }
-    Ok(votes)
+    votes
 }
 
 /// What has become of the instances of a task that a mapping goes over.
-fn produced(producer: &[&UpstreamState]) -> Result<ProducerCounts> {
+fn produced(producer: &[&UpstreamState]) -> ProducerCounts {
     let mut counts = ProducerCounts::default();
     for row in producer {
-        match task_state(&row.state)? {
+        match row.state {
             TaskState::Removed => {}
             TaskState::Success => counts.success += row.instances,
             TaskState::Failed | TaskState::UpstreamFailed => counts.failed += row.instances,
@@ -245,7 +246,7 @@ fn produced(producer: &[&UpstreamState]) -> Result<ProducerCounts> {
             _ => counts.pending += row.instances,
         }
     }
-    Ok(counts)
+    counts
 }
 
 /// Whether these instances of a branch or short circuit left the task out.

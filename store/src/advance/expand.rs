@@ -10,7 +10,7 @@ use flow_model::decision::{EMPTY_MAP, Ending};
 use flow_model::expand::{ExpandError, Lookup};
 use flow_model::params::resolve_params;
 use flow_model::plan::Expansion;
-use flow_model::{Dag, DagGraph};
+use flow_model::{Dag, DagGraph, TaskState};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -31,13 +31,14 @@ pub(super) struct ScopeInstance {
     pub id: i64,
     pub task_index: i64,
     map_index: i64,
-    state: String,
+    #[sqlx(try_from = "String")]
+    state: TaskState,
     must_expand: bool,
 }
 
 impl ScopeInstance {
     fn is_undecided(&self) -> bool {
-        self.state == "none"
+        self.state == TaskState::None
     }
 }
 
@@ -162,7 +163,7 @@ pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, 
             if let Some(taken) = is_there.get_mut(position) {
                 *taken = true;
             }
-            if row.state == "removed"
+            if row.state == TaskState::Removed
                 && let Some(text) = texts.get(position)
             {
                 plan.restore.push(GiveValues { id: row.id, map_index: row.map_index, map_value: text.clone() });
@@ -245,122 +246,3 @@ pub(super) fn raises(graph: &DagGraph, added: &HashMap<u32, i64>) -> Vec<Raise> 
     }
     by_child.into_iter().map(|(index, by)| Raise { index, by }).collect()
 }
-
-/// Carries the expansions of a plan out. `$runs` are the snapshots, whose counts of unfinished instances grow. Gives how many
-/// instances were scheduled or ended.
-macro_rules! expand_mappings {
-    ($tx:ident, $runs:expr, $expansions:expr, $at:expr, $actor_id:expr) => {{
-        let mut moved = 0_usize;
-        for expansion in $expansions {
-            let Some(run) = $runs.iter_mut().find(|run| run.run == expansion.run) else { continue };
-            let graph = std::sync::Arc::clone(&run.graph);
-            let scope = &graph.scopes[expansion.scope as usize];
-            let questions = $crate::advance::expand::questions(&graph, expansion);
-            let xcoms: Vec<$crate::advance::expand::MappingXCom> = if questions.is_empty() {
-                Vec::new()
-            } else {
-                sqlx::query_as(statement!($tx, "mapping_xcoms")).bind(json(&questions)).fetch_all(&mut *$tx).await?
-            };
-            let conf: String = sqlx::query_scalar("select conf from dag_run where id = $1")
-                .bind(run.run.0)
-                .fetch_one(&mut *$tx)
-                .await?;
-            let values = $crate::advance::expand::RunValues::new(&graph, run.run.0, &xcoms, &conf, &expansion.empty)?;
-            let rows: Vec<$crate::advance::expand::ScopeInstance> = sqlx::query_as(statement!($tx, "scope_instances"))
-                .bind(run.run.0)
-                .bind(json(&scope.tasks))
-                .fetch_all(&mut *$tx)
-                .await?;
-            let ends: $crate::advance::expand::Ends =
-                match $crate::advance::expand::instances(&graph.dag, &graph, expansion.scope, &values) {
-                    $crate::advance::expand::Instances::Values(values) => {
-                        let plan = $crate::advance::expand::plan(&rows, &expansion.ready, &values);
-                        sqlx::query(statement!($tx, "give_map_values"))
-                            .bind(json(&plan.give))
-                            .execute(&mut *$tx)
-                            .await?;
-                        let mut schedule = plan.schedule;
-                        let mut added: HashMap<u32, i64> = HashMap::new();
-                        for batch in plan.copy.chunks($crate::due::INSERT_BATCH_MAX) {
-                            let new: Vec<(i64, i64)> = sqlx::query_as(statement!($tx, "copy_instances"))
-                                .bind(json(batch))
-                                .bind($at)
-                                .bind($actor_id)
-                                .fetch_all(&mut *$tx)
-                                .await?;
-                            for (id, task) in new {
-                                let task = $crate::rows::index(task);
-                                *added.entry(task).or_default() += 1;
-                                run.unfinished += 1;
-                                schedule.extend(expansion.ready.contains(&task).then_some(id));
-                            }
-                        }
-                        // Older rows are queued first where priorities are equal.
-                        schedule.sort_unstable();
-                        let raises = $crate::advance::expand::raises(&graph, &added);
-                        if !raises.is_empty() {
-                            sqlx::query(statement!($tx, "raise_totals"))
-                                .bind(run.run.0)
-                                .bind(json(&raises))
-                                .execute(&mut *$tx)
-                                .await?;
-                        }
-                        if !plan.restore.is_empty() {
-                            moved += plan.restore.len();
-                            sqlx::query(statement!($tx, "restore_instances"))
-                                .bind(json(&plan.restore))
-                                .bind($at)
-                                .bind($actor_id)
-                                .execute(&mut *$tx)
-                                .await?;
-                        }
-                        let is_untouched = $crate::advance::expand::is_untouched(&rows);
-                        if scope.group_id.is_some() && !is_untouched {
-                            sqlx::query(statement!($tx, "recount_upstream"))
-                                .bind(run.run.0)
-                                .bind(json(&$crate::advance::expand::edges(&graph, &scope.tasks)))
-                                .execute(&mut *$tx)
-                                .await?;
-                        }
-                        // What will not run is decided about with the others of its index.
-                        if scope.group_id.is_some() && !(is_untouched && expansion.ending.is_empty()) {
-                            moved += 1;
-                            sqlx::query(statement!($tx, "look_at_tasks"))
-                                .bind(run.run.0)
-                                .bind(json(&scope.tasks))
-                                .execute(&mut *$tx)
-                                .await?;
-                        }
-                        sqlx::query(statement!($tx, "schedule_tasks"))
-                            .bind(json(&schedule))
-                            .bind($at)
-                            .bind($actor_id)
-                            .execute(&mut *$tx)
-                            .await?;
-                        moved += schedule.len();
-                        vec![("removed", "mapping_shrunk".to_owned(), plan.remove)]
-                    }
-                    $crate::advance::expand::Instances::Nothing => {
-                        $crate::advance::expand::ends(expansion, "skipped", flow_model::decision::EMPTY_MAP)
-                    }
-                    $crate::advance::expand::Instances::Refused(state, why) => {
-                        $crate::advance::expand::ends(expansion, state, &why)
-                    }
-                };
-            for (state, reason, end) in ends.into_iter().filter(|(.., end)| !end.is_empty()) {
-                moved += end.len();
-                sqlx::query(statement!($tx, "end_undecided_tasks"))
-                    .bind(json(&end))
-                    .bind($at)
-                    .bind($actor_id)
-                    .bind(state)
-                    .bind(reason)
-                    .execute(&mut *$tx)
-                    .await?;
-            }
-        }
-        moved
-    }};
-}
-
-pub(super) use expand_mappings;

@@ -151,23 +151,3 @@ pub(super) fn run_restart(run: &RunSnapshot, failed: &[(i64, i64)], not_before: 
 fn restart_task(graph: &DagGraph, index: u32, map: Option<i64>) -> RestartTask {
     RestartTask { index, retries: graph.dag.tasks[index as usize].retry.retries, map }
 }
-
-/// Lets the tasks of a restart become undecided again, and forgets what they left.
-macro_rules! start_over {
-    ($tx:ident, $restart:expr, $at:expr, $actor_id:expr) => {{
-        let restart = $restart;
-        let ids: Vec<i64> = sqlx::query_scalar(statement!($tx, "start_over"))
-            .bind(restart.run)
-            .bind($at)
-            .bind($actor_id)
-            .bind(restart.not_before)
-            .bind(restart.reason)
-            .bind(json(&restart.tasks))
-            .fetch_all(&mut *$tx)
-            .await?;
-        sqlx::query(statement!($tx, "forget_xcoms")).bind(json(&ids)).bind(restart.run).execute(&mut *$tx).await?;
-        ids.len()
-    }};
-}
-
-pub(super) use start_over;

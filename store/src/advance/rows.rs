@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flow_model::decision::{MappingStage, Standing};
 use flow_model::plan::{ReadyTask, RunSnapshot, TaskLimits, TouchedTask};
 use flow_model::trigger_rule::UpstreamCounts;
-use flow_model::{DagGraph, DagRunKey, TaskInstanceKey, Timestamp};
+use flow_model::{DagGraph, DagRunKey, RunState, TaskInstanceKey, TaskState, Timestamp};
 
 use crate::error::Result;
 use crate::rows::{index, run_state};
@@ -14,7 +14,8 @@ use crate::rows::{index, run_state};
 pub(super) struct RunRow {
     pub id: i64,
     pub dag_id: String,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    state: RunState,
     pub version_id: i64,
     pub unfinished: i64,
     pub failed_leaves: i64,
@@ -28,7 +29,7 @@ impl RunRow {
     pub fn snapshot(&self, graph: Arc<DagGraph>) -> Result<RunSnapshot> {
         Ok(RunSnapshot {
             run: DagRunKey(self.id),
-            state: run_state(&self.state)?,
+            state: self.state,
             graph,
             unfinished: self.unfinished,
             failed_leaves: self.failed_leaves,
@@ -50,7 +51,8 @@ pub(super) struct TaskRow {
     map_index: i64,
     must_expand: bool,
     not_before: Option<i64>,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: TaskState,
     pool: String,
     pool_slots: i64,
     priority: i64,

@@ -6,11 +6,11 @@ use flow_model::{DagVersionKey, RunState, Timestamp};
 use serde::Deserialize;
 
 use crate::connect::Store;
-use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
+use crate::query::statement;
 use crate::read::{Column, Page, record, records};
 use crate::rows::json;
-use crate::transaction::reading;
+use crate::transaction::{step, steps};
 
 /// What the next ticks of a DAG follow from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -159,30 +159,36 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_dags(&self, filter: &DagFilter, page: Page) -> Result<(Vec<DagRecord>, i64)> {
-        let pattern = filter.pattern.as_ref().map(|pattern| format!("%{}%", pattern.to_lowercase()));
-        let tags = (!filter.tags.is_empty()).then(|| json(&filter.tags));
-        let (rows, total): (Vec<DagRow>, i64) = reading!(self, "list DAGs", |tx| {
-            let condition = tx.choose(DAG_FILTER_POSTGRES, DAG_FILTER_SQLITE);
-            let list = format!("{DAG_COLUMNS_FROM}{condition} order by d.dag_id limit $5 offset $6");
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
-                .bind(&pattern)
-                .bind(filter.paused)
-                .bind(filter.include_stale)
-                .bind(&tags)
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(&mut *tx)
-                .await?;
-            let count = format!("select count(*) from dag d {condition}");
-            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
-                .bind(&pattern)
-                .bind(filter.paused)
-                .bind(filter.include_stale)
-                .bind(&tags)
-                .fetch_one(&mut *tx)
-                .await?;
-            (rows, total)
-        })?;
+        let pattern = &filter.pattern.as_ref().map(|pattern| format!("%{}%", pattern.to_lowercase()));
+        let tags = &(!filter.tags.is_empty()).then(|| json(&filter.tags));
+        let (rows, total): (Vec<DagRow>, i64) = self
+            .reading("list DAGs", |tx| {
+                steps(async move {
+                    let condition = tx.choose(DAG_FILTER_POSTGRES, DAG_FILTER_SQLITE);
+                    let list = format!("{DAG_COLUMNS_FROM}{condition} order by d.dag_id limit $5 offset $6");
+                    let rows = tx
+                        .query(sqlx::AssertSqlSafe(list))
+                        .bind(pattern)
+                        .bind(filter.paused)
+                        .bind(filter.include_stale)
+                        .bind(tags)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    let count = format!("select count(*) from dag d {condition}");
+                    let total = tx
+                        .query(sqlx::AssertSqlSafe(count))
+                        .bind(pattern)
+                        .bind(filter.paused)
+                        .bind(filter.include_stale)
+                        .bind(tags)
+                        .scalar()
+                        .await?;
+                    Ok((rows, total))
+                })
+            })
+            .await?;
         Ok((records(rows)?, total))
     }
 
@@ -191,12 +197,15 @@ impl Store {
     /// # Errors
     /// There is no such DAG, or the database failed.
     pub async fn find_dag(&self, dag_id: &str) -> Result<DagRecord> {
-        let row: Option<DagRow> = reading!(self, "read a DAG", |tx| {
-            sqlx::query_as(sqlx::AssertSqlSafe(format!("{DAG_COLUMNS_FROM} where d.dag_id = $1")))
-                .bind(dag_id)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let row: Option<DagRow> = self
+            .reading("read a DAG", |tx| {
+                step(
+                    tx.query(sqlx::AssertSqlSafe(format!("{DAG_COLUMNS_FROM} where d.dag_id = $1")))
+                        .bind(dag_id)
+                        .optional(),
+                )
+            })
+            .await?;
         row.ok_or_else(|| StoreError::NotFound { what: "dag", name: dag_id.to_owned() })?.try_into()
     }
 
@@ -205,11 +214,11 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn dag_tags(&self) -> Result<Vec<String>> {
-        let lists: Vec<String> = reading!(self, "list tags", |tx| {
-            sqlx::query_scalar("select distinct tags from dag where is_active and tags <> '[]'")
-                .fetch_all(&mut *tx)
-                .await?
-        })?;
+        let lists: Vec<String> = self
+            .reading("list tags", |tx| {
+                step(tx.query("select distinct tags from dag where is_active and tags <> '[]'").scalars())
+            })
+            .await?;
         let mut tags = Vec::new();
         for list in lists {
             tags.extend(Vec::<String>::read(list)?);
@@ -225,16 +234,11 @@ impl Store {
     /// The database failed.
     pub async fn recent_runs(&self, dag_ids: &[&str], per_dag: i64) -> Result<Vec<RecentRun>> {
         let dag_ids = json(dag_ids);
-        let rows: Vec<RecentRunRow> = reading!(self, "list recent runs", |tx| {
-            sqlx::query_as(tx.choose(
-                include_str!("../../sql/postgres/read_recent_runs.sql"),
-                include_str!("../../sql/sqlite/read_recent_runs.sql"),
-            ))
-            .bind(&dag_ids)
-            .bind(per_dag)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<RecentRunRow> = self
+            .reading("list recent runs", |tx| {
+                step(tx.query(statement!("read_recent_runs")).bind(&dag_ids).bind(per_dag).all())
+            })
+            .await?;
         records(rows)
     }
 
@@ -243,22 +247,25 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn dag_versions(&self, dag_id: &str, page: Page) -> Result<(Vec<DagVersionRecord>, i64)> {
-        let (rows, total): (Vec<DagVersionRow>, i64) = reading!(self, "list versions of a DAG", |tx| {
-            let rows = sqlx::query_as(
-                "select id, number, hash, created_at from dag_version where dag_id = $1
-                 order by number desc limit $2 offset $3",
-            )
-            .bind(dag_id)
-            .bind(page.limit())
-            .bind(page.offset())
-            .fetch_all(&mut *tx)
+        let (rows, total): (Vec<DagVersionRow>, i64) = self
+            .reading("list versions of a DAG", |tx| {
+                steps(async move {
+                    let rows = tx
+                        .query(
+                            "select id, number, hash, created_at from dag_version where dag_id = $1
+                             order by number desc limit $2 offset $3",
+                        )
+                        .bind(dag_id)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    let total =
+                        tx.query("select count(*) from dag_version where dag_id = $1").bind(dag_id).scalar().await?;
+                    Ok((rows, total))
+                })
+            })
             .await?;
-            let total = sqlx::query_scalar("select count(*) from dag_version where dag_id = $1")
-                .bind(dag_id)
-                .fetch_one(&mut *tx)
-                .await?;
-            (rows, total)
-        })?;
         Ok((records(rows)?, total))
     }
 
@@ -267,26 +274,30 @@ impl Store {
     /// # Errors
     /// There is no such DAG or version, or the database failed.
     pub async fn dag_source(&self, dag_id: &str, number: Option<i64>) -> Result<DagSource> {
-        let row: Option<DagSourceRow> = reading!(self, "read the source of a DAG", |tx| {
-            match number {
-                None => {
-                    sqlx::query_as(
-                        "select v.number, v.source from dag d join dag_version v on v.id = d.version_id
-                         where d.dag_id = $1",
-                    )
-                    .bind(dag_id)
-                    .fetch_optional(&mut *tx)
-                    .await?
-                }
-                Some(number) => {
-                    sqlx::query_as("select number, source from dag_version where dag_id = $1 and number = $2")
-                        .bind(dag_id)
-                        .bind(number)
-                        .fetch_optional(&mut *tx)
-                        .await?
-                }
-            }
-        })?;
+        let row: Option<DagSourceRow> = self
+            .reading("read the source of a DAG", |tx| {
+                steps(async move {
+                    Ok(match number {
+                        None => {
+                            tx.query(
+                                "select v.number, v.source from dag d join dag_version v on v.id = d.version_id
+                                 where d.dag_id = $1",
+                            )
+                            .bind(dag_id)
+                            .optional()
+                            .await?
+                        }
+                        Some(number) => {
+                            tx.query("select number, source from dag_version where dag_id = $1 and number = $2")
+                                .bind(dag_id)
+                                .bind(number)
+                                .optional()
+                                .await?
+                        }
+                    })
+                })
+            })
+            .await?;
         let not_found = || match number {
             None => StoreError::NotFound { what: "dag", name: dag_id.to_owned() },
             Some(number) => StoreError::NotFound { what: "dag version", name: format!("{dag_id} {number}") },

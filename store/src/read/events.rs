@@ -4,11 +4,11 @@ use flow_model::{DagRunKey, TaskInstanceKey, TaskState, Timestamp};
 use serde::Serialize;
 
 use crate::connect::Store;
-use crate::dialect::Dialect;
 use crate::error::Result;
+use crate::query::statement;
 use crate::read::{record, records};
 use crate::rows::json;
-use crate::transaction::reading;
+use crate::transaction::{step, steps};
 
 record!(
     /// A move of a task instance.
@@ -56,13 +56,15 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn history_marks(&self, run: DagRunKey, since: Timestamp) -> Result<Vec<HistoryMark>> {
-        reading!(self, "look for moves in a run", |tx| {
-            sqlx::query_as("select id, event_no from task_instance where dag_run_id = $1 and changed_at >= $2")
-                .bind(run.0)
-                .bind(since.as_micros())
-                .fetch_all(&mut *tx)
-                .await?
+        self.reading("look for moves in a run", |tx| {
+            step(
+                tx.query("select id, event_no from task_instance where dag_run_id = $1 and changed_at >= $2")
+                    .bind(run.0)
+                    .bind(since.as_micros())
+                    .all(),
+            )
         })
+        .await
     }
 
     /// The moves of the task instances after what was read of each, in order.
@@ -71,15 +73,9 @@ impl Store {
     /// The database failed.
     pub async fn events_after(&self, read: &[HistoryMark]) -> Result<Vec<RunEvent>> {
         let read = json(read);
-        let rows: Vec<RunEventRow> = reading!(self, "read moves of task instances", |tx| {
-            sqlx::query_as(tx.choose(
-                include_str!("../../sql/postgres/read_events.sql"),
-                include_str!("../../sql/sqlite/read_events.sql"),
-            ))
-            .bind(&read)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<RunEventRow> = self
+            .reading("read moves of task instances", |tx| step(tx.query(statement!("read_events")).bind(&read).all()))
+            .await?;
         records(rows)
     }
 
@@ -88,21 +84,26 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn live_counts(&self) -> Result<LiveCounts> {
-        reading!(self, "count what is live", |tx| {
-            let task_instances = sqlx::query_as(
-                "select state, count(*) from task_instance
-                 where state not in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
-                 group by state order by state",
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            let runs = sqlx::query_as(
-                "select 'queued' as state, count(*) from dag_run where state = 'queued'
-                 union all select 'running', count(*) from dag_run where state = 'running'",
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            LiveCounts { task_instances, runs }
+        self.reading("count what is live", |tx| {
+            steps(async move {
+                let task_instances = tx
+                    .query(
+                        "select state, count(*) from task_instance
+                         where state not in ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+                         group by state order by state",
+                    )
+                    .all()
+                    .await?;
+                let runs = tx
+                    .query(
+                        "select 'queued' as state, count(*) from dag_run where state = 'queued'
+                         union all select 'running', count(*) from dag_run where state = 'running'",
+                    )
+                    .all()
+                    .await?;
+                Ok(LiveCounts { task_instances, runs })
+            })
         })
+        .await
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::connect::Store;
 use crate::error::Result;
 use crate::read::{Page, record, records};
-use crate::transaction::reading;
+use crate::transaction::{step, steps};
 
 record!(
     /// What is wrong with a file.
@@ -30,18 +30,23 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_import_errors(&self, page: Page) -> Result<(Vec<ImportError>, i64)> {
-        let (rows, total): (Vec<ImportErrorRow>, i64) = reading!(self, "list import errors", |tx| {
-            let rows = sqlx::query_as(
-                "select file_path, dag_id, rendered, diagnostics, seen_at from import_error
-                 order by file_path limit $1 offset $2",
-            )
-            .bind(page.limit())
-            .bind(page.offset())
-            .fetch_all(&mut *tx)
+        let (rows, total): (Vec<ImportErrorRow>, i64) = self
+            .reading("list import errors", |tx| {
+                steps(async move {
+                    let rows = tx
+                        .query(
+                            "select file_path, dag_id, rendered, diagnostics, seen_at from import_error
+                             order by file_path limit $1 offset $2",
+                        )
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    let total = tx.query("select count(*) from import_error").scalar().await?;
+                    Ok((rows, total))
+                })
+            })
             .await?;
-            let total = sqlx::query_scalar("select count(*) from import_error").fetch_one(&mut *tx).await?;
-            (rows, total)
-        })?;
         Ok((records(rows)?, total))
     }
 
@@ -50,8 +55,6 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn count_import_errors(&self) -> Result<i64> {
-        reading!(self, "count import errors", |tx| {
-            sqlx::query_scalar("select count(*) from import_error").fetch_one(&mut *tx).await?
-        })
+        self.reading("count import errors", |tx| step(tx.query("select count(*) from import_error").scalar())).await
     }
 }

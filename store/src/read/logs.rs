@@ -5,7 +5,7 @@ use flow_model::TaskInstanceKey;
 use crate::connect::Store;
 use crate::error::Result;
 use crate::read::{record, records};
-use crate::transaction::reading;
+use crate::transaction::step;
 
 /// Pieces that one read returns at most.
 pub const TRY_LOG_CHUNKS_MAX: i64 = 64;
@@ -26,18 +26,21 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn read_log(&self, task_instance: TaskInstanceKey, try_number: i64, after: i64) -> Result<Vec<LogChunk>> {
-        let rows: Vec<LogRow> = reading!(self, "read a task log", |tx| {
-            sqlx::query_as(
-                "select seq, content from task_log
-                 where task_instance_id = $1 and try_number = $2 and seq > $3 order by seq limit $4",
-            )
-            .bind(task_instance.0)
-            .bind(try_number)
-            .bind(after)
-            .bind(TRY_LOG_CHUNKS_MAX)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<LogRow> = self
+            .reading("read a task log", |tx| {
+                step(
+                    tx.query(
+                        "select seq, content from task_log
+                         where task_instance_id = $1 and try_number = $2 and seq > $3 order by seq limit $4",
+                    )
+                    .bind(task_instance.0)
+                    .bind(try_number)
+                    .bind(after)
+                    .bind(TRY_LOG_CHUNKS_MAX)
+                    .all(),
+                )
+            })
+            .await?;
         records(rows)
     }
 
@@ -51,17 +54,20 @@ impl Store {
         try_number: i64,
         chunks: i64,
     ) -> Result<Vec<LogChunk>> {
-        let mut rows: Vec<LogRow> = reading!(self, "read the end of a task log", |tx| {
-            sqlx::query_as(
-                "select seq, content from task_log
-                 where task_instance_id = $1 and try_number = $2 order by seq desc limit $3",
-            )
-            .bind(task_instance.0)
-            .bind(try_number)
-            .bind(chunks.clamp(1, TRY_LOG_CHUNKS_MAX))
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let mut rows: Vec<LogRow> = self
+            .reading("read the end of a task log", |tx| {
+                step(
+                    tx.query(
+                        "select seq, content from task_log
+                         where task_instance_id = $1 and try_number = $2 order by seq desc limit $3",
+                    )
+                    .bind(task_instance.0)
+                    .bind(try_number)
+                    .bind(chunks.clamp(1, TRY_LOG_CHUNKS_MAX))
+                    .all(),
+                )
+            })
+            .await?;
         rows.reverse();
         records(rows)
     }

@@ -5,7 +5,7 @@ use flow_model::{ProcessId, Timestamp};
 use crate::connect::Store;
 use crate::error::Result;
 use crate::read::{record, records};
-use crate::transaction::reading;
+use crate::transaction::step;
 
 /// Processes that a listing shows at most.
 const PROCESSES_MAX: i64 = 1_000;
@@ -55,17 +55,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_processes(&self) -> Result<Vec<ProcessRecord>> {
-        let rows: Vec<ProcessRow> = reading!(self, "list processes", |tx| {
-            sqlx::query_as(
-                "select p.id, p.kind, p.slot, p.host, p.pid, p.version, p.state, p.queues, p.concurrency,
-                    (select count(*) from task_instance t where t.holder = p.id and t.state = 'running') as running,
-                    p.lease_until, p.started_at, p.heartbeat_at
-                 from process p where p.state <> 'dead' order by p.kind, p.slot limit $1",
-            )
-            .bind(PROCESSES_MAX)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<ProcessRow> = self
+            .reading("list processes", |tx| {
+                step(
+                    tx.query(
+                        "select p.id, p.kind, p.slot, p.host, p.pid, p.version, p.state, p.queues, p.concurrency,
+                            (select count(*) from task_instance t where t.holder = p.id and t.state = 'running') as running,
+                            p.lease_until, p.started_at, p.heartbeat_at
+                         from process p where p.state <> 'dead' order by p.kind, p.slot limit $1",
+                    )
+                    .bind(PROCESSES_MAX)
+                    .all(),
+                )
+            })
+            .await?;
         records(rows)
     }
 }

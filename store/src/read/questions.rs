@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Column, Page, record, records};
 use crate::connect::Store;
 use crate::error::{Result, StoreError};
-use crate::transaction::reading;
+use crate::transaction::{step, steps};
 
 /// Open questions are counted up to this many.
 const OPEN_MAX: i64 = 1_000;
@@ -90,36 +90,44 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_questions(&self, filter: &QuestionFilter, page: Page) -> Result<(Vec<QuestionRecord>, i64)> {
-        let pattern = filter.subject.as_deref().map(containing);
-        let (rows, total): (Vec<QuestionRow>, i64) = reading!(self, "list questions", |tx| {
-            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-                "select count(*) from human_task h join task_instance t on t.id = h.task_instance_id where {FITTING}"
-            )))
-            .bind(&filter.dag_id)
-            .bind(filter.run.map(|run| run.0))
-            .bind(&filter.task_id)
-            .bind(filter.map_index)
-            .bind(filter.is_answered.map(i64::from))
-            .bind(&filter.responded_by)
-            .bind(&pattern)
-            .fetch_one(&mut *tx)
+        let pattern = &filter.subject.as_deref().map(containing);
+        let (rows, total): (Vec<QuestionRow>, i64) = self
+            .reading("list questions", |tx| {
+                steps(async move {
+                    let count = format!(
+                        "select count(*) from human_task h join task_instance t on t.id = h.task_instance_id
+                         where {FITTING}"
+                    );
+                    let total = tx
+                        .query(sqlx::AssertSqlSafe(count))
+                        .bind(&filter.dag_id)
+                        .bind(filter.run.map(|run| run.0))
+                        .bind(&filter.task_id)
+                        .bind(filter.map_index)
+                        .bind(filter.is_answered.map(i64::from))
+                        .bind(&filter.responded_by)
+                        .bind(pattern)
+                        .scalar()
+                        .await?;
+                    let rows = tx
+                        .query(sqlx::AssertSqlSafe(format!(
+                            "{COLUMNS_FROM} where {FITTING} order by h.id desc limit $8 offset $9"
+                        )))
+                        .bind(&filter.dag_id)
+                        .bind(filter.run.map(|run| run.0))
+                        .bind(&filter.task_id)
+                        .bind(filter.map_index)
+                        .bind(filter.is_answered.map(i64::from))
+                        .bind(&filter.responded_by)
+                        .bind(pattern)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    Ok((rows, total))
+                })
+            })
             .await?;
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "{COLUMNS_FROM} where {FITTING} order by h.id desc limit $8 offset $9"
-            )))
-            .bind(&filter.dag_id)
-            .bind(filter.run.map(|run| run.0))
-            .bind(&filter.task_id)
-            .bind(filter.map_index)
-            .bind(filter.is_answered.map(i64::from))
-            .bind(&filter.responded_by)
-            .bind(&pattern)
-            .bind(page.limit())
-            .bind(page.offset())
-            .fetch_all(&mut *tx)
-            .await?;
-            (rows, total)
-        })?;
         Ok((records(rows)?, total))
     }
 
@@ -128,14 +136,17 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn find_question(&self, task_instance: TaskInstanceKey) -> Result<Option<QuestionRecord>> {
-        let row: Option<QuestionRow> = reading!(self, "read a question", |tx| {
-            sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "{COLUMNS_FROM} where h.task_instance_id = $1 order by h.id desc limit 1"
-            )))
-            .bind(task_instance.0)
-            .fetch_optional(&mut *tx)
-            .await?
-        })?;
+        let row: Option<QuestionRow> = self
+            .reading("read a question", |tx| {
+                step(
+                    tx.query(sqlx::AssertSqlSafe(format!(
+                        "{COLUMNS_FROM} where h.task_instance_id = $1 order by h.id desc limit 1"
+                    )))
+                    .bind(task_instance.0)
+                    .optional(),
+                )
+            })
+            .await?;
         row.map(QuestionRecord::try_from).transpose()
     }
 
@@ -144,14 +155,17 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn count_open_questions(&self) -> Result<i64> {
-        reading!(self, "count open questions", |tx| {
-            sqlx::query_scalar(
-                "select count(*) from (select 1 as one from human_task where closed_at is null limit $1) open_questions",
+        self.reading("count open questions", |tx| {
+            step(
+                tx.query(
+                    "select count(*) from
+                        (select 1 as one from human_task where closed_at is null limit $1) open_questions",
+                )
+                .bind(OPEN_MAX)
+                .scalar(),
             )
-            .bind(OPEN_MAX)
-            .fetch_one(&mut *tx)
-            .await?
         })
+        .await
     }
 }
 

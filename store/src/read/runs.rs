@@ -5,11 +5,10 @@ use flow_model::{DagRunKey, DagVersionKey, RunReason, RunState, Timestamp};
 use serde_json::Value;
 
 use crate::connect::Store;
-use crate::dialect::Dialect;
 use crate::error::{Result, StoreError};
 use crate::read::{COUNTED_MAX, Page, record, records};
 use crate::rows::json;
-use crate::transaction::{reading, transaction};
+use crate::transaction::{Transaction, steps};
 
 record!(
     /// A DAG run.
@@ -131,6 +130,27 @@ impl RunFilter {
         }
     }
 
+    /// The statements that list a page and that count: `$1` is the DAG, `$2` the states as a JSON list.
+    fn statements(&self, tx: &Transaction) -> (String, String) {
+        let states_in = tx.choose("select json_array_elements_text($2::json)", "select value from json_each($2)");
+        let unused = tx.choose("$2::text is not null", "$2 is not null");
+        let any_dag = tx.choose("$1::text is null", "$1 is null");
+        let candidates = self.candidates(states_in, tx.choose("", "sqlite") == "sqlite").replace("$1 is null", any_dag);
+        let order = self.order_by();
+        // By creation and in any state, the page itself is cut out of the index.
+        let is_plain = self.states.is_empty() && self.reasons.is_empty() && !matches!(self.order, RunOrder::By { .. });
+        let list = if is_plain {
+            let of_dag = if self.dag_id.is_some() { "r.dag_id = $1" } else { any_dag };
+            format!("{COLUMNS} from dag_run r {JOINS} where {of_dag} and {unused} order by {order} limit $3 offset $4")
+        } else {
+            format!(
+                "{COLUMNS} from ({candidates}) c join dag_run r on r.id = c.id {JOINS} where {unused}
+                 order by {order} limit $3 offset $4"
+            )
+        };
+        (list, format!("select count(*) from ({candidates}) c where {unused}"))
+    }
+
     fn order_by(&self) -> String {
         match self.order {
             RunOrder::NewestFirst => "r.id desc".to_owned(),
@@ -155,45 +175,24 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_runs(&self, filter: &RunFilter, page: Page) -> Result<(Vec<RunRecord>, i64)> {
-        let states = json(&filter.states);
-        let order = filter.order_by();
-        // By creation and in any state, the page itself is cut out of the index.
-        let is_sqlite = self.kind() == crate::connect::StoreKind::Sqlite;
-        let is_plain =
-            filter.states.is_empty() && filter.reasons.is_empty() && !matches!(filter.order, RunOrder::By { .. });
-        let (rows, total): (Vec<RunRow>, i64) = reading!(self, "list DAG runs", |tx| {
-            let states_in = tx.choose("select json_array_elements_text($2::json)", "select value from json_each($2)");
-            let unused = tx.choose("$2::text is not null", "$2 is not null");
-            let candidates = filter
-                .candidates(states_in, is_sqlite)
-                .replace("$1 is null", tx.choose("$1::text is null", "$1 is null"));
-            let list = if is_plain {
-                let of_dag =
-                    if filter.dag_id.is_some() { "r.dag_id = $1" } else { tx.choose("$1::text is null", "$1 is null") };
-                format!(
-                    "{COLUMNS} from dag_run r {JOINS} where {of_dag} and {unused} order by {order} limit $3 offset $4"
-                )
-            } else {
-                format!(
-                    "{COLUMNS} from ({candidates}) c join dag_run r on r.id = c.id {JOINS} where {unused}
-                     order by {order} limit $3 offset $4"
-                )
-            };
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
-                .bind(&filter.dag_id)
-                .bind(&states)
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(&mut *tx)
-                .await?;
-            let count = format!("select count(*) from ({candidates}) c where {unused}");
-            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
-                .bind(&filter.dag_id)
-                .bind(&states)
-                .fetch_one(&mut *tx)
-                .await?;
-            (rows, total)
-        })?;
+        let states = &json(&filter.states);
+        let (rows, total): (Vec<RunRow>, i64) = self
+            .reading("list DAG runs", |tx| {
+                steps(async move {
+                    let (list, count) = filter.statements(tx);
+                    let rows = tx
+                        .query(sqlx::AssertSqlSafe(list))
+                        .bind(&filter.dag_id)
+                        .bind(states)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    let total = tx.query(sqlx::AssertSqlSafe(count)).bind(&filter.dag_id).bind(states).scalar().await?;
+                    Ok((rows, total))
+                })
+            })
+            .await?;
         Ok((records(rows)?, total))
     }
 
@@ -202,10 +201,14 @@ impl Store {
     /// # Errors
     /// There is no such run, or the database failed.
     pub async fn find_run(&self, dag_id: &str, run_id: &str) -> Result<RunRecord> {
-        let row: Option<RunRow> = reading!(self, "read a DAG run", |tx| {
-            let text = format!("{COLUMNS} from dag_run r {JOINS} where r.dag_id = $1 and r.run_id = $2");
-            sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(dag_id).bind(run_id).fetch_optional(&mut *tx).await?
-        })?;
+        let row: Option<RunRow> = self
+            .reading("read a DAG run", |tx| {
+                steps(async move {
+                    let text = format!("{COLUMNS} from dag_run r {JOINS} where r.dag_id = $1 and r.run_id = $2");
+                    Ok(tx.query(sqlx::AssertSqlSafe(text)).bind(dag_id).bind(run_id).optional().await?)
+                })
+            })
+            .await?;
         row.ok_or_else(|| StoreError::NotFound { what: "dag run", name: format!("{dag_id} {run_id}") })?.try_into()
     }
 
@@ -214,8 +217,12 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn set_run_note(&self, run: DagRunKey, note: Option<&str>) -> Result<()> {
-        transaction!(self, "write a note at a run", |tx| {
-            sqlx::query("update dag_run set note = $2 where id = $1").bind(run.0).bind(note).execute(&mut *tx).await?;
+        self.transaction("write a note at a run", |tx| {
+            steps(async move {
+                tx.query("update dag_run set note = $2 where id = $1").bind(run.0).bind(note).execute().await?;
+                Ok(())
+            })
         })
+        .await
     }
 }

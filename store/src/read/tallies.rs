@@ -3,11 +3,10 @@
 use flow_model::{DagRunKey, TaskState, Timestamp};
 
 use crate::connect::Store;
-use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::read::{record, records};
 use crate::rows::json;
-use crate::transaction::reading;
+use crate::transaction::{step, steps};
 
 record!(
     /// The instances of one task of a run that are in one state.
@@ -35,12 +34,10 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn count_task_instances(&self, run: DagRunKey) -> Result<i64> {
-        reading!(self, "count task instances", |tx| {
-            sqlx::query_scalar("select count(*) from task_instance where dag_run_id = $1")
-                .bind(run.0)
-                .fetch_one(&mut *tx)
-                .await?
+        self.reading("count task instances", |tx| {
+            step(tx.query("select count(*) from task_instance where dag_run_id = $1").bind(run.0).scalar())
         })
+        .await
     }
 
     /// The instances of these tasks of a run, counted by state.
@@ -51,14 +48,18 @@ impl Store {
         const COUNTED: &str = "select task_index, state, count(*) as instances, max(map_index) as last_map_index,
                 max(try_number) as try_number, min(started_at) as started_at, max(ended_at) as ended_at
              from task_instance where dag_run_id = $1 and task_index in";
-        let rows: Vec<TaskTallyRow> = reading!(self, "count task instances", |tx| {
-            let listed = tx.choose(
-                "(select value::bigint from json_array_elements_text($2::json))",
-                "(select value from json_each($2))",
-            );
-            let text = format!("{COUNTED} {listed} group by task_index, state order by task_index, state");
-            sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(run.0).bind(json(tasks)).fetch_all(&mut *tx).await?
-        })?;
+        let rows: Vec<TaskTallyRow> = self
+            .reading("count task instances", |tx| {
+                steps(async move {
+                    let listed = tx.choose(
+                        "(select value::bigint from json_array_elements_text($2::json))",
+                        "(select value from json_each($2))",
+                    );
+                    let text = format!("{COUNTED} {listed} group by task_index, state order by task_index, state");
+                    Ok(tx.query(sqlx::AssertSqlSafe(text)).bind(run.0).bind(json(tasks)).all().await?)
+                })
+            })
+            .await?;
         records(rows)
     }
 }

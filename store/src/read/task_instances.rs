@@ -5,11 +5,11 @@ use flow_model::{DagRunKey, DagVersionKey, TaskInstanceKey, TaskState, Timestamp
 use serde_json::Value;
 
 use crate::connect::Store;
-use crate::dialect::Dialect;
-use crate::error::{Result, StoreError};
+use crate::error::{Abort, Result, StoreError};
+use crate::query::Statement;
 use crate::read::{Page, RunRecord, record, records};
 use crate::rows::json;
-use crate::transaction::reading;
+use crate::transaction::{Transaction, step, steps};
 
 /// Moves of one task instance that its tries are found from.
 const EVENTS_OF_TASK_MAX: i64 = 2_000;
@@ -221,46 +221,53 @@ impl Store {
         filter: &TaskInstanceFilter,
         page: Page,
     ) -> Result<(Vec<TaskInstanceRecord>, i64)> {
-        let (rows, total): (Vec<TaskInstanceRow>, i64) = reading!(self, "list task instances", |tx| {
-            let tasks = match &filter.tasks {
-                None => "cast($2 as text) is null",
-                Some(_) => tx.choose(
-                    "task_index in (select value::bigint from json_array_elements_text($2::json))",
-                    "task_index in (select value from json_each($2))",
-                ),
-            };
-            let states = match filter.states.as_slice() {
-                [] => "cast($3 as text) is not null",
-                _ => tx.choose(
-                    "state in (select json_array_elements_text($3::json))",
-                    "state in (select value from json_each($3))",
-                ),
-            };
-            let unmapped = if filter.is_unmapped { " and map_index = -1" } else { "" };
-            let fitting = format!("from task_instance where dag_run_id = $1 and {tasks} and {states}{unmapped}");
-            let indexes = filter.tasks.as_ref().map(json);
-            let states = json(&filter.states);
-            // What is skipped is read from the index alone.
-            let list = format!(
+        let (rows, total): (Vec<TaskInstanceRow>, i64) = self
+            .reading("list task instances", |tx| {
+                steps(async move {
+                    let tasks = match &filter.tasks {
+                        None => "cast($2 as text) is null",
+                        Some(_) => tx.choose(
+                            "task_index in (select value::bigint from json_array_elements_text($2::json))",
+                            "task_index in (select value from json_each($2))",
+                        ),
+                    };
+                    let states = match filter.states.as_slice() {
+                        [] => "cast($3 as text) is not null",
+                        _ => tx.choose(
+                            "state in (select json_array_elements_text($3::json))",
+                            "state in (select value from json_each($3))",
+                        ),
+                    };
+                    let unmapped = if filter.is_unmapped { " and map_index = -1" } else { "" };
+                    let fitting =
+                        format!("from task_instance where dag_run_id = $1 and {tasks} and {states}{unmapped}");
+                    let indexes = filter.tasks.as_ref().map(json);
+                    let states = json(&filter.states);
+                    // What is skipped is read from the index alone.
+                    let list = format!(
                 "{COLUMNS} where t.id in (select id {fitting} order by task_index, map_index limit $4 offset $5)
                  order by t.task_index, t.map_index"
             );
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(list))
-                .bind(run.0)
-                .bind(&indexes)
-                .bind(&states)
-                .bind(page.limit())
-                .bind(page.offset())
-                .fetch_all(&mut *tx)
-                .await?;
-            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {fitting}")))
-                .bind(run.0)
-                .bind(&indexes)
-                .bind(&states)
-                .fetch_one(&mut *tx)
-                .await?;
-            (rows, total)
-        })?;
+                    let rows = tx
+                        .query(sqlx::AssertSqlSafe(list))
+                        .bind(run.0)
+                        .bind(&indexes)
+                        .bind(&states)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    let total = tx
+                        .query(sqlx::AssertSqlSafe(format!("select count(*) {fitting}")))
+                        .bind(run.0)
+                        .bind(&indexes)
+                        .bind(&states)
+                        .scalar()
+                        .await?;
+                    Ok((rows, total))
+                })
+            })
+            .await?;
         Ok((records(rows)?, total))
     }
 
@@ -269,14 +276,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn task_instances_of(&self, keys: &[TaskInstanceKey]) -> Result<Vec<TaskInstanceRecord>> {
-        let rows: Vec<TaskInstanceRow> = reading!(self, "read task instances", |tx| {
-            let listed = tx.choose(
-                "(select value::bigint from json_array_elements_text($1::json))",
-                "(select value from json_each($1))",
-            );
-            let text = format!("{COLUMNS} where t.id in {listed} order by t.dag_run_id, t.task_index, t.map_index");
-            sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(json(keys)).fetch_all(&mut *tx).await?
-        })?;
+        let rows: Vec<TaskInstanceRow> = self
+            .reading("read task instances", |tx| {
+                steps(async move {
+                    let listed = tx.choose(
+                        "(select value::bigint from json_array_elements_text($1::json))",
+                        "(select value from json_each($1))",
+                    );
+                    let text =
+                        format!("{COLUMNS} where t.id in {listed} order by t.dag_run_id, t.task_index, t.map_index");
+                    Ok(tx.query(sqlx::AssertSqlSafe(text)).bind(json(keys)).all().await?)
+                })
+            })
+            .await?;
         records(rows)
     }
 
@@ -294,15 +306,20 @@ impl Store {
         let task_index = graph
             .index_of(task_id)
             .ok_or_else(|| StoreError::NotFound { what: "task", name: format!("{}.{task_id}", run.dag_id) })?;
-        let row: Option<TaskInstanceRow> = reading!(self, "read a task instance", |tx| {
-            let text = format!("{COLUMNS} where t.dag_run_id = $1 and t.task_index = $2 and t.map_index = $3");
-            sqlx::query_as(sqlx::AssertSqlSafe(text))
-                .bind(run.id.0)
-                .bind(i64::from(task_index))
-                .bind(map_index)
-                .fetch_optional(&mut *tx)
-                .await?
-        })?;
+        let row: Option<TaskInstanceRow> = self
+            .reading("read a task instance", |tx| {
+                steps(async move {
+                    let text = format!("{COLUMNS} where t.dag_run_id = $1 and t.task_index = $2 and t.map_index = $3");
+                    Ok(tx
+                        .query(sqlx::AssertSqlSafe(text))
+                        .bind(run.id.0)
+                        .bind(i64::from(task_index))
+                        .bind(map_index)
+                        .optional()
+                        .await?)
+                })
+            })
+            .await?;
         row.map(TryInto::try_into).transpose()
     }
 
@@ -311,37 +328,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn list_attempts(&self, task_instance: TaskInstanceKey) -> Result<Vec<AttemptRecord>> {
-        let (moves, ended, hosts) = reading!(self, "list the tries of a task instance", |tx| {
-            let mut moves: Vec<MoveRow> = sqlx::query_as(
-                "select to_state, try_number, actor_id, reason, at from task_instance_event
-                 where task_instance_id = $1 order by event_no desc limit $2",
-            )
-            .bind(task_instance.0)
-            .bind(EVENTS_OF_TASK_MAX)
-            .fetch_all(&mut *tx)
-            .await?;
-            moves.reverse();
-            let ended: Vec<EndedRow> = sqlx::query_as(
-                "select try_number, exit_code, rendered, log_bytes, log_lines, log_bytes_dropped
-                 from attempt where task_instance_id = $1",
-            )
-            .bind(task_instance.0)
-            .fetch_all(&mut *tx)
-            .await?;
-            let holders: Vec<i64> = moves
-                .iter()
-                .filter(|step| step.to_state == "running")
-                .filter_map(|step| step.actor_id.as_ref()?.parse().ok())
-                .collect();
-            let hosts: Vec<(i64, String)> = sqlx::query_as(tx.choose(
-                "select id, host from process where id in (select value::bigint from json_array_elements_text($1::json))",
-                "select id, host from process where id in (select value from json_each($1))",
-            ))
-            .bind(json(&holders))
-            .fetch_all(&mut *tx)
-            .await?;
-            (moves, ended, hosts)
-        })?;
+        let (moves, ended, hosts) =
+            self.reading("list the tries of a task instance", |tx| steps(attempt_rows(tx, task_instance))).await?;
         let mut attempts: Vec<AttemptRecord> = Vec::new();
         for step in moves {
             if step.to_state == "running" {
@@ -388,30 +376,37 @@ impl Store {
         filter: &XComFilter<'_>,
         page: Page,
     ) -> Result<(Vec<XComRecord>, i64)> {
-        let (rows, total): (Vec<XComRow>, i64) = reading!(self, "list XComs", |tx| {
-            const FITTING: &str = "from xcom where dag_run_id = $1 and (cast($2 as text) is null or task_id = $2)
+        let (rows, total): (Vec<XComRow>, i64) = self
+            .reading("list XComs", |tx| {
+                steps(async move {
+                    const FITTING: &str =
+                        "from xcom where dag_run_id = $1 and (cast($2 as text) is null or task_id = $2)
                 and (cast($3 as bigint) is null or map_index = $3) and (cast($4 as text) is null or key = $4)";
-            let total = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {FITTING}")))
-                .bind(run.0)
-                .bind(filter.task_id)
-                .bind(filter.map_index)
-                .bind(filter.key)
-                .fetch_one(&mut *tx)
-                .await?;
-            let rows = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "select key, task_id, map_index, value, created_at {FITTING}
-                 order by task_id, map_index, key limit $5 offset $6"
-            )))
-            .bind(run.0)
-            .bind(filter.task_id)
-            .bind(filter.map_index)
-            .bind(filter.key)
-            .bind(page.limit())
-            .bind(page.offset())
-            .fetch_all(&mut *tx)
+                    let total = tx
+                        .query(sqlx::AssertSqlSafe(format!("select count(*) {FITTING}")))
+                        .bind(run.0)
+                        .bind(filter.task_id)
+                        .bind(filter.map_index)
+                        .bind(filter.key)
+                        .scalar()
+                        .await?;
+                    let rows = tx
+                        .query(sqlx::AssertSqlSafe(format!(
+                            "select key, task_id, map_index, value, created_at {FITTING}
+                             order by task_id, map_index, key limit $5 offset $6"
+                        )))
+                        .bind(run.0)
+                        .bind(filter.task_id)
+                        .bind(filter.map_index)
+                        .bind(filter.key)
+                        .bind(page.limit())
+                        .bind(page.offset())
+                        .all()
+                        .await?;
+                    Ok((rows, total))
+                })
+            })
             .await?;
-            (rows, total)
-        })?;
         Ok((records(rows)?, total))
     }
 
@@ -421,22 +416,64 @@ impl Store {
     /// The database failed.
     pub async fn grid(&self, runs: &[DagRunKey], tasks_max: i64) -> Result<Vec<GridCell>> {
         let runs = json(runs);
-        let rows: Vec<GridRow> = reading!(self, "read a grid", |tx| {
-            sqlx::query_as(tx.choose(
-                "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
-                 from task_instance
-                 where dag_run_id in (select value::bigint from json_array_elements_text($1::json)) and task_index < $2
-                 group by dag_run_id, task_id, state",
-                "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
-                 from task_instance
-                 where dag_run_id in (select value from json_each($1)) and task_index < $2
-                 group by dag_run_id, task_id, state",
-            ))
-            .bind(&runs)
-            .bind(tasks_max)
-            .fetch_all(&mut *tx)
-            .await?
-        })?;
+        let rows: Vec<GridRow> = self
+            .reading("read a grid", |tx| {
+                step(
+                    tx.query(tx.choose(
+                        "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
+                         from task_instance
+                         where dag_run_id in (select value::bigint from json_array_elements_text($1::json)) and task_index < $2
+                         group by dag_run_id, task_id, state",
+                        "select dag_run_id, task_id, state, count(*) as instances, max(try_number) as try_number
+                         from task_instance
+                         where dag_run_id in (select value from json_each($1)) and task_index < $2
+                         group by dag_run_id, task_id, state",
+                    ))
+                    .bind(&runs)
+                    .bind(tasks_max)
+                    .all(),
+                )
+            })
+            .await?;
         records(rows)
     }
+}
+
+/// The moves of a task instance in their order, what is written down of its tries, and the hosts of its holders.
+async fn attempt_rows(
+    tx: &mut Transaction,
+    task_instance: TaskInstanceKey,
+) -> Result<(Vec<MoveRow>, Vec<EndedRow>, Vec<(i64, String)>), Abort> {
+    let mut moves: Vec<MoveRow> = tx
+        .query(
+            "select to_state, try_number, actor_id, reason, at from task_instance_event
+             where task_instance_id = $1 order by event_no desc limit $2",
+        )
+        .bind(task_instance.0)
+        .bind(EVENTS_OF_TASK_MAX)
+        .all()
+        .await?;
+    moves.reverse();
+    let ended = tx
+        .query(
+            "select try_number, exit_code, rendered, log_bytes, log_lines, log_bytes_dropped
+             from attempt where task_instance_id = $1",
+        )
+        .bind(task_instance.0)
+        .all()
+        .await?;
+    let holders: Vec<i64> = moves
+        .iter()
+        .filter(|step| step.to_state == "running")
+        .filter_map(|step| step.actor_id.as_ref()?.parse().ok())
+        .collect();
+    let hosts = tx
+        .query(Statement::Both(
+            "select id, host from process where id in (select value::bigint from json_array_elements_text($1::json))",
+            "select id, host from process where id in (select value from json_each($1))",
+        ))
+        .bind(json(&holders))
+        .all()
+        .await?;
+    Ok((moves, ended, hosts))
 }
