@@ -16,6 +16,7 @@ pub mod expand;
 pub mod explain;
 pub mod graph;
 pub mod ids;
+pub mod limits;
 pub mod log;
 pub mod moves;
 pub mod number;

@@ -67,6 +67,4 @@ pub use rows::json_text;
 pub use secret::{SealedRow, StoredConnection, StoredVariable};
 pub use start::{NewStart, StartRecord, Started, WAITING_RUNS_MAX, Watched};
 pub use trigger::{CheckNote, Fired, Firing, HeldTrigger, TriggerRoom};
-pub use xcom::{
-    XCOM_BYTES_MAX, XComChange, XComInstances, XComPlace, XComPull, XComRun, check_xcom_key, check_xcom_size,
-};
+pub use xcom::{XComChange, XComInstances, XComPlace, XComPull, XComRun, check_xcom_key, check_xcom_size};

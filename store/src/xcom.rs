@@ -1,6 +1,7 @@
 //! XComs: small values that tasks leave for others. They are written together with the success of their task; people may
 //! change what a task has left.
 
+use flow_model::limits::{XCOM_BYTES_MAX, XCOM_KEY_BYTES_MAX};
 use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 use serde_json::Value;
 
@@ -11,12 +12,6 @@ use crate::error::{Result, StoreError};
 use crate::query::statement;
 use crate::rows::json_text;
 use crate::transaction::{step, steps};
-
-/// Bytes of one XCom as JSON. Larger things belong into artifacts, files or object stores, and their place into the XCom.
-pub const XCOM_BYTES_MAX: usize = 1 << 20;
-
-/// Bytes of an XCom's key.
-pub const XCOM_KEY_BYTES_MAX: usize = 512;
 
 /// Which value of which task is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

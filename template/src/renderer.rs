@@ -178,6 +178,29 @@ impl Renderer {
         sinks::path::quote(&pieces, escape).map_err(|message| TemplateError::refused(field, message))
     }
 
+    /// Renders the name of an image of containers: no value chooses the registry, the tag or the digest, unless it is the whole.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value is more than its part of the name.
+    pub fn image(&self, field: &str, source: &str) -> Result<String, TemplateError> {
+        let pieces = self.pieces(field, source)?;
+        sinks::image::quote(&pieces).map_err(|message| TemplateError::refused(field, message))
+    }
+
+    /// Renders an environment variable. Of those that bash or other programs run as code, values may only be what no language
+    /// gives a meaning.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value would be run.
+    pub fn variable(&self, field: &str, name: &str, source: &str) -> Result<String, TemplateError> {
+        if !sinks::shell::is_run(name) {
+            return self.text(field, source);
+        }
+        let pieces = self.pieces(field, source)?;
+        sinks::shell::plain(&pieces, name).map_err(|message| TemplateError::refused(field, message))?;
+        Ok(pieces.text())
+    }
+
     /// Renders Markdown: what values hold is text.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod anything;
 mod recorded;
+mod risky;
 mod shell;
 mod values;
 

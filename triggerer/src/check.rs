@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use flow_model::Deferral;
 use flow_model::deferral::Trigger;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_secrets::{Masker, Secrets};
 use flow_store::Store;
 use serde_json::Value;
@@ -21,8 +22,6 @@ use crate::mounts::FileThreads;
 
 /// How long one look may take at most.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
-/// Bytes of an event that are kept.
-const EVENT_BYTES_MAX: usize = 256 * 1024;
 
 /// What a look found.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +39,14 @@ pub(crate) enum Found {
 }
 
 impl Found {
+    /// The same, failed if what was found is larger than an XCom may be: nothing is cut or left out.
+    fn bounded(self) -> Found {
+        match self {
+            Found::There(event) if event.to_string().len() > XCOM_BYTES_MAX => too_much("what it found"),
+            found => found,
+        }
+    }
+
     /// The same without what is secret of the connection that was asked over: an answer may hold it.
     fn masked(self, masker: &Masker) -> Found {
         let text = |why: String| masker.mask(&why).into_owned();
@@ -158,14 +165,32 @@ impl Checks {
             Look::from(found)
         };
         match tokio::time::timeout(LOOK_TIME_MAX, looking).await {
-            Ok(Look { found: Found::There(event), said }) => Look { found: Found::There(bounded(event)), said },
-            Ok(look) => look,
+            Ok(Look { found, said }) => Look { found: found.bounded(), said },
             Err(_) => Found::NotYet(format!("the look took longer than {} s", LOOK_TIME_MAX.as_secs())).into(),
         }
     }
 }
 
-/// An event that is too large for an XCom is left out.
-fn bounded(event: Value) -> Value {
-    if event.to_string().len() > EVENT_BYTES_MAX { Value::Null } else { event }
+/// Why a look fails that has found more than an XCom may hold.
+fn too_much(what: &str) -> Found {
+    Found::Failed(format!(
+        "{what} is larger than an XCom may be ({} MiB)\nhint: wait for something smaller, such as a mark that it is there, and let a task read the rest",
+        XCOM_BYTES_MAX >> 20
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_whole_or_fails() {
+        let fits = Value::String("x".repeat(XCOM_BYTES_MAX - 2));
+        assert_eq!(Found::There(fits.clone()).bounded(), Found::There(fits));
+        // As JSON it is larger than as text.
+        for large in ["x".repeat(XCOM_BYTES_MAX - 1), "\"".repeat(XCOM_BYTES_MAX / 2)] {
+            let Found::Failed(why) = Found::There(Value::String(large)).bounded() else { panic!("it is too large") };
+            assert!(why.starts_with("what it found is larger than an XCom may be (1 MiB)\nhint: "), "{why}");
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use flow_model::dag::Output;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::outside::without_mark;
-use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key, check_xcom_size, json_text};
+use flow_store::{NewXCom, check_xcom_key, check_xcom_size, json_text};
 use serde_json::Value;
 
 use crate::artifacts::open_left;

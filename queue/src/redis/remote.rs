@@ -56,15 +56,16 @@ impl RemoteRedis {
         Ok((name != "none").then_some(name))
     }
 
-    /// The first bytes of a text (what is not UTF-8 is replaced), at most `bytes_max`.
+    /// A whole text (what is not UTF-8 is replaced); `None` if it has more than `bytes_max`.
     ///
     /// # Errors
     /// Redis failed, or the key holds something else.
-    pub async fn text(&self, key: &str, bytes_max: usize) -> Result<String> {
+    pub async fn text(&self, key: &str, bytes_max: usize) -> Result<Option<String>> {
         let mut command = redis::cmd("GETRANGE");
-        command.arg(key).arg(0).arg(bytes_max.saturating_sub(1));
+        // One byte more than may be tells that there are more.
+        command.arg(key).arg(0).arg(bytes_max);
         let bytes: Vec<u8> = self.run("read a key", &command).await?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok((bytes.len() <= bytes_max).then(|| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// The first entries of a stream after an id, at most `max`; none where there is no stream.

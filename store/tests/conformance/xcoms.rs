@@ -1,10 +1,11 @@
 //! Values that tasks leave for others: pulled by tasks, changed by people.
 
 use flow_model::DagRunKey;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_store::read::{Page, XComFilter};
 use flow_store::{
-    ClearRequest, NewRun, NewXCom, OutcomeKind, Selection, StoreError, XCOM_BYTES_MAX, XComChange, XComInstances,
-    XComPlace, XComPull, XComRun,
+    ClearRequest, NewRun, NewXCom, OutcomeKind, Selection, StoreError, XComChange, XComInstances, XComPlace, XComPull,
+    XComRun,
 };
 use serde_json::{Value, json};
 

@@ -65,6 +65,20 @@ pub(crate) fn quote(pieces: &Pieces) -> Result<ShellScript, Refusal> {
     Ok(ShellScript { code, variables, shown: pieces.text() })
 }
 
+/// Whether a program runs what an environment variable of this name holds.
+pub(crate) fn is_run(name: &str) -> bool {
+    risk::is_run(name)
+}
+
+/// Refuses values in an environment variable that is run, unless they are plain.
+///
+/// # Errors
+/// In words, with a hint.
+pub(crate) fn plain(pieces: &Pieces, name: &str) -> Result<(), String> {
+    let is_code = |piece: &Piece| matches!(piece, Piece::Value(value) if !risk::is_plain(&value.text));
+    if pieces.iter().any(is_code) { Err(risk::becomes_code(&format!("what reads `{name}`"))) } else { Ok(()) }
+}
+
 /// The name of the variable that holds a value.
 fn variable(index: usize) -> String {
     format!("FLOW_VALUE_{}", index + 1)

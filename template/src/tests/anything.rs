@@ -153,7 +153,20 @@ fn is_its_text_everywhere(value: &str, source: &str) -> Result<bool, TestCaseErr
     for around in ["§", "§, b@example.org", "Ada § <ada@example.org>"] {
         compare(&of, &plain, source, around, |renderer, text| renderer.addresses("text", text))?;
     }
+    for around in ["§", "r.example/§:1", "§/app"] {
+        compare(&of, &plain, source, around, |renderer, text| renderer.image("text", text))?;
+    }
     compare(&of, &plain, source, "x: §", |renderer, text| renderer.text("text", text))?;
+    compare(&of, &plain, source, "ssh -i §", |renderer, text| renderer.variable("text", "GIT_SSH_COMMAND", text))?;
+    // `debug()` tells the field's name.
+    if !source.contains("debug") {
+        let json = |source: &str| json!({ "a": [format!("x {source}"), { "b": format!("{source}, {source}") }] });
+        match of.json("text", &json(source)) {
+            // A list or none has a text, but none inside of a text of JSON.
+            Err(error) => prop_assert!(error.message.contains("stands inside of a text\nhint: "), "{}", error),
+            Ok(found) => prop_assert_eq!(found, plain.json("text", &json("{{ text }}")).unwrap(), "{}", source),
+        }
+    }
     Ok(true)
 }
 

@@ -8,11 +8,17 @@ use serde_json::{Value as Json, json};
 use super::renderer;
 
 /// What bash makes of a template, or why it is refused.
-fn bash(source: &str, names: &Json) -> Result<Output, String> {
+pub(super) fn bash(source: &str, names: &Json) -> Result<Output, String> {
     let script = renderer(names.clone()).shell("bash", source).map_err(|error| error.to_string())?;
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("bash");
-    command.arg("-c").arg(&script.code).arg("bash").envs(script.variables).current_dir(folder.path());
+    command
+        .stdin(std::process::Stdio::null())
+        .arg("-c")
+        .arg(&script.code)
+        .arg("bash")
+        .envs(script.variables)
+        .current_dir(folder.path());
     let output = command.output().unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{source} with {names} has left {left:?}: {}", script.code);
@@ -27,7 +33,7 @@ fn printed(source: &str, names: &Json) -> String {
 }
 
 /// Values that mean something to a shell: each tries to leave a file in the working directory.
-const HOSTILE: [&str; 28] = [
+pub(super) const HOSTILE: [&str; 28] = [
     "",
     " ",
     "plain",
@@ -100,54 +106,6 @@ const PLACES: [(&str, &str, &str); 29] = [
     ("printf '%s' {{ V }} > /dev/null; cat /dev/null; printf %s \"{{ V }}\" 2>&1", "", ""),
 ];
 
-/// Places in which bash reads what it is given as code once more: they take what is harmless, and refuse the rest.
-const RISKY: [&str; 44] = [
-    "echo $(( {{ V }} + 1 ))",
-    "echo $(( \"{{ V }}\" ))",
-    "echo $(( ${unset:-{{ V }}} ))",
-    "echo $(( $(printf %s {{ V }}) ))",
-    "echo $[ {{ V }} ]",
-    "(( {{ V }} > 1 )); true",
-    "for (( i = 0; i < {{ V }}; i++ )); do :; done",
-    "let x={{ V }}",
-    "let \"x = {{ V }}\"",
-    "[[ {{ V }} -eq 1 ]]",
-    "[[ -n a && ( {{ V }} -gt 1 || 1 -lt 2 ) ]]",
-    "[[ -v {{ V }} ]]",
-    "test -v {{ V }}",
-    "declare -i x={{ V }}",
-    "declare -i x; x={{ V }}",
-    "declare {{ V }}=1",
-    "export {{ V }}",
-    "a[{{ V }}]=1",
-    "a=([{{ V }}]=1)",
-    "a=(1 2); echo ${a[{{ V }}]} ${a:{{ V }}} ${a: {{ V }}}",
-    "unset {{ V }}",
-    "read {{ V }} <<< 1",
-    "printf -v {{ V }} 1",
-    "n={{ V }}; (( n > 1 ))",
-    "n='{{ V }}'; echo $(( ${n} + 1 ))",
-    "n={{ V }}; [[ $n -gt 1 ]]",
-    "n=({{ V }}); (( n[0] > 1 ))",
-    "for n in {{ V }}; do (( n > 1 )); done",
-    "read n <<< {{ V }}; (( n > 1 ))",
-    "n={{ V }}; m=$n; (( m > 1 ))",
-    "n=$(printf %s {{ V }}); (( n > 1 ))",
-    "eval \"echo {{ V }}\"",
-    "command eval \"echo {{ V }}\"",
-    "true && { e'v'al \"echo {{ V }}\"; }",
-    "\"$BASH\" -c \"echo {{ V }}\"",
-    ". /dev/stdin <<< \"echo {{ V }}\"",
-    "eval echo '{{ V }}'",
-    "bash -c \"echo {{ V }}\"",
-    "env -i x=1 sh -ec 'echo {{ V }}'",
-    "bash <<< \"echo {{ V }}\"",
-    "bash <<END\necho {{ V }}\nEND",
-    "cat <<'END' | bash\necho {{ V }}\nEND",
-    "echo \"echo {{ V }}\" | bash",
-    "trap \"echo {{ V }}\" EXIT",
-];
-
 proptest! {
     #![proptest_config(super::examples(250))]
 
@@ -156,39 +114,6 @@ proptest! {
         let (source, before, after) = place;
         let shown = printed(&source.replace('V', "v"), &json!({ "v": value }));
         prop_assert_eq!(shown, format!("{before}{value}{after}"), "{}", source);
-    }
-
-    #[test]
-    fn a_value_is_not_run_where_text_is_read_as_code(value in hostile(), source in proptest::sample::select(RISKY.to_vec())) {
-        let names = json!({ "v": value });
-        if let Err(refusal) = bash(&source.replace('V', "v"), &names) {
-            prop_assert!(refusal.contains("hint: "), "{}", refusal);
-        }
-    }
-}
-
-#[test]
-fn what_is_read_as_code_takes_what_is_harmless() {
-    for source in RISKY {
-        let value = if source.contains("{{ V }}=1")
-            || ["unset", "read {{", "printf -v", "export"].iter().any(|name| source.starts_with(name))
-        {
-            "n"
-        } else {
-            "7"
-        };
-        let found = bash(&source.replace('V', "v"), &json!({ "v": value }));
-        assert!(found.is_ok(), "{source}: {}", found.unwrap_err());
-    }
-}
-
-#[test]
-fn what_is_read_as_code_refuses_code() {
-    for source in RISKY {
-        for value in ["a[$(touch owned)]", "$(touch owned)[x]"] {
-            let refusal = bash(&source.replace('V', "v"), &json!({ "v": value })).err();
-            assert!(refusal.as_ref().is_some_and(|text| text.contains("hint: ")), "{source}: {refusal:?}");
-        }
     }
 }
 

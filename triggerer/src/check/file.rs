@@ -10,9 +10,6 @@ use super::Found;
 use crate::glob::{ENTRIES_MAX, Walk, fixed_folder};
 use crate::mounts::FileThreads;
 
-/// Paths that are remembered.
-const PATHS_MAX: usize = 100;
-
 /// What is waited for.
 pub(super) struct Wanted {
     pub path: String,
@@ -38,8 +35,7 @@ fn find(wanted: &Wanted) -> Found {
     let mut found = Vec::new();
     for path in walk.matching(&wanted.path) {
         match fits(&path, wanted, &mut walk) {
-            Ok(()) if found.len() < PATHS_MAX => found.push(path.display().to_string()),
-            Ok(()) => {}
+            Ok(()) => found.push(path.display().to_string()),
             Err(reason) => why = Some(reason),
         }
     }
@@ -107,6 +103,14 @@ mod tests {
     fn look(path: &Path, recursive: bool, min_size: u64, min_age: Option<Duration>) -> Found {
         let now = Timestamp::from_micros(4_102_444_800_000_000);
         find(&Wanted { path: path.display().to_string(), recursive, min_size, min_age, now })
+    }
+
+    #[test]
+    fn all_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        (0..250).for_each(|n| std::fs::write(folder.path().join(format!("{n}.csv")), "").unwrap());
+        let Found::There(found) = look(&folder.path().join("*.csv"), false, 0, None) else { panic!("they are there") };
+        assert_eq!(found.as_array().unwrap().len(), 250);
     }
 
     #[test]

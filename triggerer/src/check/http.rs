@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use flow_model::SecretText;
 use flow_model::connection::HttpTarget;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::operator::sensor::ResponseCheck;
 use flow_model::time::duration_text;
 use flow_secrets::{Masker, Secrets};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::Found;
-
-/// Bytes of an answer that are read.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+use super::{Found, too_much};
 
 /// What is waited for.
 pub(super) struct Wanted<'a> {
@@ -58,15 +56,12 @@ impl HttpLooks {
         let found = match answer(request).await {
             Ok(mut answer) => {
                 // Before it is judged: what is told of it is cut, and a piece of a secret would not be found.
-                if masker.finds(&answer.body) {
-                    answer.body = masker.mask(&answer.body).into_owned();
+                if let Some(body) = answer.body.as_mut().filter(|body| masker.finds(body)) {
+                    *body = masker.mask(body).into_owned();
                 }
                 judge(&wanted, &answer)
             }
-            Err(NoAnswer::TooLarge) => {
-                Found::NotYet(format!("the answer is larger than {} MiB", ANSWER_BYTES_MAX >> 20))
-            }
-            Err(NoAnswer::Request(error)) => Found::NotYet(told(&error, &host, is_tls, wanted.timeout)),
+            Err(error) => Found::NotYet(told(&error, &host, is_tls, wanted.timeout)),
         };
         found.masked(&masker)
     }
@@ -135,28 +130,23 @@ async fn target(secrets: &Secrets, wanted: &Wanted<'_>, masker: &Masker) -> Resu
 /// What came back.
 struct Answer {
     status: u16,
-    body: String,
+    /// `None` if it is larger than an XCom may be.
+    body: Option<String>,
 }
 
-/// Why nothing did.
-enum NoAnswer {
-    TooLarge,
-    Request(reqwest::Error),
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
-    let mut response = request.send().await.map_err(NoAnswer::Request)?;
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let mut response = request.send().await?;
     let status = response.status().as_u16();
     let content_type = response.headers().get(reqwest::header::CONTENT_TYPE).cloned();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(NoAnswer::Request)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(NoAnswer::TooLarge);
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > XCOM_BYTES_MAX {
+            return Ok(Answer { status, body: None });
         }
         body.extend_from_slice(&chunk);
     }
     let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Ok(Answer { status, body: flow_model::outside::decoded(content_type, &body).into_owned() })
+    Ok(Answer { status, body: Some(flow_model::outside::decoded(content_type, &body).into_owned()) })
 }
 
 /// Pure: whether the answer is the wanted one.
@@ -173,6 +163,7 @@ fn judge(wanted: &Wanted<'_>, Answer { status, body }: &Answer) -> Found {
         };
         return Found::NotYet(format!("answered with status {status}{stays}"));
     }
+    let Some(body) = body else { return too_much("the answer") };
     if let Some(check) = wanted.failure_check.filter(|check| check.check(body).is_ok()) {
         return Found::Failed(format!("{}, so it will not come (`failure_check`)", check.summary()));
     }
@@ -244,8 +235,9 @@ mod tests {
             failure_check: None,
             timeout: Duration::from_secs(1),
         };
-        let judged =
-            |wanted: &Wanted<'_>, status: u16, body: &str| judge(wanted, &Answer { status, body: body.to_owned() });
+        let judged = |wanted: &Wanted<'_>, status: u16, body: &str| {
+            judge(wanted, &Answer { status, body: Some(body.to_owned()) })
+        };
         assert_eq!(judged(&wanted, 204, ""), Found::There(json!("")));
         assert_eq!(judged(&wanted, 404, "[1]"), Found::There(json!([1])));
         assert_eq!(judged(&wanted, 503, ""), Found::NotYet("answered with status 503".to_owned()));
@@ -257,7 +249,10 @@ mod tests {
         assert!(matches!(judged(&wanted, 200, r#"{"state":"down"}"#), Found::NotYet(_)));
         let expected = "`state` is one of [\"broken\",\"gone\"], so it will not come (`failure_check`)";
         assert_eq!(judged(&wanted, 200, r#"{"state":"gone"}"#), Found::Failed(expected.to_owned()));
-        // Another status says nothing about it.
+        // What is too large to be judged fails, but for another status, which says nothing about it.
+        assert!(matches!(judge(&wanted, &Answer { status: 500, body: None }), Found::NotYet(_)));
+        let Found::Failed(why) = judge(&wanted, &Answer { status: 200, body: None }) else { panic!("it is too large") };
+        assert!(why.starts_with("the answer is larger than an XCom may be (1 MiB)\nhint: "), "{why}");
         assert!(matches!(judged(&wanted, 500, r#"{"state":"gone"}"#), Found::NotYet(_)));
     }
 }

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_model::Connection;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_queue::{QueueError, RemoteRedis};
 use flow_secrets::{Masker, Secrets};
 use serde_json::json;
 
-use super::Found;
+use super::{Found, too_much};
 
-/// Bytes of a text that become the XCom.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Connections that are kept open; beyond it all are made anew.
 const CONNECTIONS_MAX: usize = 100;
 
@@ -29,7 +28,10 @@ impl RedisLooks {
                 return Ok(Found::NotYet(format!("there is no key `{key}`")));
             };
             let value = match kind.as_str() {
-                "string" => Some(redis.text(key, TEXT_BYTES_MAX).await?),
+                "string" => match redis.text(key, XCOM_BYTES_MAX).await? {
+                    Some(text) => Some(text),
+                    None => return Ok(too_much(&format!("the text of `{key}`"))),
+                },
                 _ => None,
             };
             Ok(Found::There(json!({ "key": key, "type": kind, "value": value })))

@@ -3,14 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_secrets::{Masker, Secrets};
 use flow_sql::{Keep, Progress, Request, SqlClient, SqlError};
 use serde_json::{Map, Value};
 
 use super::{Found, Look};
-
-/// Bytes of the row that becomes the event.
-const ROW_BYTES_MAX: usize = 64 * 1024;
 
 /// Notices of the database that are kept of one look.
 const NOTICES_MAX: usize = 20;
@@ -42,7 +40,7 @@ impl SqlLooks {
             sql: wanted.query,
             parameters: wanted.parameters,
             autocommit: false,
-            keep: Keep::First { bytes_max: ROW_BYTES_MAX },
+            keep: Keep::First { bytes_max: XCOM_BYTES_MAX },
             timeout: Some(timeout),
         };
         let said = Mutex::new(Vec::new());

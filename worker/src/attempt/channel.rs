@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use flow_store::{NewXCom, WorkOrder, XCOM_BYTES_MAX, XComInstances, XComPull, XComRun, check_xcom_key, json_text};
+use flow_model::limits::XCOM_BYTES_MAX;
+use flow_store::{NewXCom, WorkOrder, XComInstances, XComPull, XComRun, check_xcom_key, json_text};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;

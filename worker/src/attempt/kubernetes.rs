@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use flow_model::Timestamp;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::log::Stream;
 use flow_model::operator::kubernetes_pod::OnFinish;
 use flow_model::time::duration_text;
-use flow_store::{WorkOrder, XCOM_BYTES_MAX};
+use flow_store::WorkOrder;
 use serde_json::Value;
 use tokio::sync::watch;
 

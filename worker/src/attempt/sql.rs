@@ -1,10 +1,11 @@
 //! Attempts of `sql`: statements run from the worker, and told about in the log as they begin and end.
 
 use flow_model::Connection;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::operator::Sql;
 use flow_model::operator::sql::Fetch;
 use flow_sql::{Answer, Keep, Progress, Request, SqlError};
-use flow_store::{WorkOrder, XCOM_BYTES_MAX};
+use flow_store::WorkOrder;
 use serde_json::{Value, json};
 
 use super::launch::StartError;

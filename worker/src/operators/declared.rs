@@ -30,12 +30,17 @@ fn example(operator: &str, text: &str) -> Dag {
     dag
 }
 
-fn prepared(mut dag: Dag, operator: Operator) -> Result<String, String> {
+fn prepared(dag: Dag, operator: Operator) -> Result<String, String> {
+    prepared_with(dag, operator, "")
+}
+
+fn prepared_with(mut dag: Dag, operator: Operator, value: &str) -> Result<String, String> {
     let at: Timestamp = "2026-03-05T06:30:00Z".parse().unwrap();
     dag.tasks[0].operator = operator;
     // What the examples name.
     let params = ["target", "rows", "version", "region", "last", "numbers"];
-    let conf: Map<String, Value> = params.into_iter().map(|name| (name.to_owned(), json!(1))).collect();
+    let mut conf: Map<String, Value> = params.into_iter().map(|name| (name.to_owned(), json!(1))).collect();
+    conf.insert("v".to_owned(), json!(value));
     let order = WorkOrder {
         task_instance: TaskInstanceKey(1),
         epoch: Epoch(1),
@@ -66,11 +71,15 @@ fn prepared(mut dag: Dag, operator: Operator) -> Result<String, String> {
 
 /// A value of the shape that a schema takes, with a template in each text.
 fn marked(schema: &Value, kind: Option<TemplateKind>) -> Option<Value> {
+    shaped(schema, kind, MARK)
+}
+
+fn shaped(schema: &Value, kind: Option<TemplateKind>, template: &str) -> Option<Value> {
     let text = match kind {
-        Some(TemplateKind::Url) => format!("https://h.example/{MARK}"),
-        Some(TemplateKind::Path) => format!("/x/{MARK}"),
-        Some(TemplateKind::Addresses) => format!("{MARK}@example.org"),
-        _ => MARK.to_owned(),
+        Some(TemplateKind::Url) => format!("https://h.example/{template}"),
+        Some(TemplateKind::Path) => format!("/x/{template}"),
+        Some(TemplateKind::Addresses) => format!("{template}@example.org"),
+        _ => template.to_owned(),
     };
     let alternatives = schema["anyOf"].as_array().into_iter().flatten();
     let all = std::iter::once(schema).chain(alternatives).filter(|schema| schema.get("enum").is_none());
@@ -93,6 +102,11 @@ fn marked(schema: &Value, kind: Option<TemplateKind>) -> Option<Value> {
 
 /// Renders the operator with one key set to a template. `None`: the key takes no free text.
 fn rendered_with(operator: &str, dag: &Dag, path: &[&str], value: &Value) -> Option<Result<String, String>> {
+    Some(prepared(dag.clone(), with_key(operator, dag, path, value)?))
+}
+
+/// The operator with one key set. `None`: the key does not take it.
+fn with_key(operator: &str, dag: &Dag, path: &[&str], value: &Value) -> Option<Operator> {
     let mut table = serde_json::to_value(&dag.tasks[0].operator).unwrap()[operator].take();
     let key = path[0];
     if ALTERNATIVES.contains(&key) && !(key == "command" && matches!(operator, "docker" | "kubernetes_pod")) {
@@ -105,8 +119,89 @@ fn rendered_with(operator: &str, dag: &Dag, path: &[&str], value: &Value) -> Opt
         [key, inner] => table[*key] = json!([{ "source": "a", "target": "/b", "type": "volume", *inner: value }]),
         _ => unreachable!("no key is deeper"),
     }
-    let operator: Operator = serde_json::from_value(json!({ operator: table })).ok()?;
-    Some(prepared(dag.clone(), operator))
+    serde_json::from_value(json!({ operator: table })).ok()
+}
+
+/// The keys of an operator, with their schemas; of lists of tables the keys in these, too.
+fn keys<'a>(schema: &'a Value, operator: &str) -> Vec<(Vec<&'a str>, &'a Value)> {
+    let forms = schema["$defs"]["task"]["properties"][operator]["anyOf"].as_array().unwrap();
+    let table = forms.iter().find(|form| form["properties"].is_object());
+    let mut keys: Vec<(Vec<&str>, &Value)> = Vec::new();
+    for (key, below) in table.and_then(|table| table["properties"].as_object()).into_iter().flatten() {
+        keys.push((vec![key], below));
+        let inside = below["items"]["properties"].as_object().into_iter().flatten();
+        keys.extend(inside.map(|(inner, below)| (vec![key.as_str(), inner.as_str()], below)));
+    }
+    keys
+}
+
+/// Values that mean something to a shell, a path, a URL, a header, a list, a protocol or markup.
+const HOSTILE: [&str; 18] = [
+    "",
+    "..",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "-x --help",
+    "$(touch owned) `touch owned` $HOME $$ $(HOME)",
+    "'; touch owned; '",
+    "\" \\ \\\" \\n",
+    "a\nb\r\nX-Evil: 1",
+    "a:b:rw,c=d;e@sha256:f",
+    "{{ conf.v }}{% raw %}{# #}",
+    "<b>&amp;</b> [x](y) *z*",
+    "null",
+    "[1, 2]",
+    "{\"a\": 1}",
+    "a, b@evil.example",
+    "\u{0}\u{1b}[31m\u{202e}",
+    "é√\u{1f600}\u{E0F0}1:0\u{E0F1}",
+];
+
+/// What a template of plain text gives arrives as it is, and nothing around it changes, in every key of every operator; what
+/// has a grammar has properties of its own.
+#[test]
+fn values_are_what_they_are_in_every_key() {
+    let schema = flow_dagfile::schema();
+    let (mut arrived, mut refused) = (0, 0);
+    for section in reference::sections().into_iter().filter(|section| section.short_form.is_some()) {
+        let name = section.name.as_str();
+        let dag = example(name, section.example.as_deref().unwrap_or_default());
+        for (path, below) in keys(&schema, name) {
+            let kind: Option<TemplateKind> = below[KEYWORD].as_str().map(|kind| kind.parse().unwrap());
+            if !kind.is_some_and(TemplateKind::is_template) {
+                continue;
+            }
+            for (template, inside) in [("{{ conf.v }}", "§"), ("a{{ conf.v }}b", "a§b")] {
+                let Some(value) = shaped(below, kind, template) else { continue };
+                let Some(operator) = with_key(name, &dag, &path, &value) else { continue };
+                let render = |value: &str| prepared_with(dag.clone(), operator.clone(), value);
+                let plain = render("MARK").or_else(|_| render("7"));
+                for hostile in HOSTILE {
+                    let place = format!("{name}.{} = {inside} with {hostile:?}", path.join("."));
+                    let shown = match render(hostile) {
+                        Ok(shown) => shown,
+                        Err(why) => {
+                            assert!(why.contains("hint: ") || why.contains("NUL"), "{place}: {why}");
+                            refused += 1;
+                            continue;
+                        }
+                    };
+                    if !matches!(kind, Some(TemplateKind::Text | TemplateKind::Path | TemplateKind::Value)) {
+                        continue;
+                    }
+                    let quoted = format!("{hostile:?}");
+                    let quoted = &quoted[1..quoted.len() - 1];
+                    if quoted != json!(hostile).as_str().unwrap() && path[0] == "json" {
+                        // A body that is JSON has its own quotes.
+                        continue;
+                    }
+                    assert_eq!(shown, plain.as_ref().unwrap().replace("MARK", quoted), "{place}");
+                    arrived += 1;
+                }
+            }
+        }
+    }
+    assert!(arrived > 1_000 && refused > 20, "{arrived} {refused}");
 }
 
 #[test]
@@ -116,15 +211,7 @@ fn what_is_declared_to_be_a_template_is_rendered_and_nothing_else() {
     for section in reference::sections().into_iter().filter(|section| section.short_form.is_some()) {
         let name = section.name.as_str();
         let dag = example(name, section.example.as_deref().unwrap_or_default());
-        let forms = schema["$defs"]["task"]["properties"][name]["anyOf"].as_array().unwrap();
-        let table = forms.iter().find(|form| form["properties"].is_object());
-        let mut keys: Vec<(Vec<&str>, &Value)> = Vec::new();
-        for (key, below) in table.and_then(|table| table["properties"].as_object()).into_iter().flatten() {
-            keys.push((vec![key], below));
-            let inside = below["items"]["properties"].as_object().into_iter().flatten();
-            keys.extend(inside.map(|(inner, below)| (vec![key.as_str(), inner.as_str()], below)));
-        }
-        for (path, below) in keys {
+        for (path, below) in keys(&schema, name) {
             let kind: Option<TemplateKind> = below[KEYWORD].as_str().map(|kind| kind.parse().unwrap());
             let Some(value) = marked(below, kind) else { continue };
             let Some(result) = rendered_with(name, &dag, &path, &value) else { continue };

@@ -33,7 +33,7 @@ pub(super) fn prepare(
     rendered: &mut Map<String, Value>,
 ) -> Result<DockerWork, TemplateError> {
     let mut env = process::environment(task, renderer, rendered)?;
-    env.extend(pairs("env", &docker.env, renderer)?);
+    env.extend(variables(&docker.env, renderer)?);
     if !env.is_empty() {
         rendered.insert("env".to_owned(), env.iter().map(|(name, value)| (name.clone(), json!(value))).collect());
     }
@@ -43,22 +43,33 @@ pub(super) fn prepare(
         items.iter().map(|item| renderer.text(field, item)).collect::<Result<Vec<_>, _>>()
     };
     let mut asked = docker.clone();
-    asked.image = renderer.text("image", &docker.image)?.trim().to_owned();
+    asked.image = renderer.image("image", &docker.image)?;
     asked.command = list("command", &docker.command)?;
     asked.entrypoint = docker.entrypoint.as_ref().map(|items| list("entrypoint", items)).transpose()?;
-    asked.working_dir = text("working_dir", &docker.working_dir)?;
+    let path = |field: &str, source: &str| renderer.path(field, source, str::to_owned);
+    asked.working_dir = docker.working_dir.as_ref().map(|source| path("working_dir", source)).transpose()?;
     asked.user = text("user", &docker.user)?;
     asked.network = text("network", &docker.network)?;
     asked.labels = pairs("labels", &docker.labels, renderer)?.into_iter().collect();
     for mount in &mut asked.mounts {
-        mount.source = text("mounts.source", &mount.source)?;
-        mount.target = renderer.text("mounts.target", &mount.target)?;
+        mount.source = mount.source.as_ref().map(|source| path("mounts.source", source)).transpose()?;
+        mount.target = path("mounts.target", &mount.target)?;
     }
     rendered.insert("image".to_owned(), json!(asked.image));
     if !asked.command.is_empty() {
         rendered.insert("command".to_owned(), json!(asked.command));
     }
     Ok(DockerWork { asked, env })
+}
+
+/// Rendered environment variables.
+pub(super) fn variables(
+    entries: &BTreeMap<String, String>,
+    renderer: &Renderer,
+) -> Result<Vec<(String, String)>, TemplateError> {
+    let variable =
+        |(name, value): (&String, &String)| Ok((name.clone(), renderer.variable(&format!("env.{name}"), name, value)?));
+    entries.iter().map(variable).collect()
 }
 
 /// Rendered texts by name.

@@ -4,7 +4,7 @@ use flow_model::Task;
 use flow_model::operator::KubernetesPod;
 use serde_json::{Map, Value, json};
 
-use super::docker::pairs;
+use super::docker::{pairs, variables};
 use super::process;
 use crate::template::{Renderer, TemplateError};
 
@@ -32,7 +32,7 @@ pub(super) fn prepare(
     rendered: &mut Map<String, Value>,
 ) -> Result<KubernetesWork, TemplateError> {
     let mut env = process::environment(task, renderer, rendered)?;
-    env.extend(pairs("env", &pod.env, renderer)?);
+    env.extend(variables(&pod.env, renderer)?);
     if !env.is_empty() {
         rendered.insert("env".to_owned(), env.iter().map(|(name, value)| (name.clone(), json!(value))).collect());
     }
@@ -40,7 +40,7 @@ pub(super) fn prepare(
         items.iter().map(|item| renderer.text(field, item)).collect::<Result<Vec<_>, _>>()
     };
     let mut asked = pod.clone();
-    asked.image = renderer.text("image", &pod.image)?.trim().to_owned();
+    asked.image = renderer.image("image", &pod.image)?;
     asked.command = list("command", &pod.command)?;
     asked.args = list("args", &pod.args)?;
     asked.namespace = pod.namespace.as_ref().map(|text| renderer.text("namespace", text)).transpose()?;

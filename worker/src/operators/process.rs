@@ -223,7 +223,7 @@ pub(super) fn environment(
     let env: Vec<(String, String)> = task
         .env
         .iter()
-        .map(|(name, value)| Ok((name.clone(), renderer.text(&format!("env.{name}"), value)?)))
+        .map(|(name, value)| Ok((name.clone(), renderer.variable(&format!("env.{name}"), name, value)?)))
         .collect::<Result<_, TemplateError>>()?;
     if !env.is_empty() {
         rendered.insert("env".to_owned(), env.iter().map(|(name, value)| (name.clone(), json!(value))).collect());

@@ -16,6 +16,8 @@ pub(super) struct HereDocStart {
     written: (usize, usize),
     /// The program that reads it runs what it reads.
     pub is_code: bool,
+    /// A loop or a group reads it.
+    pub is_of_group: bool,
 }
 
 impl HereDocStart {
@@ -43,12 +45,12 @@ impl Reader<'_> {
         if self.is_at_value() {
             return self.refuse("an expression cannot name the end of a here-document");
         }
-        let is_code = match self.frames.last() {
-            Some(Frame::Code { words, .. }) => words.reads_code(),
-            _ => false,
+        let (is_code, is_of_group) = match self.frames.last() {
+            Some(Frame::Code { words, .. }) => (words.reads_code(), words.ends_group()),
+            _ => (false, false),
         };
         let written = (start, self.out.len() - start);
-        let start = HereDocStart { delimiter, is_quoted, strips_tabs, written, is_code };
+        let start = HereDocStart { delimiter, is_quoted, strips_tabs, written, is_code, is_of_group };
         self.here_docs.push((self.frames.len(), start));
         Ok(())
     }
@@ -145,6 +147,10 @@ impl Reader<'_> {
             return self.refuse(&risk::becomes_code("the program that reads the here-document"));
         }
         self.out.push_str(&format!("${{{}}}", variable(self.next)));
+        self.note_here_doc(self.next);
+        if start.is_of_group {
+            self.risks.read_by_group(self.next);
+        }
         self.used[self.next] = true;
         self.next += 1;
         Ok(())

@@ -208,14 +208,22 @@ impl Reader<'_> {
                 Ok(())
             }
             Some(Frame::Arithmetic { text, .. }) => {
-                self.risks.evaluate(&text, self.line());
+                self.risks.evaluate(&text, risk::Use::Arithmetic, self.line());
                 Ok(())
             }
             Some(Frame::Parameter { is_arithmetic, text, .. }) => {
                 let is_inside = self.frames.iter().any(|frame| matches!(frame, Frame::Arithmetic { .. }));
                 let after_name = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "!#_@*".contains(c));
                 if is_inside || is_arithmetic {
-                    self.risks.evaluate(if is_inside { &text } else { after_name }, self.line());
+                    let text = if is_inside { &text } else { after_name };
+                    self.risks.evaluate(text, risk::Use::Arithmetic, self.line());
+                }
+                let name = text.trim_start_matches('!');
+                let name = &name[..name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len())];
+                if text.starts_with('!') {
+                    self.risks.evaluate(name, risk::Use::Name, self.line());
+                } else if text.ends_with("@P") {
+                    self.risks.evaluate(name, risk::Use::Prompt, self.line());
                 }
                 Ok(())
             }
@@ -245,14 +253,31 @@ impl Reader<'_> {
         }
         self.check_surroundings(index)?;
         let line = self.line();
-        if let Some(words) = self.words() {
-            words.feed_value(index, line);
+        match self.words() {
+            Some(words) => words.feed_value(index, line),
+            None => self.note_here_doc(index),
         }
         let reference = self.reference(index);
         self.out.push_str(&reference);
         self.used[index] = true;
         self.next += 1;
         Ok(())
+    }
+
+    /// A value in a here-document may be printed by what reads it.
+    pub fn note_here_doc(&mut self, index: usize) {
+        let line = self.line();
+        let reads_group = matches!(self.frames.last(), Some(Frame::HereDoc(start)) if start.is_of_group);
+        let words = self.frames.iter_mut().rev().find_map(|frame| match frame {
+            Frame::Code { words, .. } => Some(words),
+            _ => None,
+        });
+        if let Some(words) = words {
+            words.add_here_doc(index, line);
+        }
+        if reads_group {
+            self.risks.read_by_group(index);
+        }
     }
 
     /// Refuses a value for what is around it, however far away.
@@ -338,8 +363,9 @@ impl Reader<'_> {
             }
             b'(' => {
                 let opened = if self.out.ends_with('=') { Opened::Array } else { Opened::Bracket };
+                let fed = self.words().filter(|_| is_word_start).map(|words| words.fed()).unwrap_or_default();
                 self.copy(1);
-                self.frames.push(Frame::Code { words: Words::default(), opened });
+                self.frames.push(Frame::Code { words: Words::reading(fed), opened });
             }
             b')' if is_case => self.separator(false)?,
             b')' if matches!(opened, Opened::Bracket | Opened::Array) => {
@@ -354,7 +380,12 @@ impl Reader<'_> {
                 self.end_word();
                 self.emit(1);
             }
-            b'|' if !self.rest().starts_with("||") => self.separator(true)?,
+            b'|' if !self.rest().starts_with("||") => {
+                self.separator(true)?;
+                if self.rest().starts_with('&') {
+                    self.emit(1);
+                }
+            }
             b'|' => {
                 self.separator(false)?;
                 self.emit(1);

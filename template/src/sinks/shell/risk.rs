@@ -1,32 +1,15 @@
 //! Where bash, or a program that it starts, reads as code what it was given as text: arithmetic, `eval`, `bash -c`, the
 //! names of variables. Only values that are harmless there may stand there.
 
+mod programs;
+
 use std::collections::{HashMap, HashSet};
+
+pub(super) use programs::{printed, reads_code};
+use programs::{program, run_words, unwrapped};
 
 use super::Refusal;
 use super::words::{VALUE, Word};
-
-/// Shells: they run the word after `-c`, or what they read.
-const SHELLS: [&str; 15] = [
-    "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "su", "runuser", "flock", "script", "$BASH", "${BASH}",
-    "$SHELL", "${SHELL}",
-];
-
-/// Programs that run one of their words, and the options before it.
-const INTERPRETERS: [(&str, &[&str]); 9] = [
-    ("python", &["-c"]),
-    ("python3", &["-c"]),
-    ("perl", &["-e", "-E", "-ne", "-pe", "-lne", "-lpe"]),
-    ("ruby", &["-e", "-ne", "-pe"]),
-    ("node", &["-e", "-p", "--eval", "--print"]),
-    ("php", &["-r"]),
-    ("psql", &["-c", "--command"]),
-    ("mysql", &["-e", "--execute"]),
-    ("mariadb", &["-e", "--execute"]),
-];
-
-/// Commands of bash that run what their words say.
-const RUN_THEIR_WORDS: [&str; 7] = ["eval", "trap", "alias", "mapfile", "readarray", "complete", "compgen"];
 
 /// Commands whose words declare variables: what stands before `=` is a name.
 const DECLARE: [&str; 5] = ["declare", "typeset", "local", "export", "readonly"];
@@ -43,96 +26,168 @@ const TAKE_NAMES: [(&str, Option<&str>); 8] = [
     ("wait", Some("-p")),
 ];
 
-/// Programs that run the program that their words name.
-const WRAPPERS: [&str; 24] = [
-    "sudo", "doas", "env", "exec", "command", "builtin", "nohup", "nice", "ionice", "timeout", "time", "xargs", "find",
-    "docker", "podman", "kubectl", "nsenter", "chroot", "setsid", "stdbuf", "flock", "watch", "srun", "busybox",
+/// Variables that bash itself runs, or programs that many scripts call.
+const RUN: [&str; 18] = [
+    "PS0",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PROMPT_COMMAND",
+    "BASH_ENV",
+    "ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "GIT_SSH_COMMAND",
+    "GIT_PAGER",
+    "GIT_EDITOR",
+    "RSYNC_RSH",
+    "PAGER",
+    "EDITOR",
+    "VISUAL",
+    "LESSOPEN",
+    "LESSCLOSE",
 ];
 
-/// Variables that bash itself runs.
-const RUN_BY_BASH: [&str; 8] = ["PS0", "PS1", "PS2", "PS4", "PROMPT_COMMAND", "BASH_ENV", "ENV", "SHELLOPTS"];
+/// Whether a program runs what an environment variable of this name holds.
+pub(super) fn is_run(name: &str) -> bool {
+    RUN.contains(&name) || name.starts_with("BASH_FUNC_")
+}
 
-/// What has to be looked at together in the end.
+/// What a place asks of the values that come there by way of variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Arithmetic evaluates them.
+    Arithmetic,
+    /// They are names of variables: `${!x}`.
+    Name,
+    /// They are prompts, in which commands run: `${x@P}`.
+    Prompt,
+}
+
+/// What has to be looked at together in the end: which values come where by way of variables.
 #[derive(Debug, Default)]
 pub(super) struct Risks {
     /// Variables that are declared as integers: assigning to them evaluates.
     integers: HashSet<String>,
     /// Values by the variables that they are assigned to.
     assigned: HashMap<String, Vec<usize>>,
-    /// Names in arithmetic, with their lines.
-    evaluated: Vec<(String, usize)>,
+    /// Variables by those that get what is in them.
+    sources: HashMap<String, Vec<String>>,
+    /// Variables whose values are used in a way that may run them, with the lines.
+    used: Vec<(String, Use, usize)>,
 }
 
+/// Stands for what a loop or group reads.
+const STDIN: &str = "<";
+
 impl Risks {
-    /// Notes the names in arithmetic.
-    pub fn evaluate(&mut self, text: &str, line: usize) {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let names = text.split(|c: char| !is_part(c)).filter(|name| is_name(name));
-        self.evaluated.extend(names.map(|name| (name.to_owned(), line)));
+    /// Notes the names in arithmetic, or in another text that bash evaluates.
+    pub fn evaluate(&mut self, text: &str, how: Use, line: usize) {
+        self.used.extend(names(text).into_iter().map(|name| (name, how, line)));
     }
 
     /// Looks at a command.
     ///
     /// # Errors
     /// A value in it would be run as code.
-    pub fn command(&mut self, words: &[Word], values: &[String]) -> Result<(), Refusal> {
+    pub fn command(&mut self, words: &[Word], piped: &[(usize, usize)], values: &[String]) -> Result<(), Refusal> {
         let assignments = words.iter().take_while(|word| assignment(word).is_some()).count();
         for word in &words[..assignments] {
             self.assign(word, values)?;
         }
-        let words = &words[assignments..];
+        for word in words.iter().filter(|word| assignment(word).is_some_and(is_run)) {
+            all_plain(&word.values, values, "bash")?;
+        }
+        let words = unwrapped(&words[assignments..]);
         let Some(first) = words.first() else { return Ok(()) };
         let name = first.text.as_str();
         if DECLARE.contains(&name) {
             return self.declare(&words[1..], values);
         }
-        if name == "for" && words.len() > 2 {
-            let each = words[2..].iter().flat_map(|word| word.values.iter().map(|(index, _)| *index));
-            self.assigned.entry(words[1].text.clone()).or_default().extend(each);
-        }
         if name == "let" || (name == "[[" && words.iter().any(|word| is_arithmetic_test(&word.text))) {
             return self.evaluate_words(&words[1..], values);
         }
-        if name == "read" {
-            let given: Vec<usize> = words.iter().flat_map(|word| &word.values).map(|(index, _)| *index).collect();
-            for word in words[1..].iter().filter(|word| is_name(&word.text)) {
-                self.assigned.entry(word.text.clone()).or_default().extend(&given);
-            }
-        }
+        self.follow(name, words, piped);
         if let Some((_, option)) = TAKE_NAMES.iter().find(|(command, _)| *command == name) {
             names_only(&words[1..], *option, values)?;
         }
-        run_words(words, values)
+        for (by, word, may_be_whole) in run_words(words) {
+            if !may_be_whole {
+                whole(word, by)?;
+            }
+            all_plain(&word.values, values, &format!("`{by}`"))?;
+            all_plain(&word.printed, values, &format!("`{by}`"))?;
+        }
+        match words.iter().position(|word| word.text == "<<<").and_then(|at| words.get(at + 1)) {
+            Some(word) if reads_code(words) => all_plain(&word.values, values, &format!("`{}`", program(&words[0]))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes which values a command puts into variables.
+    fn follow(&mut self, name: &str, words: &[Word], piped: &[(usize, usize)]) {
+        let given = |words: &[Word]| -> Vec<usize> {
+            words.iter().flat_map(|word| word.values.iter().chain(&word.printed)).map(|(index, _)| *index).collect()
+        };
+        match name {
+            "for" | "select" if words.len() > 2 => {
+                let variable = words[1].text.clone();
+                self.sources
+                    .entry(variable.clone())
+                    .or_default()
+                    .extend(words[2..].iter().flat_map(|word| names(&word.text)));
+                self.assigned.entry(variable).or_default().extend(given(&words[2..]));
+            }
+            "read" => {
+                let values: Vec<usize> =
+                    given(words).into_iter().chain(piped.iter().map(|(index, _)| *index)).collect();
+                for word in words[1..].iter().filter(|word| is_name(&word.text)) {
+                    self.sources.entry(word.text.clone()).or_default().push(STDIN.to_owned());
+                    self.assigned.entry(word.text.clone()).or_default().extend(&values);
+                }
+            }
+            "done" | "}" | "fi" => self.assigned.entry(STDIN.to_owned()).or_default().extend(given(words)),
+            // What `$1` is depends on who is called; a name of ours stands for all of them.
+            _ => (1..=9).filter(|at| words.len() > *at).for_each(|at| {
+                let position = if name == "set" && words[1].text == "--" { at + 1 } else { at };
+                let values = words.get(position).map(|word| given(std::slice::from_ref(word))).unwrap_or_default();
+                if name == "set" || is_name(name) {
+                    self.assigned.entry(format!("{name}() {at}")).or_default().extend(values);
+                }
+            }),
+        }
+    }
+
+    /// Notes that a loop or group, or what comes in a here-document, reads a value.
+    pub fn read_by_group(&mut self, index: usize) {
+        self.assigned.entry(STDIN.to_owned()).or_default().push(index);
     }
 
     fn assign(&mut self, word: &Word, values: &[String]) -> Result<(), Refusal> {
         let Some(name) = assignment(word) else { return Ok(()) };
-        if RUN_BY_BASH.contains(&name) {
-            all_plain(&word.values, values, "bash")?;
-        }
         if self.integers.contains(name) {
             self.evaluate_words(std::slice::from_ref(word), values)?;
         }
-        let mut indices: Vec<usize> =
-            word.values.iter().map(|(index, _)| *index).chain(word.printed.iter().copied()).collect();
-        // What another variable holds goes along.
-        for part in word.text.split('$').skip(1) {
-            let part = part.trim_start_matches('{');
-            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
-            indices.extend(self.assigned.get(&part[..end]).into_iter().flatten());
-        }
+        let indices = word.values.iter().chain(&word.printed).map(|(index, _)| *index);
         self.assigned.entry(name.to_owned()).or_default().extend(indices);
+        // What another variable holds goes along.
+        let value = word.text.split_once('=').map(|(_, value)| value).unwrap_or_default();
+        let from = value.split('$').skip(1).map(|part| {
+            let part = part.trim_start_matches('{');
+            part[..part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())].to_owned()
+        });
+        self.sources.entry(name.to_owned()).or_default().extend(from);
         Ok(())
     }
 
     fn declare(&mut self, words: &[Word], values: &[String]) -> Result<(), Refusal> {
-        let is_integer = words.iter().any(|word| word.text.starts_with('-') && word.text.contains('i'));
+        let has = |letter| words.iter().any(|word| word.text.starts_with('-') && word.text.contains(letter));
+        let (is_integer, is_reference) = (has('i'), has('n'));
         for word in words.iter().filter(|word| !word.text.starts_with(['-', '+'])) {
             let before = word.text.split('=').next().unwrap_or_default();
-            for (index, line) in word.values.iter().take(before.matches(VALUE).count()) {
-                if !is_name(&values[*index]) {
-                    return Err((*line, "the value stands in the name of a variable, and is no name\nhint: write the name, or allow only names with an `enum` or a `pattern` of the param".to_owned()));
-                }
+            let in_name = if is_reference { word.values.len() } else { before.matches(VALUE).count() };
+            if let Some((_, line)) = word.values.iter().take(in_name).find(|(index, _)| !is_name(&values[*index])) {
+                return Err((*line, "the value stands in the name of a variable, and is no name\nhint: write the name, or allow only names with an `enum` or a `pattern` of the param".to_owned()));
             }
             if is_integer {
                 self.integers.insert(before.to_owned());
@@ -145,7 +200,7 @@ impl Risks {
     fn evaluate_words(&mut self, words: &[Word], values: &[String]) -> Result<(), Refusal> {
         for word in words {
             let line = word.values.first().map_or(1, |(_, line)| *line);
-            self.evaluate(&word.text, line);
+            self.evaluate(&word.text, Use::Arithmetic, line);
             if let Some((_, line)) = word.values.iter().find(|(index, _)| !is_integer(&values[*index])) {
                 return Err((*line, "the value is compared or computed with as a number, and is not a whole one\nhint: bash would evaluate it as code; let the param be an `integer`, or compare in the template: `{% if n > 5 %}`".to_owned()));
             }
@@ -153,23 +208,72 @@ impl Risks {
         Ok(())
     }
 
-    /// Looks at what only the whole code shows: variables with values in them that stand in arithmetic.
+    /// Looks at what only the whole code shows: variables with values in them where their values may be run.
     ///
     /// # Errors
-    /// A value is no whole number, and would be evaluated.
+    /// A value would be.
     pub fn conclude(&self, values: &[String]) -> Result<(), Refusal> {
-        for (name, line) in &self.evaluated {
-            let assigned = self.assigned.get(name).map(Vec::as_slice).unwrap_or_default();
-            if assigned.iter().any(|index| !is_integer(&values[*index])) {
-                return Err((
-                    *line,
-                    format!(
-                        "`{name}` stands in shell arithmetic, and the value in it is not a whole number\nhint: bash would evaluate it as code; let the param be an `integer`, or compute in the template: `{{{{ n + 1 }}}}`"
-                    ),
-                ));
+        for (name, how, line) in &self.used {
+            let held = self.held_by(name);
+            let is_harmless = |index: &usize| match how {
+                Use::Arithmetic => is_integer(&values[*index]),
+                Use::Name => is_name(&values[*index]),
+                Use::Prompt => is_plain(&values[*index]),
+            };
+            if !held.iter().all(is_harmless) {
+                return Err((*line, used_as(name, *how)));
             }
         }
         Ok(())
+    }
+
+    /// The values that a variable may hold, also by way of others.
+    fn held_by(&self, name: &str) -> HashSet<usize> {
+        let (mut seen, mut open, mut held) = (HashSet::new(), vec![name.to_owned()], HashSet::new());
+        while let Some(name) = open.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            held.extend(self.assigned.get(&name).into_iter().flatten());
+            open.extend(self.sources.get(&name).into_iter().flatten().cloned());
+            if name.bytes().all(|byte| byte.is_ascii_digit()) {
+                let end = format!("() {name}");
+                open.extend(self.assigned.keys().filter(|key| key.ends_with(&end)).cloned());
+            }
+        }
+        held
+    }
+}
+
+/// Names of variables in a text that bash evaluates, and the numbers of arguments (`$1`).
+fn names(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (mut found, mut before, mut rest) = (Vec::new(), None, text);
+    while !rest.is_empty() {
+        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let name = &rest[..length];
+        let is_argument = matches!(name.as_bytes(), [b'1'..=b'9']) && matches!(before, Some('$' | '{'));
+        if is_name(name) || is_argument {
+            found.push(name.to_owned());
+        }
+        let mut characters = rest[length..].chars();
+        before = characters.next();
+        rest = characters.as_str();
+    }
+    found
+}
+
+fn used_as(name: &str, how: Use) -> String {
+    match how {
+        Use::Arithmetic => format!(
+            "`{name}` stands in shell arithmetic, and the value in it is not a whole number\nhint: bash would evaluate it as code; let the param be an `integer`, or compute in the template: `{{{{ n + 1 }}}}`"
+        ),
+        Use::Name => format!(
+            "bash takes what is in `{name}` for the name of a variable, and the value in it is none\nhint: bash would evaluate it as code; allow only names, with an `enum` or a `pattern` of the param"
+        ),
+        Use::Prompt => format!(
+            "bash would run the commands in the value that is in `{name}`, because of `@P`\nhint: take the `@P` away, or allow only what is meant, with an `enum` or a `pattern` of the param"
+        ),
     }
 }
 
@@ -231,104 +335,20 @@ pub(super) fn all_plain(found: &[(usize, usize)], values: &[String], by: &str) -
     }
 }
 
+/// Refuses values with a subscript where a name is expected, and others than numbers in a subscript of the author's.
 fn names_only(words: &[Word], option: Option<&str>, values: &[String]) -> Result<(), Refusal> {
     let is_name = |at: &usize| match (option, at.checked_sub(1).map(|before| words[before].text.as_str())) {
-        (Some(option), before) => before == Some(option),
+        (Some(option), before) => before == Some(option) || words[*at].text.starts_with(option),
         // The prompt of `read`, and what it reads.
         (None, before) => !matches!(before, Some("-p" | "<<<")),
     };
-    let names = (0..words.len()).filter(is_name).flat_map(|at| &words[at].values);
-    match names.into_iter().find(|(index, _)| values[*index].contains('[')) {
-        Some((_, line)) => Err((*line, "the value has a `[`, and stands where bash reads the name of a variable: it would evaluate what follows as code\nhint: allow only names, with an `enum` or a `pattern` of the param".to_owned())),
-        None => Ok(()),
-    }
-}
-
-/// The name of a program without its folder.
-fn program(word: &Word) -> &str {
-    word.text.rsplit('/').next().unwrap_or_default()
-}
-
-/// Whether a command prints its words.
-pub(super) fn prints(words: &[Word]) -> bool {
-    words.first().is_some_and(|word| matches!(program(word), "echo" | "printf"))
-}
-
-/// Where in a command programs are named: in front, or anywhere behind one that runs another.
-fn programs(words: &[Word]) -> impl Iterator<Item = (&str, &[Word])> {
-    let wraps = words.first().is_some_and(|word| WRAPPERS.contains(&program(word)));
-    let named = words.iter().enumerate().take(if wraps { words.len() } else { 1 });
-    named.map(|(at, word)| (program(word), &words[at + 1..]))
-}
-
-/// Whether a command runs what it reads from its standard input: a shell or an interpreter without a script.
-pub(super) fn reads_code(words: &[Word]) -> bool {
-    let mut programs = programs(words);
-    programs.any(|(name, rest)| {
-        let arguments = rest.iter().position(|word| word.text == "<<<").map_or(rest, |at| &rest[..at]);
-        let is_bare = || arguments.iter().all(|word| word.text.starts_with(['-', '+']));
-        match name {
-            "." | "source" | "ssh" | "psql" | "mysql" | "mariadb" | "sqlite3" => true,
-            _ if SHELLS.contains(&name) => is_bare() || arguments.iter().any(|word| word.text == "-s"),
-            _ => INTERPRETERS.iter().any(|(interpreter, _)| *interpreter == name) && is_bare(),
-        }
-    })
-}
-
-/// The words that a program runs as code.
-fn code_words<'a>(name: &str, rest: &'a [Word]) -> Vec<&'a Word> {
-    let after = |options: &[&str]| -> Vec<&'a Word> {
-        let pairs = rest.iter().zip(rest.iter().skip(1));
-        pairs.filter(|(option, _)| options.contains(&option.text.as_str())).map(|(_, word)| word).collect()
-    };
-    let plain = |with_argument: &[&str]| -> Vec<&'a Word> {
-        let is_argument = |at: usize| at > 0 && with_argument.contains(&rest[at - 1].text.as_str());
-        let found = (0..rest.len()).filter(|at| !rest[*at].text.starts_with('-') && !is_argument(*at));
-        found.map(|at| &rest[at]).collect()
-    };
-    if SHELLS.contains(&name) {
-        let is_command = |word: &Word| {
-            let short = word.text.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
-            word.text == "--command" || short.is_some_and(|letters| letters.contains('c'))
-        };
-        let option = rest.iter().position(is_command);
-        return option
-            .and_then(|at| rest[at + 1..].iter().find(|word| !word.text.starts_with(['-', '+'])))
-            .into_iter()
-            .collect();
-    }
-    match name {
-        "ssh" | "parallel" | "watch" => rest.iter().collect(),
-        "sed" => plain(&["-f"]).into_iter().take(1).collect(),
-        "awk" | "gawk" | "mawk" => plain(&["-v", "-F", "-f"]).into_iter().take(1).collect(),
-        "sqlite3" => plain(&["-separator", "-nullvalue"]).into_iter().skip(1).chain(after(&["-cmd"])).collect(),
-        _ => {
-            let interpreter = INTERPRETERS.iter().find(|(interpreter, _)| *interpreter == name);
-            interpreter.map(|(_, options)| after(options)).unwrap_or_default()
+    for word in (0..words.len()).filter(is_name).map(|at| &words[at]) {
+        let is_harmless = |value: &str| if word.text.contains('[') { is_integer(value) } else { !value.contains('[') };
+        if let Some((_, line)) = word.values.iter().find(|(index, _)| !is_harmless(&values[*index])) {
+            return Err((*line, "the value stands where bash reads the name of a variable, and has a `[` or is the index of a list: bash would evaluate it as code\nhint: allow only names or whole numbers, with the type, an `enum` or a `pattern` of the param".to_owned()));
         }
     }
-}
-
-/// Refuses values in words that a program runs.
-fn run_words(words: &[Word], values: &[String]) -> Result<(), Refusal> {
-    for (name, rest) in programs(words) {
-        if RUN_THEIR_WORDS.contains(&name) {
-            rest.iter().take(1).try_for_each(|word| whole(word, name))?;
-            rest.iter().try_for_each(|word| run(word, values, name))?;
-        }
-        let code = code_words(name, rest);
-        code.iter().filter(|_| name != "ssh").try_for_each(|word| whole(word, name))?;
-        code.into_iter().try_for_each(|word| run(word, values, name))?;
-    }
-    match words.iter().position(|word| word.text == "<<<").and_then(|at| words.get(at + 1)) {
-        Some(word) if reads_code(words) => run(word, values, program(&words[0])),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a word that is run and has a value in it that is not plain.
-fn run(word: &Word, values: &[String], by: &str) -> Result<(), Refusal> {
-    all_plain(&word.values, values, &format!("`{by}`"))
+    Ok(())
 }
 
 /// Refuses a word that is run and is nothing but a value.

@@ -15,7 +15,7 @@ pub(super) struct Word {
     /// The values in it: their index and line.
     pub values: Vec<(usize, usize)>,
     /// Values that commands in it, `$(...)`, were given: what they print may be them.
-    pub printed: Vec<usize>,
+    pub printed: Vec<(usize, usize)>,
 }
 
 /// The words of one command after the other.
@@ -29,8 +29,12 @@ pub(super) struct Words {
     cases: usize,
     /// Values that the commands before the pipe print.
     piped: Vec<(usize, usize)>,
+    /// Groups that read from a pipe, each with what is printed there and how many loops and groups are open in it.
+    reading: Vec<(Vec<(usize, usize)>, usize)>,
+    /// What all commands have printed so far.
+    printed: Vec<(usize, usize)>,
     /// All values so far, of ended commands, too.
-    seen: Vec<usize>,
+    seen: Vec<(usize, usize)>,
 }
 
 impl Words {
@@ -42,18 +46,60 @@ impl Words {
         let word = self.word.get_or_insert_default();
         word.text.push(VALUE);
         word.values.push((index, line));
-        self.seen.push(index);
+        self.seen.push((index, line));
     }
 
     /// Every value that these commands were given.
-    pub fn seen(&self) -> &[usize] {
+    pub fn seen(&self) -> &[(usize, usize)] {
         &self.seen
     }
 
     /// Notes what the commands inside of the word were given.
-    pub fn add_printed(&mut self, values: &[usize]) {
+    pub fn add_printed(&mut self, values: &[(usize, usize)]) {
         self.word.get_or_insert_default().printed.extend(values);
         self.seen.extend(values);
+    }
+
+    /// Notes a value in a here-document of one of these commands.
+    pub fn add_here_doc(&mut self, index: usize, line: usize) {
+        self.seen.push((index, line));
+        self.printed.push((index, line));
+    }
+
+    /// What is printed into the commands that begin here.
+    pub fn fed(&self) -> Vec<(usize, usize)> {
+        let groups = self.reading.iter().flat_map(|(values, _)| values);
+        self.piped.iter().chain(groups).copied().collect()
+    }
+
+    /// The commands of a group that reads this.
+    pub fn reading(fed: Vec<(usize, usize)>) -> Self {
+        Words { reading: vec![(fed, 1)], ..Words::default() }
+    }
+
+    /// Whether the command so far is the end of a loop or a group, whose redirections are those of all commands in it.
+    pub fn ends_group(&self) -> bool {
+        self.words.first().is_some_and(|word| matches!(word.text.as_str(), "done" | "}" | "fi" | "esac"))
+    }
+
+    /// Follows loops and groups that begin or end with a word in front.
+    fn note_group(&mut self, word: &str) {
+        match word {
+            "{" | "while" | "until" | "if" | "for" | "case" | "select" => {
+                if !self.piped.is_empty() {
+                    self.reading.push((self.piped.clone(), 1));
+                } else if let Some((_, open)) = self.reading.last_mut() {
+                    *open += 1;
+                }
+            }
+            "}" | "done" | "fi" | "esac" => {
+                if let Some((_, open)) = self.reading.last_mut() {
+                    *open -= 1;
+                }
+                self.reading.retain(|(_, open)| *open > 0);
+            }
+            _ => {}
+        }
     }
 
     pub fn is_word_start(&self) -> bool {
@@ -107,6 +153,9 @@ impl Words {
             return;
         }
         let is_first = self.words.is_empty();
+        if is_first || word.text == "{" {
+            self.note_group(&word.text);
+        }
         match word.text.as_str() {
             "esac" if is_first => self.cases = self.cases.saturating_sub(1),
             "{" => self.words.clear(),
@@ -126,14 +175,18 @@ impl Words {
         self.end_word();
         let words = std::mem::take(&mut self.words);
         let piped = std::mem::take(&mut self.piped);
-        risks.command(&words, values)?;
+        let fed: Vec<_> = piped.iter().chain(self.reading.iter().flat_map(|(values, _)| values)).copied().collect();
+        risks.command(&words, &fed, values)?;
         let reads_code = !words.is_empty() && risk::reads_code(&words);
         if reads_code {
-            risk::all_plain(&piped, values, "the program that reads the pipe")?;
+            risk::all_plain(&fed, values, "the program that reads the pipe")?;
         }
+        let printed = risk::printed(&words);
+        self.printed.extend(&printed);
         if is_pipe {
-            let printed = words.iter().flat_map(|word| word.values.iter().copied());
-            self.piped = piped.into_iter().chain(printed.filter(|_| risk::prints(&words))).collect();
+            let is_group = matches!(words.first().map(|word| word.text.as_str()), Some("}" | "done" | "fi" | "esac"));
+            let printed = if is_group { self.printed.clone() } else { printed };
+            self.piped = piped.into_iter().chain(printed).collect();
         }
         Ok(reads_code)
     }

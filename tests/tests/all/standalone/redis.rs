@@ -57,6 +57,40 @@ connection = "web"
 key = "x"
 "#;
 
+const LARGE: &str = r#"
+[default_args]
+retries = 0
+[tasks.fits]
+redis_key_sensor = { connection = "shop", key = "fits" }
+[tasks.large]
+redis_key_sensor = { connection = "shop", key = "large" }
+[tasks.quoted]
+redis_key_sensor = { connection = "shop", key = "quoted" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_found_whole_or_not_at_all() {
+    let shop = Redis::start().expect("Redis starts");
+    let mut flow = Standalone::with(&[("large", LARGE)]).await;
+    flow.flowctl(&["connections", "set", "shop", "--uri", &shop.url()]).expect(0);
+    let set = |key: &str, bytes: usize, with: &str| {
+        shop.command(&["SETRANGE", key, &(bytes - 1).to_string(), with]).unwrap();
+    };
+    set("fits", 1_000_000 / 6, "x");
+    set("large", (1 << 20) + 1, "x");
+    set("quoted", 1 << 20, "x");
+    let run = flow.flowctl(&["trigger", "large"]).expect(0).stdout.trim().to_owned();
+    assert_eq!(flow.finished("large", &run).await, "failed");
+    let found = flow.api().xcom("large", &run, "fits", "return_value").await;
+    assert_eq!(found["value"].as_str().map(str::len), Some(1_000_000 / 6));
+    for (task, why) in [("large", "the text of `large` is larger"), ("quoted", "what it found is larger")] {
+        let log = flow.api().log("large", &run, task, 1).await.unwrap();
+        assert!(log.iter().any(|line| line.contains(why) && line.contains("than an XCom may be (1 MiB)")), "{log:?}");
+        assert!(log.iter().any(|line| line.starts_with("hint: wait for something smaller")), "{log:?}");
+    }
+    flow.stop_and_audit().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sensors_wait_for_keys_and_entries() {
     let shop = Redis::start().expect("Redis starts");

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flow_model::Timestamp;
+use flow_model::limits::XCOM_BYTES_MAX;
 use flow_secrets::Masker;
-use flow_store::{NewXCom, XCOM_BYTES_MAX, check_xcom_key};
+use flow_store::{NewXCom, check_xcom_key};
 use serde::Deserialize;
 use serde_json::Value;
 
