@@ -2,8 +2,17 @@
 //!
 //! [`explain`] is pure: whoever asks gathers the [`Facts`]; asking never changes anything.
 
+mod ended;
+mod facts;
+mod kind;
+
 use serde::Serialize;
 
+use self::ended::finished;
+pub use self::facts::{
+    DeferralFacts, Facts, OwnLimit, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts,
+};
+pub use self::kind::ReasonKind;
 use crate::Timestamp;
 use crate::decision::{Guard, Standing};
 use crate::state::{RunState, TaskState};
@@ -12,173 +21,6 @@ use crate::trigger_rule::TriggerRule;
 
 /// Names listed in one text at most.
 const NAMES_MAX: usize = 5;
-
-/// Everything that the answer follows from.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// The present instant.
-    pub now: Timestamp,
-    /// The DAG.
-    pub dag_id: String,
-    /// The task.
-    pub task_id: String,
-    /// Whether the DAG is paused.
-    pub dag_is_paused: bool,
-    /// The run.
-    pub run: RunFacts,
-    /// The task instance; `None` while its run has not started.
-    pub task: Option<TaskFacts>,
-    /// When the task may start.
-    pub trigger_rule: TriggerRule,
-    /// The tasks directly before it and their states.
-    pub upstream: Vec<UpstreamTask>,
-    /// What is before it, as the scheduler sees it; `None` while its run has not started.
-    pub standing: Option<Standing>,
-    /// The setups that it needs, directly before it or not.
-    pub setups: Vec<UpstreamTask>,
-    /// The branches and short circuits that may leave it out.
-    pub deciders: Vec<UpstreamTask>,
-    /// Those of them that left it out.
-    pub left_out_by: Vec<UpstreamTask>,
-    /// The tasks that leave what it is mapped over.
-    pub producers: Vec<UpstreamTask>,
-    /// Of everything before it, the task that failed first.
-    pub failed_first: Option<UpstreamTask>,
-    /// How many instances of it are in which state, where it is mapped and has been expanded.
-    pub instances: Vec<(TaskState, i64)>,
-    /// Limits on how many instances of it may be live at once, where it has any.
-    pub own_limits: Vec<OwnLimit>,
-    /// Its pool; `None` if there is no pool of that name.
-    pub pool: Option<PoolFacts>,
-    /// Task instances of the DAG that are queued or running.
-    pub dag_live_tasks: i64,
-    /// How many of them there may be.
-    pub max_active_tasks: i64,
-    /// For `depends_on_past` and `wait_for_downstream`: what is not done in the previous run.
-    pub past: Vec<PastTask>,
-    /// Live workers.
-    pub workers: Vec<WorkerFacts>,
-    /// Whether a scheduler is alive.
-    pub has_scheduler: bool,
-}
-
-/// The run of the task instance.
-#[derive(Debug, Clone)]
-pub struct RunFacts {
-    /// Its state.
-    pub state: RunState,
-    /// It does not start before this instant.
-    pub run_after: Timestamp,
-    /// Why it is in its state.
-    pub reason: Option<String>,
-    /// Runs of the DAG that are running.
-    pub running_runs: i64,
-    /// How many there may be.
-    pub max_active_runs: i64,
-}
-
-/// The task instance itself.
-#[derive(Debug, Clone)]
-pub struct TaskFacts {
-    /// Its state.
-    pub state: TaskState,
-    /// Why it is in its state.
-    pub reason: Option<String>,
-    /// Its newest try; 0 before the first.
-    pub try_number: i64,
-    /// Retries are left while `try_number` is not above it.
-    pub max_tries: i64,
-    /// Not to be run before this instant.
-    pub not_before: Option<Timestamp>,
-    /// Its queue.
-    pub queue: String,
-    /// Its pool.
-    pub pool: String,
-    /// Slots it takes there.
-    pub pool_slots: i64,
-    /// When its newest try started.
-    pub started_at: Option<Timestamp>,
-    /// The machine that runs it.
-    pub hostname: Option<String>,
-    /// What it waits for in the triggerer.
-    pub deferral: Option<DeferralFacts>,
-}
-
-/// What a deferred task instance waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeferralFacts {
-    /// In a few words: `for the file ...`, `until ...`.
-    pub what: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// When the waiting is over at the latest.
-    pub deadline_at: Option<Timestamp>,
-    /// It fires by itself; nobody looks.
-    pub is_timer: bool,
-    /// How often it was looked at.
-    pub checks: i64,
-    /// When it is looked at next.
-    pub next_check_at: Option<Timestamp>,
-    /// What the last look has found.
-    pub note: Option<String>,
-    /// A triggerer carries it.
-    pub is_carried: bool,
-    /// A triggerer is alive.
-    pub has_triggerer: bool,
-}
-
-/// A task directly before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTask {
-    /// Its id.
-    pub task_id: String,
-    /// The state of some of its instances.
-    pub state: TaskState,
-    /// How many of them are in that state: 1, unless it is mapped.
-    pub instances: i64,
-}
-
-/// A limit that a task has for itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnLimit {
-    /// Its name in the DAG file.
-    pub name: &'static str,
-    /// Instances that are queued or running.
-    pub live: i64,
-    /// How many may be.
-    pub most: i64,
-}
-
-/// A pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolFacts {
-    /// Its slots; -1 is unlimited.
-    pub slots: i64,
-    /// Slots that queued and running task instances hold.
-    pub used: i64,
-}
-
-/// A task in the previous run that is waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastTask {
-    /// The previous run.
-    pub run_id: String,
-    /// The task: the same one, or one directly after it.
-    pub task_id: String,
-    /// Its state there; `None` while that run has not started.
-    pub state: Option<TaskState>,
-}
-
-/// A live worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerFacts {
-    /// The queues it serves.
-    pub queues: Vec<String>,
-    /// Attempts it runs.
-    pub running: i64,
-    /// Attempts it may run at once, if it says so.
-    pub concurrency: Option<i64>,
-}
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -192,8 +34,8 @@ pub struct Explanation {
 /// One thing that holds a task instance, or that brought it where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// A word for programs, e.g. `upstream`, `pool`, `paused`.
-    pub kind: &'static str,
+    /// What sort of thing it is.
+    pub kind: ReasonKind,
     /// What it is.
     pub text: String,
     /// What to do about it.
@@ -201,7 +43,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    fn new(kind: &'static str, text: impl Into<String>) -> Self {
+    fn new(kind: ReasonKind, text: impl Into<String>) -> Self {
         Reason { kind, text: text.into(), hint: None }
     }
 
@@ -225,11 +67,11 @@ pub fn explain(facts: &Facts) -> Explanation {
             TaskState::UpForReschedule => vec![up_for_reschedule(facts, task)],
             TaskState::Deferred => deferred(facts, task),
             TaskState::AwaitingInput => vec![
-                Reason::new("input", "waits for a person's answer, and holds no worker slot")
+                Reason::new(ReasonKind::Input, "waits for a person's answer, and holds no worker slot")
                     .hint("answer it on its page, or mark it"),
             ],
             TaskState::Restarting => {
-                vec![Reason::new("restarting", "was cleared while it ran; its old try is being killed")]
+                vec![Reason::new(ReasonKind::Restarting, "was cleared while it ran; its old try is being killed")]
             }
             TaskState::Success
             | TaskState::Failed
@@ -242,10 +84,10 @@ pub fn explain(facts: &Facts) -> Explanation {
         facts.task.as_ref().is_none_or(|task| !task.state.is_finished() && task.state != TaskState::Running);
     if is_waiting && !facts.has_scheduler && !facts.run.state.is_finished() {
         let text = "no scheduler is alive, so nothing moves";
-        reasons.insert(0, Reason::new("no_scheduler", text).hint("start one with `flowctl scheduler`"));
+        reasons.insert(0, Reason::new(ReasonKind::NoScheduler, text).hint("start one with `flowctl scheduler`"));
     }
     if reasons.is_empty() {
-        reasons.push(Reason::new("next_tick", "nothing holds it: the scheduler takes it up at its next tick"));
+        reasons.push(Reason::new(ReasonKind::NextTick, "nothing holds it: the scheduler takes it up at its next tick"));
     }
     Explanation { summary: reasons[0].text.clone(), reasons }
 }
@@ -255,7 +97,7 @@ fn mapped(facts: &Facts) -> Reason {
     let all: i64 = facts.instances.iter().map(|(_, instances)| instances).sum();
     let told: Vec<String> =
         facts.instances.iter().map(|&(state, instances)| format!("{instances} {}", words(state))).collect();
-    Reason::new("mapped", format!("is mapped, and has {all} instances: {}", told.join(", ")))
+    Reason::new(ReasonKind::Mapped, format!("is mapped, and has {all} instances: {}", told.join(", ")))
         .hint("ask about one of them with `--map-index <n>`")
 }
 
@@ -263,7 +105,7 @@ fn before_start(facts: &Facts) -> Vec<Reason> {
     let run = &facts.run;
     if run.state.is_finished() {
         return vec![Reason::new(
-            "run_ended",
+            ReasonKind::RunEnded,
             format!("never started: its run ended as {}{}", run.state, because(run.reason.as_deref())),
         )];
     }
@@ -273,12 +115,12 @@ fn before_start(facts: &Facts) -> Vec<Reason> {
     }
     if run.run_after > facts.now {
         let wait = duration_text::format(whole_seconds(run.run_after.since(facts.now)));
-        reasons.push(Reason::new("run_after", format!("its run starts at {} (in {wait})", run.run_after)));
+        reasons.push(Reason::new(ReasonKind::RunAfter, format!("its run starts at {} (in {wait})", run.run_after)));
     }
     if run.state == RunState::Queued && run.running_runs >= run.max_active_runs {
         reasons.push(
             Reason::new(
-                "max_active_runs",
+                ReasonKind::MaxActiveRuns,
                 format!(
                     "its run waits: {} of at most {} runs of the DAG are running (`max_active_runs`)",
                     run.running_runs, run.max_active_runs
@@ -295,7 +137,7 @@ fn undecided(facts: &Facts) -> Vec<Reason> {
         return before_start(facts);
     }
     if facts.run.state.is_finished() {
-        return vec![Reason::new("run_ended", format!("never started: its run ended as {}", facts.run.state))];
+        return vec![Reason::new(ReasonKind::RunEnded, format!("never started: its run ended as {}", facts.run.state))];
     }
     let obstacles = facts.standing.as_ref().map(Standing::obstacles).unwrap_or_default();
     obstacles.into_iter().map(|guard| obstacle(facts, guard)).collect()
@@ -312,14 +154,14 @@ fn obstacle(facts: &Facts, guard: Guard) -> Reason {
         }
     };
     match guard {
-        Guard::Choice => Reason::new("branch", waits(&facts.deciders, "a branch or short circuit before it"))
+        Guard::Choice => Reason::new(ReasonKind::Branch, waits(&facts.deciders, "a branch or short circuit before it"))
             .hint("it may leave the task out: that is known when it is over"),
-        Guard::Setups => Reason::new("setup", waits(&facts.setups, "its setups"))
+        Guard::Setups => Reason::new(ReasonKind::Setup, waits(&facts.setups, "its setups"))
             .hint("it needs its setups, whatever its trigger rule says"),
-        Guard::Producers => Reason::new("mapping", waits(&facts.producers, "what it is mapped over"))
+        Guard::Producers => Reason::new(ReasonKind::Mapping, waits(&facts.producers, "what it is mapped over"))
             .hint("it leaves what the task, or the group around it, is mapped over"),
         Guard::Rule => {
-            let reason = Reason::new("upstream", waits(&facts.upstream, "the tasks before it"));
+            let reason = Reason::new(ReasonKind::Upstream, waits(&facts.upstream, "the tasks before it"));
             match facts.trigger_rule {
                 TriggerRule::AllSuccess => reason,
                 rule => reason.hint(format!("its trigger rule is `{rule}`")),
@@ -337,15 +179,18 @@ fn past(facts: &Facts) -> Reason {
         .map(|past| format!("`{}` ({})", past.task_id, past.state.map_or("its run has not started", words)))
         .collect();
     let Some(first) = facts.past.first() else {
-        return Reason::new("depends_on_past", "waits for the previous run");
+        return Reason::new(ReasonKind::DependsOnPast, "waits for the previous run");
     };
     let setting = if facts.past.iter().any(|past| past.task_id != facts.task_id) {
         "wait_for_downstream"
     } else {
         "depends_on_past"
     };
-    Reason::new("depends_on_past", format!("waits for {} of the previous run `{}`", told.join(", "), first.run_id))
-        .hint(format!("it says `{setting}`: clear the task there, or mark it as success or skipped"))
+    Reason::new(
+        ReasonKind::DependsOnPast,
+        format!("waits for {} of the previous run `{}`", told.join(", "), first.run_id),
+    )
+    .hint(format!("it says `{setting}`: clear the task there, or mark it as success or skipped"))
 }
 
 fn scheduled(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
@@ -356,11 +201,11 @@ fn scheduled(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     if let Some(not_before) = task.not_before.filter(|at| *at > facts.now) {
         let wait = duration_text::format(whole_seconds(not_before.since(facts.now)));
         let text = format!("starts again at {not_before} (in {wait}){}", because(task.reason.as_deref()));
-        reasons.push(Reason::new("not_before", text));
+        reasons.push(Reason::new(ReasonKind::NotBefore, text));
     }
     match &facts.pool {
         None => reasons.push(
-            Reason::new("pool", format!("there is no pool `{}`", task.pool))
+            Reason::new(ReasonKind::Pool, format!("there is no pool `{}`", task.pool))
                 .hint(format!("create it with `flowctl pools set {} <slots>`", task.pool)),
         ),
         Some(pool) if pool.slots >= 0 && pool.used + task.pool_slots > pool.slots => {
@@ -373,7 +218,7 @@ fn scheduled(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
                 )
             };
             let hint = format!("give the pool more slots with `flowctl pools set {} <slots>`", task.pool);
-            reasons.push(Reason::new("pool", text).hint(hint));
+            reasons.push(Reason::new(ReasonKind::Pool, text).hint(hint));
         }
         Some(_) => {}
     }
@@ -382,14 +227,15 @@ fn scheduled(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
             "waits: {} of at most {} instances of the task are queued or running (`{}`)",
             limit.live, limit.most, limit.name
         );
-        reasons.push(Reason::new("max_active_tis", text).hint(format!("raise `{}` in the DAG file", limit.name)));
+        reasons
+            .push(Reason::new(ReasonKind::MaxActiveTis, text).hint(format!("raise `{}` in the DAG file", limit.name)));
     }
     if facts.dag_live_tasks >= facts.max_active_tasks {
         let text = format!(
             "waits: {} of at most {} task instances of the DAG are queued or running (`max_active_tasks`)",
             facts.dag_live_tasks, facts.max_active_tasks
         );
-        reasons.push(Reason::new("max_active_tasks", text).hint("raise `max_active_tasks` in the DAG file"));
+        reasons.push(Reason::new(ReasonKind::MaxActiveTasks, text).hint("raise `max_active_tasks` in the DAG file"));
     }
     reasons
 }
@@ -400,7 +246,8 @@ fn queued(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     if serving.is_empty() {
         let text = format!("no live worker serves the queue `{}`", task.queue);
         return vec![
-            Reason::new("no_worker", text).hint(format!("start one with `flowctl worker --queues {}`", task.queue)),
+            Reason::new(ReasonKind::NoWorker, text)
+                .hint(format!("start one with `flowctl worker --queues {}`", task.queue)),
         ];
     }
     let is_busy = |worker: &&WorkerFacts| worker.concurrency.is_some_and(|most| worker.running >= most);
@@ -410,9 +257,11 @@ fn queued(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
             "waits for a free worker: those of the queue `{}` run {running} tasks, which is all they take",
             task.queue
         );
-        return vec![Reason::new("workers_busy", text).hint("start another worker, or raise its `--concurrency`")];
+        return vec![
+            Reason::new(ReasonKind::WorkersBusy, text).hint("start another worker, or raise its `--concurrency`"),
+        ];
     }
-    vec![Reason::new("claim", format!("a worker of the queue `{}` takes it at any moment", task.queue))]
+    vec![Reason::new(ReasonKind::Claim, format!("a worker of the queue `{}` takes it at any moment", task.queue))]
 }
 
 fn running(facts: &Facts, task: &TaskFacts) -> Reason {
@@ -420,7 +269,7 @@ fn running(facts: &Facts, task: &TaskFacts) -> Reason {
     let time = task
         .started_at
         .map_or(String::new(), |at| format!(" for {}", duration_text::format(whole_seconds(facts.now.since(at)))));
-    Reason::new("running", format!("runs{host}{time} (try {} of {})", task.try_number, tries(task)))
+    Reason::new(ReasonKind::Running, format!("runs{host}{time} (try {} of {})", task.try_number, tries(task)))
 }
 
 fn up_for_retry(facts: &Facts, task: &TaskFacts) -> Reason {
@@ -437,7 +286,7 @@ fn up_for_retry(facts: &Facts, task: &TaskFacts) -> Reason {
         tries(task),
         because(task.reason.as_deref())
     );
-    Reason::new("retry", text).hint("clear the task to run it at once")
+    Reason::new(ReasonKind::Retry, text).hint("clear the task to run it at once")
 }
 
 /// An instant and how far away it is.
@@ -452,136 +301,51 @@ fn at(now: Timestamp, at: Timestamp) -> String {
 fn up_for_reschedule(facts: &Facts, task: &TaskFacts) -> Reason {
     let next = task.not_before.map_or("soon".to_owned(), |next| at(facts.now, next));
     let found = task.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
-    Reason::new("reschedule", format!("what it waits for is not there yet{found}; it looks again {next}"))
+    Reason::new(ReasonKind::Reschedule, format!("what it waits for is not there yet{found}; it looks again {next}"))
         .hint("clear the task to look at once")
 }
 
 fn deferred(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     let Some(waiting) = &task.deferral else {
-        return vec![Reason::new("deferred", "waits in the triggerer and holds no worker slot")];
+        return vec![Reason::new(ReasonKind::Deferred, "waits in the triggerer and holds no worker slot")];
     };
     let mut reasons = Vec::new();
     if !waiting.has_triggerer {
         let text = "no triggerer is alive, so nobody sees when what it waits for is there";
-        reasons.push(Reason::new("no_triggerer", text).hint("start one with `flowctl triggerer`"));
+        reasons.push(Reason::new(ReasonKind::NoTriggerer, text).hint("start one with `flowctl triggerer`"));
     } else if !waiting.is_carried {
         let text = "no triggerer has taken it up yet";
         reasons
-            .push(Reason::new("triggerers_full", text).hint(
+            .push(Reason::new(ReasonKind::TriggerersFull, text).hint(
                 "if it stays so, start another one, or raise `triggerer.pollers_max` and `triggerer.timers_max`",
             ));
     }
     let since = duration_text::format(whole_seconds(facts.now.since(waiting.since)));
-    reasons.push(Reason::new("deferred", format!("waits {} since {since}, holding no worker slot", waiting.what)));
+    reasons.push(Reason::new(
+        ReasonKind::Deferred,
+        format!("waits {} since {since}, holding no worker slot", waiting.what),
+    ));
     if !waiting.is_timer && waiting.checks > 0 {
         let found = waiting.note.as_deref().unwrap_or("not yet");
         let next = waiting.next_check_at.map_or("soon".to_owned(), |next| at(facts.now, next));
         let times = if waiting.checks == 1 { "once".to_owned() } else { format!("{} times", waiting.checks) };
-        reasons.push(Reason::new("last_check", format!("was looked at {times}: {found}; the next look is {next}")));
+        reasons.push(Reason::new(
+            ReasonKind::LastCheck,
+            format!("was looked at {times}: {found}; the next look is {next}"),
+        ));
     }
     if !waiting.is_timer && waiting.checks == 0 && waiting.is_carried {
         let text = "nobody has looked yet: the first look goes on, or waits because as many as may are asking there";
-        reasons.push(Reason::new("last_check", text));
+        reasons.push(Reason::new(ReasonKind::LastCheck, text));
     }
     if let Some(deadline) = waiting.deadline_at {
-        reasons.push(Reason::new("deadline", format!("its time is over {}", at(facts.now, deadline))));
+        reasons.push(Reason::new(ReasonKind::Deadline, format!("its time is over {}", at(facts.now, deadline))));
     }
     reasons
 }
 
-fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
-    let reason = task.reason.as_deref();
-    match task.state {
-        TaskState::Failed => {
-            let text = match reason {
-                Some("poison") => "failed: its worker died again and again while running it".to_owned(),
-                Some("outcome_unknown") => "failed: its worker was lost, and the task says `at_most_once`".to_owned(),
-                Some("cancelled") => "failed: its run was cancelled".to_owned(),
-                Some("marked") => "was marked as failed".to_owned(),
-                Some(reason) if task.try_number == 0 => {
-                    let again = "mend that, then clear the task: its mapping is evaluated again";
-                    let (why, hint) = reason.split_once("; hint: ").unwrap_or((reason, again));
-                    return vec![Reason::new("failed", format!("failed before its first try: {why}")).hint(hint)];
-                }
-                _ => format!("failed in try {} of {}{}", task.try_number, tries(task), because(reason)),
-            };
-            vec![Reason::new("failed", text).hint("read its log, then clear the task to run it again")]
-        }
-        TaskState::UpstreamFailed if reason.is_some_and(|reason| reason != "upstream_failed") => {
-            vec![
-                Reason::new("upstream_failed", format!("did not run{}", because(reason)))
-                    .hint("mend the task that should leave it, and clear that one with what follows"),
-            ]
-        }
-        TaskState::UpstreamFailed => {
-            let failed: Vec<&UpstreamTask> = facts
-                .upstream
-                .iter()
-                .filter(|task| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed))
-                .collect();
-            let direct = || failed.iter().copied();
-            let bad = |task: &&UpstreamTask| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed);
-            let causes: Vec<&UpstreamTask> = match &facts.failed_first {
-                Some(first) => {
-                    let others =
-                        direct().filter(|task| task.state == TaskState::Failed && task.task_id != first.task_id);
-                    [first].into_iter().chain(others).collect()
-                }
-                None if failed.is_empty() => facts.setups.iter().chain(&facts.producers).filter(bad).collect(),
-                None => direct().collect(),
-            };
-            let text = if causes.is_empty() {
-                "did not run, because a task before it failed".to_owned()
-            } else {
-                format!("did not run, because of {}", names(&causes))
-            };
-            vec![Reason::new("upstream_failed", text).hint("clear the failed task; this one follows")]
-        }
-        TaskState::Skipped => {
-            let text = match reason {
-                Some("dagrun_timeout") => "was skipped, because its run took longer than `dagrun_timeout`".to_owned(),
-                Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
-                Some("marked") => "was marked as skipped".to_owned(),
-                Some("branch") if !facts.left_out_by.is_empty() => {
-                    format!("was skipped: {} left it out", listed(&facts.left_out_by.iter().collect::<Vec<_>>(), id_of))
-                }
-                Some("branch") => "was skipped: a branch or short circuit before it left it out".to_owned(),
-                Some("producer_skipped") => {
-                    "was skipped: the task that leaves what it is mapped over was skipped".to_owned()
-                }
-                Some("empty_map") => "was skipped: there is nothing to map it over, the list is empty".to_owned(),
-                Some("trigger_rule") | None if task.try_number == 0 => skipped_by_rule(facts),
-                _ => format!("was skipped{}", because(reason)),
-            };
-            vec![Reason::new("skipped", text)]
-        }
-        TaskState::Success if reason == Some("marked") => vec![Reason::new("success", "was marked as success")],
-        TaskState::Success => {
-            vec![Reason::new("success", format!("succeeded in try {} of {}", task.try_number, tries(task)))]
-        }
-        _ if reason == Some("mapping_shrunk") => {
-            vec![Reason::new("removed", "was removed: the list that its task is mapped over has become shorter")]
-        }
-        _ => vec![Reason::new("removed", "is no longer part of the DAG version of its run")],
-    }
-}
-
-/// A trigger rule that cannot hold any more.
-fn skipped_by_rule(facts: &Facts) -> String {
-    let skipped: Vec<&UpstreamTask> = facts.upstream.iter().filter(|task| task.state == TaskState::Skipped).collect();
-    let rule = facts.trigger_rule;
-    if !skipped.is_empty() && rule != TriggerRule::OneFailed {
-        return format!("was skipped by its trigger rule `{rule}`, because of {}", names(&skipped));
-    }
-    let all: Vec<&UpstreamTask> = facts.upstream.iter().collect();
-    if all.is_empty() {
-        return format!("was skipped by its trigger rule `{rule}`");
-    }
-    format!("was skipped by its trigger rule `{rule}`, which cannot hold any more: before it are {}", names(&all))
-}
-
 fn paused(facts: &Facts) -> Reason {
-    Reason::new("paused", format!("the DAG `{}` is paused", facts.dag_id))
+    Reason::new(ReasonKind::Paused, format!("the DAG `{}` is paused", facts.dag_id))
         .hint(format!("unpause it with `flowctl dags unpause {}`", facts.dag_id))
 }
 

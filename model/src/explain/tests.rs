@@ -58,7 +58,7 @@ fn with(state: TaskState, change: impl FnOnce(&mut Facts, &mut TaskFacts)) -> Ex
 }
 
 fn kinds(explanation: &Explanation) -> Vec<&str> {
-    explanation.reasons.iter().map(|reason| reason.kind).collect()
+    explanation.reasons.iter().map(|reason| reason.kind.as_str()).collect()
 }
 
 #[test]

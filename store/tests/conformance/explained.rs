@@ -64,7 +64,7 @@ async fn each_obstacle_is_named_and_its_end_lets_the_task_go(bench: Bench) {
             }
         }
         let told = asked(&bench, &run_id, "x").await;
-        let found: Vec<&str> = told.reasons.iter().map(|reason| reason.kind).collect();
+        let found: Vec<&str> = told.reasons.iter().map(|reason| reason.kind.as_str()).collect();
         assert_eq!(found, kinds, "{told:#?}");
         assert!(told.reasons.iter().any(|reason| reason.text.contains(&format!("`{held}` (running)"))), "{told:#?}");
         // Exactly that one, and what follows from it.

@@ -17,6 +17,7 @@ mod limits;
 mod losses;
 mod mapping;
 mod moves;
+mod obstacles;
 mod orders;
 mod past;
 mod people;
