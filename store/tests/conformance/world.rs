@@ -26,6 +26,11 @@ impl Random {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
+
+    /// True once in so many times.
+    pub fn one_of(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
 }
 
 pub const DAGS: [&str; 5] = ["diamond", "rules", "past", "narrow", "clock"];
