@@ -130,7 +130,7 @@ impl Game<'_> {
         let mut held: Vec<WorkOrder> = Vec::new();
         // In some orders everything is cleared once on the way: it ends as it would have.
         let mut until_clear =
-            (self.round == 0 && self.order + 2 >= ORDERS && self.seed % 3 == 0).then(|| self.random.below(12));
+            (self.round == 0 && self.order + 2 >= ORDERS && self.seed.is_multiple_of(3)).then(|| self.random.below(12));
         loop {
             bench.settle().await;
             held.extend(bench.claim_all().await);
