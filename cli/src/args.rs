@@ -504,10 +504,13 @@ pub enum TokensCommand {
     },
     /// List tokens
     List,
-    /// Revoke all tokens of a name
+    /// Revoke the tokens of a name
     Revoke {
         /// Whose they are
         name: String,
+        /// Only those of this kind: api, session (a browser), local (a standalone's own), login_link [default: all]
+        #[arg(long)]
+        kind: Option<flow_model::TokenKind>,
     },
 }
 

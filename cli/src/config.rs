@@ -219,6 +219,9 @@ pub struct WebSettings {
     /// For the header of a request, and between two requests of one connection.
     #[serde(with = "duration_text")]
     pub header_timeout: Duration,
+    /// For a client to take what is ready for it.
+    #[serde(with = "duration_text")]
+    pub send_timeout: Duration,
     /// Open connections.
     pub connections_max: usize,
     /// Requests that are answered at once for one principal.
@@ -235,6 +238,7 @@ impl Default for WebSettings {
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             header_timeout: limits.header_timeout,
+            send_timeout: limits.send_timeout,
             connections_max: limits.connections,
             requests_per_principal_max: limits.requests_per_principal,
             streams_per_principal_max: limits.streams_per_principal,
@@ -250,12 +254,15 @@ impl WebSettings {
     pub fn options(&self) -> Result<WebOptions, String> {
         let limits = Limits {
             header_timeout: self.header_timeout,
+            send_timeout: self.send_timeout,
             connections: self.connections_max,
             requests_per_principal: self.requests_per_principal_max,
             streams_per_principal: self.streams_per_principal_max,
         };
-        if limits.header_timeout.is_zero() {
-            return Err("`web.header_timeout` must be longer than zero".to_owned());
+        for (key, timeout) in [("header_timeout", limits.header_timeout), ("send_timeout", limits.send_timeout)] {
+            if timeout.is_zero() {
+                return Err(format!("`web.{key}` must be longer than zero"));
+            }
         }
         if [limits.connections, limits.requests_per_principal, limits.streams_per_principal].contains(&0) {
             return Err("`web.connections_max`, `web.requests_per_principal_max` and `web.streams_per_principal_max` must be at least 1".to_owned());

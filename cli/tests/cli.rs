@@ -147,9 +147,18 @@ fn tokens() {
     let here = folder();
     flowctl(here.path(), &["db", "migrate"], &[]);
     for name in ["login-link", "admin", "standalone"] {
-        let refused = flowctl(here.path(), &["tokens", "create", name], &[]);
-        assert!(refused.status.code() == Some(2) && refused.stdout.is_empty(), "a name gives no rights: {refused:?}");
+        let created = flowctl(here.path(), &["tokens", "create", name], &[]);
+        assert!(created.stdout.starts_with(b"flow_"), "a name is a name: {created:?}");
     }
+    flowctl(here.path(), &["login"], &[]);
+    let listed = flowctl(here.path(), &["tokens", "list", "-o", "json"], &[]);
+    let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let kinds: Vec<_> = listed.iter().map(|token| format!("{} {}", token["name"], token["kind"])).collect();
+    let expected = [r#""admin" "api""#, r#""admin" "login_link""#, r#""login-link" "api""#, r#""standalone" "api""#];
+    assert!(expected.iter().all(|token| kinds.contains(&(*token).to_owned())) && kinds.len() == 4, "{kinds:?}");
+    let revoked = flowctl(here.path(), &["tokens", "revoke", "admin", "--kind", "login_link"], &[]);
+    assert_eq!(revoked.status.code(), Some(0));
+    assert_eq!(flowctl(here.path(), &["tokens", "revoke", "admin", "--kind", "link"], &[]).status.code(), Some(2));
     let created = flowctl(here.path(), &["tokens", "create", "ci", "-o", "json"], &[]);
     let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
     assert!(created["token"].as_str().unwrap().starts_with("flow_"));

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 pub use http::HttpTarget;
 
+use crate::outside::has_nul;
+
 /// Words in the name of a variable or of an extra field that mark its value as secret, as in Airflow
 /// (`DEFAULT_SENSITIVE_FIELDS`).
 const SENSITIVE_WORDS: [&str; 12] = [
@@ -183,7 +185,7 @@ impl Connection {
         if connection.conn_type.is_empty() {
             return Err(ConnectionError("it has no `conn_type`".to_owned()));
         }
-        Ok(connection)
+        connection.without_nul()
     }
 
     /// The JSON form, with everything that is secret.
@@ -193,6 +195,17 @@ impl Connection {
             "login": self.login, "password": self.password.as_ref().map(SecretText::expose), "schema": self.schema,
             "extra": self.extra,
         })
+    }
+
+    /// Refuses what neither a database nor a program can be told.
+    fn without_nul(self) -> Result<Connection, ConnectionError> {
+        let fields = self.to_json();
+        match fields.as_object().and_then(|fields| fields.iter().find(|(_, value)| has_nul(value))) {
+            Some((name, _)) => {
+                Err(ConnectionError(format!("its `{name}` holds a NUL character, which no text here can")))
+            }
+            None => Ok(self),
+        }
     }
 
     /// A text in `extra`.

@@ -34,6 +34,7 @@ pub mod state;
 pub mod suggest;
 pub mod template_kind;
 pub mod time;
+pub mod token;
 pub mod trigger_rule;
 mod visible;
 
@@ -46,5 +47,6 @@ pub use ids::{ClaimId, DagRunKey, DagVersionKey, Epoch, Incarnation, ProcessId, 
 pub use state::{RunReason, RunState, RunType, TaskState, TriggeredBy};
 pub use template_kind::TemplateKind;
 pub use time::Timestamp;
+pub use token::TokenKind;
 pub use trigger_rule::TriggerRule;
 pub use visible::{is_hidden, visible, visible_json};

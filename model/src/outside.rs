@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use encoding_rs::Encoding;
+use serde_json::Value;
 
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -31,6 +32,17 @@ pub fn decoded<'a>(content_type: &str, bytes: &'a [u8]) -> Cow<'a, str> {
     match label.and_then(|label| Encoding::for_label(label.as_bytes())) {
         Some(encoding) => encoding.decode(bytes).0,
         None => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// Whether any text in a JSON value, or name of a field, holds the character NUL, which PostgreSQL's text and programs'
+/// arguments cannot.
+pub fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

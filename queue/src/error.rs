@@ -1,4 +1,6 @@
-//! What can go wrong in the queue.
+//! What can go wrong in the queue. What an error says holds its causes: wherever only its text is kept, they are told.
+
+use flow_model::error_chain;
 
 /// Shorthand for results of queue operations.
 pub type Result<T, E = QueueError> = std::result::Result<T, E>;
@@ -21,7 +23,7 @@ pub enum QueueError {
         why: String,
     },
     /// Redis could not be reached, or refused.
-    #[error("could not {doing}")]
+    #[error("could not {doing}: {}", error_chain(.source))]
     Redis {
         /// The operation.
         doing: &'static str,
@@ -29,7 +31,7 @@ pub enum QueueError {
         source: deadpool_redis::redis::RedisError,
     },
     /// No connection to Redis could be had.
-    #[error("could not connect to Redis to {doing}")]
+    #[error("could not connect to Redis to {doing}: {}", error_chain(.source.as_ref()))]
     Connect {
         /// The operation.
         doing: &'static str,

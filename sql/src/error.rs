@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use flow_model::error_chain as chain;
 use flow_model::time::duration_text;
 
 use crate::Script;
@@ -34,20 +35,6 @@ impl SqlError {
     pub fn is_permanent(&self) -> bool {
         matches!(self, SqlError::Connection(_) | SqlError::Request(_))
     }
-}
-
-/// The error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Words for a statement that failed: which one, where, and what the database says about it.

@@ -1,4 +1,6 @@
-//! What can go wrong in the store.
+//! What can go wrong in the store. What an error says holds its causes: wherever only its text is kept, they are told.
+
+use flow_model::error_chain;
 
 /// Shorthand for results of store operations.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -7,7 +9,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or could not be reached.
-    #[error("could not {doing}")]
+    #[error("could not {doing}: {}", error_chain(.source))]
     Database {
         /// The operation, as in "could not claim tasks".
         doing: &'static str,
@@ -33,7 +35,7 @@ pub enum StoreError {
         advice: String,
     },
     /// The migration failed.
-    #[error("could not migrate the database")]
+    #[error("could not migrate the database: {}", error_chain(.0))]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// Something that was named does not exist.
     #[error("there is no {what} `{name}`")]

@@ -66,5 +66,6 @@ pub use rescue::Rescued;
 pub use rows::json_text;
 pub use secret::{SealedRow, StoredConnection, StoredVariable};
 pub use start::{NewStart, StartRecord, Started, WAITING_RUNS_MAX, Watched};
+pub use token::TokenRecord;
 pub use trigger::{CheckNote, Fired, Firing, HeldTrigger, TriggerRoom};
 pub use xcom::{XComChange, XComInstances, XComPlace, XComPull, XComRun, check_xcom_key, check_xcom_size};

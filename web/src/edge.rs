@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -25,6 +26,9 @@ use crate::options::Limits;
 use crate::peer::Peer;
 pub(crate) use connections::Activity;
 use connections::{Connections, Place};
+
+/// What the system may hold of an answer that its reader has not taken. Linux doubles it, for its own bookkeeping.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// How long to wait when the system has no descriptor for another connection.
 const WAIT_FOR_DESCRIPTORS: Duration = Duration::from_secs(1);
@@ -83,9 +87,13 @@ async fn converse(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "could not switch off Nagle's algorithm");
-    }
+    let stream = match prepared(stream, limits.send_timeout) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a connection could not be set up");
+            return;
+        }
+    };
     let answer = service_fn(|request: hyper::Request<Incoming>| {
         let activity = place.request();
         let mut request = request.map(Body::new);
@@ -116,6 +124,18 @@ async fn converse(
             }
         }
     }
+}
+
+/// The stream with its options. Writing fails when for `send_timeout` there was no room for more: whoever does not read what
+/// was asked for, or a byte now and then, is cut off, and holds neither a connection nor a share of anything. The system
+/// reports room when half of its buffer is free, so the buffer is kept small: slow networks have to manage that half in
+/// time.
+fn prepared(stream: TcpStream, send_timeout: Duration) -> io::Result<Pin<Box<TimeoutStream<TcpStream>>>> {
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)?;
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(send_timeout));
+    Ok(Box::pin(stream))
 }
 
 /// A body that counts as activity of its connection until it is sent.

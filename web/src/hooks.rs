@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use flow_model::outside::bytes_without_mark;
+use flow_model::outside::{bytes_without_mark, has_nul};
 use flow_model::params::resolve_params;
 use flow_model::start::{SignatureScheme, Start, Webhook};
 use flow_model::{RunType, SecretText, Timestamp, TriggeredBy};
@@ -25,7 +25,6 @@ use crate::edge::Activity;
 use crate::error::{WebError, WebResult};
 use crate::signature::{self, Signed};
 use crate::state::App;
-use crate::texts;
 
 /// After how many seconds a sender may try again where too many runs wait.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
@@ -167,7 +166,7 @@ async fn event(app: &App, watched: &Watched, signed: Signed, body: &[u8], now: T
         .transpose()
         .map_err(|why| WebError::unprocessable(why).hint("send a JSON object: its keys become the conf of the run"))?;
     let conf = conf.unwrap_or_default();
-    if conf.iter().any(|(name, value)| name.contains('\0') || texts::has_nul(value)) {
+    if conf.iter().any(|(name, value)| name.contains('\0') || has_nul(value)) {
         return Err(WebError::unprocessable("the body holds a NUL character, which no text here can hold"));
     }
     let graph = app.store.dag_graph(watched.version).await?;

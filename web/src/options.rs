@@ -25,6 +25,8 @@ pub struct WebOptions {
 pub struct Limits {
     /// For the header of a request, and for the time between two requests of a connection.
     pub header_timeout: Duration,
+    /// For a client to take what is ready for it. A client that leaves an answer lying is cut off.
+    pub send_timeout: Duration,
     /// Open connections.
     pub connections: usize,
     /// Requests that are worked on for one principal.
@@ -37,6 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             header_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(60),
             connections: 1_024,
             requests_per_principal: 100,
             streams_per_principal: 100,

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use flow_model::outside::has_nul;
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
@@ -119,13 +120,15 @@ fn escaped(text: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// Whether any text in a JSON value holds NUL; for JSON that came inside of a form.
-pub(crate) fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
+/// JSON that stands in a text, such as a field of a form: its escapes may say what the text around it cannot hold.
+///
+/// # Errors
+/// In words: it is no JSON, or holds NUL.
+pub(crate) fn json_inside(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value) if has_nul(&value) => Err("it holds a NUL character, which no text here can hold".to_owned()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(format!("this is not JSON: {error}")),
     }
 }
 

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_model::Task;
+use flow_model::connection::redacted;
 use flow_model::control::FailureWatch;
 use flow_model::dag::Output;
 use flow_model::deferral::OnTimeout;
@@ -489,7 +490,10 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
             (OutcomeKind::Deferred(Box::new(limited(*deferral, order))), Some(waits))
         }
         Ending::Rescheduled { at, resume, reason } => (OutcomeKind::Rescheduled { at, resume }, reason),
-        Ending::AwaitingInput(question) => (OutcomeKind::AwaitingInput(question), None),
+        Ending::AwaitingInput(mut question) => {
+            question.outputs = order.task().control.outputs.clone();
+            (OutcomeKind::AwaitingInput(question), None)
+        }
     };
     // Whoever suspends a try has said why in its log.
     if let Some(reason) = reason.as_ref().filter(|_| !kind.suspends()) {

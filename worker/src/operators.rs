@@ -15,6 +15,7 @@ mod trigger_dag;
 use std::time::Duration;
 
 use flow_model::Timestamp;
+pub(crate) use flow_model::error_chain as chain;
 use flow_model::operator::Operator;
 use flow_model::question::Question;
 use flow_store::WorkOrder;
@@ -23,7 +24,6 @@ use serde_json::{Map, Value, json};
 use crate::template::{Renderer, TemplateError};
 
 pub use docker::DockerWork;
-pub(crate) use http::chain;
 pub use http::{HttpClient, HttpWork};
 pub use kubernetes::KubernetesWork;
 pub use notice::Notice;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use flow_model::error_chain;
 use flow_store::Store;
 use serde_json::{Value, json};
 
@@ -116,15 +115,15 @@ async fn database(settings: &Settings) -> Vec<Finding> {
         Ok(store) => store,
         Err(error) => {
             let hint = "is it up? Is `database.url` right?".to_owned();
-            return vec![Finding { what: "database", result: Err((error.to_string(), hint)) }];
+            return vec![Finding { what: "database", result: Err((format!("{error:#}"), hint)) }];
         }
     };
     let schema = match store.require_current_schema().await {
         Ok(()) => Ok("is the one of this flowctl".to_owned()),
-        Err(error) => Err((error_chain(&error), "flowctl db migrate".to_owned())),
+        Err(error) => Err((error.to_string(), "flowctl db migrate".to_owned())),
     };
     let reached = match store.ping().await {
-        Err(error) => Err((error_chain(&error), "look into the database's log".to_owned())),
+        Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
         Ok(()) if schema.is_err() => Ok(format!("{:?} answers", store.kind())),
         Ok(()) => writes(&store).await,
     };
@@ -142,9 +141,9 @@ async fn writes(store: &Store) -> Result<String, (String, String)> {
     let pooler = if store.is_pooled() { ", through a pooler in transaction mode" } else { "" };
     match store.check_writes().await {
         Ok(()) => Ok(format!("{:?} answers and can be written{pooler}", store.kind())),
-        Err(error) if error.is_full() => Err((error_chain(&error), "make room on the database's disk".to_owned())),
+        Err(error) if error.is_full() => Err((error.to_string(), "make room on the database's disk".to_owned())),
         Err(error) => {
-            Err((error_chain(&error), "is it a standby, or read-only? Look into the database's log".to_owned()))
+            Err((error.to_string(), "is it a standby, or read-only? Look into the database's log".to_owned()))
         }
     }
 }
@@ -174,7 +173,7 @@ async fn pools(settings: &Settings, store: &Store) -> Finding {
 async fn secrets(settings: &Settings, store: &Store) -> Finding {
     let hint = || "`flowctl secrets status` shows the keys; add the missing ones, or set the values anew".to_owned();
     let result = match crate::roles::secrets::open(settings, store.clone()) {
-        Err(error) => Err((error.to_string(), "`flowctl secrets generate-key` makes a key".to_owned())),
+        Err(error) => Err((format!("{error:#}"), "`flowctl secrets generate-key` makes a key".to_owned())),
         Ok(secrets) => match store.sealed_rows().await {
             Err(error) => Err((error.to_string(), "look into the database's log".to_owned())),
             Ok(rows) => match rows.iter().filter(|row| secrets.open_row(row).is_err()).count() {
@@ -196,10 +195,10 @@ async fn queue(settings: &Settings) -> Finding {
             Ok(()) => Ok("in process: for `flowctl standalone` only".to_owned()),
             Err(error) => {
                 let hint = error.hint().unwrap_or("is it up? Is `queue.url` right?");
-                Err((error_chain(&error), hint.to_owned()))
+                Err((error.to_string(), hint.to_owned()))
             }
         },
-        Err(error) => Err((error.to_string(), "set `queue.url`".to_owned())),
+        Err(error) => Err((format!("{error:#}"), "set `queue.url`".to_owned())),
     };
     Finding { what: "queue", result }
 }
@@ -208,9 +207,9 @@ async fn web(settings: &Settings) -> Finding {
     let result = match Client::find(settings) {
         Ok(client) => match client.get("/api/v2/version").await {
             Ok(version) => Ok(format!("{} answers with version {}", client.url(), output::cell(&version["version"]))),
-            Err(error) => Err((error.to_string(), "is it up? Is the token right?".to_owned())),
+            Err(error) => Err((format!("{error:#}"), "is it up? Is the token right?".to_owned())),
         },
-        Err(error) => Err((error.to_string(), "start `flowctl standalone`, or set `client.url`".to_owned())),
+        Err(error) => Err((format!("{error:#}"), "start `flowctl standalone`, or set `client.url`".to_owned())),
     };
     Finding { what: "web", result }
 }

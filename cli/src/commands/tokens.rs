@@ -10,9 +10,6 @@ use crate::output;
 use crate::output::{say, tell};
 use crate::roles::{LOGIN_LINK_LIFETIME, endpoint_path, open_store};
 
-/// Names of login links, of browsers' sessions, and of the token of a local standalone.
-const RESERVED: [&str; 3] = ["login-link", "admin", "standalone"];
-
 /// Runs a subcommand.
 ///
 /// # Errors
@@ -20,11 +17,6 @@ const RESERVED: [&str; 3] = ["login-link", "admin", "standalone"];
 pub async fn run(settings: &Settings, form: Form, command: TokensCommand) -> anyhow::Result<Exit> {
     let store = open_store(settings, "tokens").await?;
     match command {
-        TokensCommand::Create { name, .. } if RESERVED.contains(&name.as_str()) => {
-            return Err(usage(format!("`{name}` is a name of the engine's own: tokens cannot have it"))
-                .hint("name it after who or what will use it")
-                .into());
-        }
         TokensCommand::Create { name, expires } => {
             let expires_at = expires
                 .map(|text| duration_text::parse(&text).map(|duration| store.now() + duration).map_err(usage))
@@ -38,16 +30,12 @@ pub async fn run(settings: &Settings, form: Form, command: TokensCommand) -> any
             }
         }
         TokensCommand::List => {
-            let tokens: Vec<Value> = store
-                .tokens()
-                .await?
-                .into_iter()
-                .map(|(name, created_at, expires_at)| json!({ "name": name, "created_at": created_at, "expires_at": expires_at }))
-                .collect();
-            output::list(form, &tokens, &[("NAME", "name"), ("CREATED", "created_at"), ("EXPIRES", "expires_at")])?;
+            let tokens: Vec<Value> = store.tokens().await?.iter().map(|token| json!(token)).collect();
+            let columns = [("NAME", "name"), ("KIND", "kind"), ("CREATED", "created_at"), ("EXPIRES", "expires_at")];
+            output::list(form, &tokens, &columns)?;
         }
-        TokensCommand::Revoke { name } => {
-            let count = store.revoke_tokens(&name).await?;
+        TokensCommand::Revoke { name, kind } => {
+            let count = store.revoke_tokens(&name, kind).await?;
             tell!("revoked {count} tokens of `{name}`");
             store.close().await;
             return Ok(if count == 0 { Exit::NotFound } else { Exit::Success });

@@ -124,10 +124,6 @@ async fn wait_for<T, F: Future<Output = Result<T, StoreError>>>(
 }
 
 fn unreachable(error: &StoreError, settings: &Settings) -> anyhow::Error {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>();
-    let why = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(": ")) };
     let (exit, hint) = match (error, error.advice()) {
         (StoreError::BadUrl { .. }, _) => (Exit::Usage, "set `database.url` in flow.toml, or FLOW__DATABASE__URL"),
         (_, Some(advice)) => (Exit::Unreachable, advice),
@@ -138,7 +134,7 @@ fn unreachable(error: &StoreError, settings: &Settings) -> anyhow::Error {
         (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
         _ => url.clone(),
     };
-    Failure::new(exit, format!("cannot open the database `{shown}`: {error}{why}")).hint(hint).into()
+    Failure::new(exit, format!("cannot open the database `{shown}`: {error}")).hint(hint).into()
 }
 
 /// Refuses a schema that does not fit this binary.

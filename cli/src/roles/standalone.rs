@@ -110,8 +110,7 @@ async fn announce(engine: &Engine, url: &str, probes: Option<SocketAddr>) -> any
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let now = engine.store.now();
-    engine.store.revoke_tokens(TOKEN_NAME).await?;
-    let token = engine.store.create_token(now, TOKEN_NAME, None).await?;
+    let token = engine.store.create_local_token(now, TOKEN_NAME).await?;
     let link = engine.store.create_login_link(now, now + LOGIN_LINK_LIFETIME).await?;
     let probes_url = probes.map(|address| format!("http://{address}")).unwrap_or_default();
     let path = endpoint_path(&engine.settings.state.folder);

@@ -70,6 +70,28 @@ fn uris_are_written_as_they_are_read() {
     assert_eq!(written("x:1@y"), "postgres://a-b.c_d~e@x%3A1%40y");
 }
 
+/// Nothing that a connection is read from can bring a NUL into it.
+#[test]
+fn nul_is_refused_wherever_it_stands() {
+    for text in [
+        "http://ho%00st",
+        "http://lo%00gin@host",
+        "http://a:pass%00word@host",
+        "http://host/sche%00ma",
+        "http://host/?key=%00",
+        "http://host/?k%00=1",
+        "http://host/?__extra__=%7B%22a%22%3A%20%5B%22%5Cu0000%22%5D%7D",
+        r#"{"conn_type": "http", "host": "\u0000"}"#,
+        r#"{"conn_type": "ht\u0000tp"}"#,
+        r#"{"conn_type": "http", "password": "\u0000"}"#,
+        r#"{"conn_type": "http", "extra": {"a": {"\u0000": 1}}}"#,
+        r#"{"conn_type": "http", "extra": "{\"a\": \"\\u0000\"}"}"#,
+    ] {
+        let error = Connection::from_text("c", text).unwrap_err().to_string();
+        assert!(error.contains("NUL character"), "{text}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_written_uri_reads_back(

@@ -41,7 +41,7 @@ pub(super) fn read(conn_id: &str, uri: &str) -> Result<Connection, ConnectionErr
     let wrong = |_| ConnectionError("its port is no number from 0 to 65535".to_owned());
     connection.port = part("port", port)?.map(|port| port.parse().map_err(wrong)).transpose()?;
     connection.extra = extra(query.unwrap_or_default())?;
-    Ok(connection)
+    connection.without_nul()
 }
 
 pub(super) fn write(connection: &Connection) -> String {

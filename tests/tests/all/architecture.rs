@@ -1,4 +1,5 @@
-//! The crates depend on each other as `docs/architecture.md` says, and on nothing behind its back.
+//! The crates depend on each other as `docs/architecture.md` says, and on nothing behind its back. No error loses its
+//! causes on its way into a log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -95,4 +96,115 @@ fn libraries_stay_behind_the_crates_that_own_them() {
             assert!(!crates[*name].contains(*library), "`{name}` must do without `{library}`");
         }
     }
+}
+
+/// The sources of all crates, without tests, by their paths.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn gather(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources can be read") {
+            let path = entry.expect("an entry can be read").path();
+            if path.is_dir() {
+                gather(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source can be read");
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for name in crates().keys() {
+        gather(&root().join(name).join("src"), &mut found);
+    }
+    assert!(found.len() > 300, "{}", found.len());
+    found
+}
+
+/// What stands between the parenthesis at `start` and the one that closes it. Parentheses in texts are taken to be in pairs.
+fn in_parentheses(text: &str) -> &str {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 1 => return &text[..at],
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
+/// The arguments of every event that is logged.
+fn events(source: &str) -> impl Iterator<Item = &str> {
+    ["error!(", "warn!(", "info!(", "debug!(", "trace!("].into_iter().flat_map(move |name| {
+        source.match_indices(name).map(move |(at, _)| in_parentheses(&source[at + name.len() - 1..]))
+    })
+}
+
+/// Whether an event writes an error only as what its `Display` or `Debug` says.
+fn loses_causes(event: &str) -> bool {
+    let is_word = |text: &str| text.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    ["error", "err", "e", "cause", "failure", "source"].iter().any(|name| {
+        let forms = [format!("%{name}"), format!("?{name}"), format!("{{{name}}}"), format!("{{{name}:")];
+        let is_there = |form: &String| {
+            event
+                .match_indices(form.as_str())
+                .any(|(at, _)| form.ends_with(['}', ':']) || !is_word(&event[at + form.len()..]))
+        };
+        forms.iter().any(is_there) || event.contains(&format!("{name}.to_string()"))
+    })
+}
+
+#[test]
+fn every_error_is_logged_with_its_causes() {
+    for lossy in [
+        "(%error, \"x\")",
+        "(error = %error)",
+        "(?err)",
+        "(\"x: {error}\")",
+        "(\"x {e:?}\")",
+        "(why = error.to_string())",
+    ] {
+        assert!(loses_causes(lossy), "{lossy}");
+    }
+    for whole in ["(error = &error as &dyn Error, \"x\")", "(%errors_max, \"x\")", "(count = errors, \"{count}\")"] {
+        assert!(!loses_causes(whole), "{whole}");
+    }
+    let mut lossy = Vec::new();
+    let mut count = 0;
+    for (path, text) in sources() {
+        for event in events(&text) {
+            count += 1;
+            if loses_causes(event) {
+                lossy.push(format!("{}: {event}", path.display()));
+            }
+        }
+    }
+    assert!(count > 60, "{count}");
+    assert!(lossy.is_empty(), "write `error = &error as &dyn std::error::Error` in:\n{}", lossy.join("\n"));
+}
+
+/// Often only the text of an error is passed on, into a reason or a finding: so an error of ours says its cause itself.
+#[test]
+fn every_error_says_its_cause() {
+    let mut silent = Vec::new();
+    let mut count = 0;
+    for (path, text) in sources() {
+        let mut variants = text.split("#[error(");
+        variants.next();
+        for variant in variants {
+            let said = variant.split(")]").next().unwrap_or_default();
+            let fields = variant[said.len()..].split("\n}").next().unwrap_or_default();
+            let has_cause = ["#[source]", "#[from]", " source:"].iter().any(|mark| fields.contains(mark));
+            count += usize::from(has_cause);
+            if has_cause
+                && !["transparent", "error_chain(", "chain("]
+                    .iter()
+                    .any(|told| variant[..variant.len().min(200)].contains(told))
+            {
+                silent.push(format!("{}: {said}", path.display()));
+            }
+        }
+    }
+    assert!(count >= 5, "{count}");
+    assert!(silent.is_empty(), "let the message end in `error_chain(.source)`:\n{}", silent.join("\n"));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_model::SecretText;
 use flow_model::connection::HttpTarget;
+use flow_model::error_chain as chain;
 use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::operator::sensor::ResponseCheck;
 use flow_model::time::duration_text;
@@ -191,21 +192,6 @@ fn told(error: &reqwest::Error, host: &str, is_tls: bool, timeout: Duration) -> 
     let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
     let tls = if is_tls && cause.contains("InvalidContentType") { "; does it speak TLS (`https`) there?" } else { "" };
     format!("cannot connect to `{host}`: {cause}{tls}")
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -90,8 +90,7 @@ impl RedisLooks {
 
 /// A Redis that is away may come back; a connection that is wrong, or a key of another type, does not by itself.
 fn refused(error: &QueueError) -> Found {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let why = format!("{error}{cause}");
+    let why = error.to_string();
     match error {
         QueueError::BadUrl { .. } | QueueError::BadConnection { .. } => Found::FailedForGood(why),
         QueueError::Redis { source, .. } if source.code() == Some("WRONGTYPE") => Found::FailedForGood(why),

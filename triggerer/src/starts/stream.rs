@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use flow_model::error_chain;
 use flow_model::params::Params;
 use flow_model::start::{Existing, RedisStream};
 use flow_queue::{EventStream, QueueError, StreamEntry};
@@ -55,7 +56,7 @@ impl StreamWatch {
     pub async fn run(mut self) {
         loop {
             if let Err(failure) = self.read().await {
-                let problem = format!("cannot read the stream: {}", told(&failure));
+                let problem = format!("cannot read the stream: {}", error_chain(&failure));
                 if let Err(error) = self.source.note(Some(problem)).await {
                     super::warn("noting a look at a stream", &error);
                 }
@@ -135,12 +136,6 @@ fn event(entry: StreamEntry, params: &Params) -> Event {
         conf.insert(name, value.unwrap_or(Value::String(text)));
     }
     Event { id: entry.id, shown, conf }
-}
-
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::api::{Trigger, graph_of, trigger as trigger_run};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::state::App;
+use crate::texts;
 
 #[derive(Template)]
 #[template(path = "trigger.html")]
@@ -160,10 +161,9 @@ fn conf_of(text: &str) -> Result<Map<String, Value>, String> {
     if text.is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_str(text) {
-        Ok(Value::Object(conf)) => Ok(conf),
-        Ok(_) => Err("the configuration is a JSON object: `{ \"name\": value }`".to_owned()),
-        Err(error) => Err(format!("this is not JSON: {error}")),
+    match texts::json_inside(text)? {
+        Value::Object(conf) => Ok(conf),
+        _ => Err("the configuration is a JSON object: `{ \"name\": value }`".to_owned()),
     }
 }
 

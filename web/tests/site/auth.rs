@@ -24,7 +24,7 @@ async fn nothing_is_shown_without_a_valid_token(site: Site) {
         let request = Request::get("/api/v2/dags").header(header::AUTHORIZATION, value);
         assert_eq!(site.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
     }
-    site.store.revoke_tokens("tester").await.unwrap();
+    site.store.revoke_tokens("tester", None).await.unwrap();
     assert_eq!(site.ask("GET", "/api/v2/dags", None).await.status, StatusCode::UNAUTHORIZED);
 }
 

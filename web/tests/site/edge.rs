@@ -190,6 +190,57 @@ async fn requests_of_one_principal_are_counted(site: Site) {
     server.stop().await;
 }
 
+/// Somebody who is logged in, asks for much and does not read it, or a few bytes at a time, is cut off; a reader who is only
+/// slow gets everything.
+async fn who_does_not_read_is_cut_off(site: Site) {
+    const SIZE: usize = 900_000;
+    site.trigger("one").await;
+    site.tick().await;
+    let list = site.claim().await.remove("list").unwrap();
+    for seq in 0..8 {
+        site.log(&list, seq, &"x".repeat(SIZE)).await;
+    }
+    // One connection at a time: another is served when the server has given up this one.
+    let limits = Limits { send_timeout: Duration::from_millis(500), connections: 1, ..Limits::default() };
+    let server = Server::start(&site, limits).await;
+    let log = "/api/v2/dags/sales/dagRuns/one/taskInstances/list/logs/1";
+    let follow = "/api/flow/dags/sales/dagRuns/one/taskInstances/list/logs/1/follow";
+    let ask = |path: &str, more: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n{more}\r\n", site.token)
+    };
+    for (path, reads) in [(log, false), (log, true), (follow, false), (follow, true)] {
+        let mut connection = server.connect().await;
+        connection.write_all(ask(path, "").as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        connection.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        let given_up = async {
+            while !server.get("/livez", "").await.starts_with("HTTP/1.1 200") {
+                if reads {
+                    connection.read_exact(&mut head[..1]).await.unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), given_up).await.expect("the server gives up");
+        let got = rest(&mut connection).await.len();
+        assert!(got < 7 * SIZE, "{path} {reads}: it got everything: {got}");
+    }
+    // Slower than the server sends, and fast enough.
+    let mut connection = server.connect().await;
+    connection.write_all(ask(log, "Connection: close\r\n").as_bytes()).await.unwrap();
+    let (mut got, mut buffer) = (0, vec![0; 64 << 10]);
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        ticks.tick().await;
+        match connection.read(&mut buffer).await.unwrap() {
+            0 => break,
+            read => got += read,
+        }
+    }
+    assert!(got > 7 * SIZE, "{got}");
+    server.stop().await;
+}
+
 async fn a_request_names_one_host(site: Site) {
     let server = Server::start(&site, Limits::default()).await;
     for (head, expected) in [
@@ -221,5 +272,6 @@ on_both_databases!(
     strangers_hold_up_nobody,
     streams_of_one_principal_are_counted,
     requests_of_one_principal_are_counted,
+    who_does_not_read_is_cut_off,
     a_request_names_one_host,
 );

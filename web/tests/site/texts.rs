@@ -110,12 +110,31 @@ async fn every_route_refuses_what_is_no_text(site: Site) {
 async fn json_inside_of_forms_is_looked_at(site: Site) {
     let mut typed = serde_json::to_value(sales()).unwrap();
     typed["dag_id"] = json!("typed");
-    typed["params"] = json!({ "query": { "type": "object", "default": {} } });
+    typed["params"] = json!({ "query": { "type": "object", "default": {} }, "any": { "default": 1 } });
     site.publish(&serde_json::from_value(typed).unwrap(), false).await;
-    let form = "param%3Aquery=%7B%22a%22%3A+%22%5Cu0000%22%7D";
-    let answer = site.submit("/dags/typed/trigger", form).await;
-    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
-    assert!(answer.text.contains("NUL character"), "{}", answer.text);
+    for (escape, why) in [("%5Cu0000", "NUL character"), ("%5Cud800", "JSON")] {
+        let inside = [format!("%22{escape}%22"), format!("%5B%22{escape}%22%5D"), format!("%7B%22{escape}%22%3A1%7D")];
+        for json in inside {
+            let object = format!("%7B%22a%22%3A+{json}%7D");
+            for (path, form) in [
+                ("/dags/typed/trigger", format!("param%3Aquery={object}")),
+                ("/dags/typed/trigger", format!("conf={object}")),
+                ("/dags/typed/trigger", format!("conf={object}&only=conf")),
+                ("/connections", format!("connection_id=odd&conn_type=http&extra={object}")),
+            ] {
+                let answer = site.submit(path, &form).await;
+                assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {form}: {}", answer.text);
+                assert!(answer.text.contains(why), "{path} {form}: {}", answer.text);
+            }
+        }
+        // JSON inside of JSON.
+        let extra = format!("{{\"a\": \"{}\"}}", escape.replace("%5C", "\\"));
+        let body = json!({ "connection_id": "odd", "conn_type": "http", "extra": extra });
+        let answer = site.ask("POST", "/api/v2/connections", Some(body)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    }
+    let any = site.submit("/dags/typed/trigger", "param%3Aany=%22%5Cu0000%22").await;
+    assert!(any.status == StatusCode::UNPROCESSABLE_ENTITY && any.text.contains("NUL character"), "{}", any.text);
     // What only looks like an escape is text like any other.
     let plain = site.submit("/variables", "key=pattern&value=%5Cu0000&description=").await;
     assert_eq!(plain.status, StatusCode::SEE_OTHER, "{}", plain.text);

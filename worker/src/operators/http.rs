@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use flow_model::connection::HttpTarget;
+use flow_model::error_chain as chain;
 use flow_model::operator::Http;
 use flow_model::start::signed_text;
 use flow_model::time::duration_text;
@@ -281,19 +282,4 @@ fn on_the_same_host() -> reqwest::redirect::Policy {
         }
         if attempt.previous().len() > REDIRECTS_MAX { attempt.error("too many redirects") } else { attempt.follow() }
     })
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -188,3 +188,55 @@ url = ""
     flow.stop_and_audit().await;
     assert_eq!(files_with(flow.folder(), &token), Vec::<String>::new());
 }
+
+/// Values that nobody has called secret, in fields whose names say that they are.
+const NAMED: &str = r#"
+[params.login]
+type = "object"
+default = { user = "ada", password = "pw-canary-1", more = [{ api_key = "pw-canary-2" }] }
+[params.text]
+default = '{"a": {"client_secret": "pw-canary-3"}}'
+
+[tasks.shell]
+bash = { command = "cat > /dev/null", stdin = "{{ params.login | tojson }}" }
+retries = 0
+env = { DB_PASSWORD = "{{ params.login.password }}", NOTE = "{{ params.text }}" }
+[tasks.code]
+retries = 0
+python = { call = "builtins:dict", with = { obj = { login = "{{ params.login }}", text = "{{ params.text }}" } } }
+[tasks.ask]
+retries = 0
+[tasks.ask.http]
+method = "POST"
+url = "http://127.0.0.1:1/"
+json = { login = "{{ params.login }}", text = "{{ params.text }}" }
+[tasks.query]
+retries = 0
+[tasks.query.sql]
+sqlite = "@FOLDER@/rows.db"
+query = "select :token, :text"
+parameters = { token = "pw-canary-4", text = "{{ params.text }}" }
+[tasks.start]
+retries = 0
+[tasks.start.trigger_dag]
+trigger_dag_id = "{{ 'absent' }}"
+conf = { login = "{{ params.login }}", text = "{{ params.text }}" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rendered_fields_are_masked_by_the_names_of_fields() {
+    let mut flow = Standalone::with(&[("named", NAMED)]).await;
+    let run = flow.trigger("named");
+    flow.finished("named", &run).await;
+    for task in ["shell", "code", "ask", "query", "start"] {
+        let rendered = flow.api().tries("named", &run, task).await[0]["rendered_fields"].to_string();
+        assert!(rendered.contains("***") && rendered.contains("client_secret"), "{task}: {rendered}");
+        let page =
+            flow.api().text(&format!("/dags/named/runs/{}/tasks/{task}", run.replace('+', "%2B"))).await.unwrap();
+        assert_eq!(page.0, 200);
+        for text in [rendered, page.1] {
+            assert!(!text.contains("pw-canary"), "{task}: {text}");
+        }
+    }
+    flow.stop_and_audit().await;
+}

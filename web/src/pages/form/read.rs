@@ -1,5 +1,6 @@
 //! What was typed into a form, as values.
 
+use flow_model::outside::has_nul;
 use flow_model::params::{Param, ParamProblem, Params};
 use serde_json::{Map, Value};
 
@@ -29,6 +30,11 @@ pub(in crate::pages) fn read_values(params: &Params, given: &Given) -> (Map<Stri
     let mut problems = Vec::new();
     for (name, param) in params.iter() {
         match read(param, &given.all(&format!("{PARAM}{name}"))) {
+            // A param without a type takes JSON in any text.
+            Ok(Some(value)) if has_nul(&value) => {
+                let message = "it holds a NUL character, which no text here can hold".to_owned();
+                problems.push(ParamProblem { name: name.to_owned(), message });
+            }
             Ok(Some(value)) => {
                 values.insert(name.to_owned(), value);
             }
@@ -75,10 +81,9 @@ fn read(param: &Param, texts: &[&str]) -> Result<Option<Value>, Vec<String>> {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             checked(param, Value::Array(lines.map(|line| Value::String(line.to_owned())).collect()))
         }
-        Widget::Json => match serde_json::from_str(&text) {
-            Ok(value) if texts::has_nul(&value) => Err(vec!["it holds a NUL character".to_owned()]),
+        Widget::Json => match texts::json_inside(&text) {
             Ok(value) => checked(param, value),
-            Err(error) => Err(vec![format!("this is not JSON: {error}")]),
+            Err(message) => Err(vec![message]),
         },
         Widget::Input("datetime-local") => checked(param, Value::String(with_offset(text.trim()))),
         Widget::Input("number") => param.read_text(text.trim()).map(Some),

@@ -28,7 +28,7 @@ pub(crate) fn clean(options: &EnvironmentOptions, now: Timestamp, spared: Option
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(folder = %kept.folder.display(), %error, "could not remove a Python environment");
+                tracing::warn!(folder = %kept.folder.display(), error = &error as &dyn std::error::Error, "could not remove a Python environment");
             }
         }
     }
