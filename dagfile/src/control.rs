@@ -1,6 +1,9 @@
 //! The keys of a task that are about its attempts: `run_if`, `failure_rules`, `repeat`, `outputs`.
 
+use std::ops::Range;
+
 use flow_model::control::{AttemptControl, FailureAction, FailureRule, Repeat, check_schema, compile};
+use flow_model::outside::is_step;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,8 +13,19 @@ use crate::spec::{DurationSpec, TaskSettings};
 use crate::tree::Node;
 use flow_model::suggest::listed;
 
-/// Operators whose work a worker ends, so that it can be repeated, and its output be checked.
-const WITH_OUTPUT: [&str; 7] = ["bash", "command", "python", "http", "plugin", "docker", "kubernetes_pod"];
+/// Operators whose work can be done again with another outcome.
+const REPEATABLE: [&str; 7] = ["bash", "command", "python", "http", "plugin", "docker", "kubernetes_pod"];
+
+/// Operators that leave no value: see [`flow_model::operator::Operator::leaves_value`].
+const WITHOUT_VALUE: [&str; 7] = [
+    "noop",
+    "sleep",
+    "time_sensor",
+    "date_time_sensor",
+    "time_delta_sensor",
+    "day_of_week_sensor",
+    "external_task_sensor",
+];
 
 const CODES_HINT: &str = "write codes like `75`, ranges like `\"100-110\"`, or a list of them";
 
@@ -132,6 +146,7 @@ pub(crate) fn check(settings: &Node, problems: &mut Problems) {
                 .hint("for instance `{ type = \"object\", required = [\"rows\"] }`; `{}` allows everything");
         }
     }
+    check_names(settings, problems);
     let until = settings.get("repeat").and_then(|repeat| repeat.get("until"));
     for (what, node) in [("run_if", settings.get("run_if")), ("until", until)] {
         if let Some(node) = node
@@ -143,6 +158,25 @@ pub(crate) fn check(settings: &Node, problems: &mut Problems) {
                 .add(node.span.clone(), format!("`{what}` is no template, so it always says the same"))
                 .hint(format!("write a condition such as {what} = \"{{{{ params.full }}}}\""));
         }
+    }
+}
+
+/// `.` and `..` would lead out of their place in paths and URLs.
+fn check_names(settings: &Node, problems: &mut Problems) {
+    let mut refuse = |span: &Range<usize>, name: &str, what: &str| {
+        if is_step(name) {
+            problems
+                .add(span.clone(), format!("`{name}` is not usable as the name of {what}"))
+                .hint("`.` and `..` mean folders in paths and URLs: add a letter");
+        }
+    };
+    for (key, what) in [("pool", "a pool"), ("queue", "a queue")] {
+        if let Some(node) = settings.get(key) {
+            refuse(&node.span, node.text().unwrap_or_default(), what);
+        }
+    }
+    for output in settings.get("outputs").map(Node::entries).unwrap_or_default() {
+        refuse(&output.key_span, &output.key, "an XCom");
     }
 }
 
@@ -172,14 +206,38 @@ fn check_rule(rule: &Node, problems: &mut Problems) {
 
 /// Notes what cannot be used with the task's operator.
 pub(crate) fn check_operator(task: &Node, operator: &str, problems: &mut Problems) {
-    if WITH_OUTPUT.contains(&operator) {
-        return;
-    }
-    for key in ["repeat", "outputs"] {
-        if let Some(entry) = task.entry(key) {
-            problems
-                .add(entry.key_span.clone(), format!("`{key}` cannot be used with `{operator}`"))
-                .hint(format!("it is for the operators {}", listed(WITH_OUTPUT)));
+    let is_refused = |key: &str| match key {
+        "repeat" => !REPEATABLE.contains(&operator),
+        _ => WITHOUT_VALUE.contains(&operator),
+    };
+    for (key, hint) in [
+        ("repeat", format!("it is for the operators {}", listed(REPEATABLE))),
+        ("outputs", "it declares the values that a task leaves, and this operator leaves none".to_owned()),
+    ] {
+        if let Some(entry) = task.entry(key).filter(|_| is_refused(key)) {
+            problems.add(entry.key_span.clone(), format!("`{key}` cannot be used with `{operator}`")).hint(hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check_text;
+    use crate::schema::OPERATORS;
+
+    #[test]
+    fn outputs_are_for_the_operators_that_leave_a_value() {
+        for section in crate::reference::sections().into_iter().filter(|section| section.short_form.is_some()) {
+            let file = check_text("x.toml", &section.example.unwrap_or_default(), None);
+            let checked = file.result.unwrap_or_else(|problems| panic!("{}: {problems:?}", section.name));
+            let tasks = checked.dag.tasks.iter().filter(|task| task.operator.name() == section.name);
+            let leaves: Vec<bool> = tasks.map(|task| task.operator.leaves_value()).collect();
+            assert!(!leaves.is_empty(), "the example of `{}` is about something else", section.name);
+            let is_allowed = !WITHOUT_VALUE.contains(&section.name.as_str());
+            assert!(leaves.iter().all(|leaves| *leaves == is_allowed), "{}", section.name);
+        }
+        let is_known = |name: &&str| OPERATORS.iter().any(|form| form.name == *name);
+        assert!(WITHOUT_VALUE.iter().chain(&REPEATABLE).all(is_known));
     }
 }

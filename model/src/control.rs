@@ -132,7 +132,7 @@ pub fn check_schema(schema: &Value) -> Result<(), String> {
 /// Compares what a task has left with what it has declared.
 ///
 /// # Errors
-/// Everything that is missing or does not fit, one line each.
+/// Everything that is missing or does not fit, one line each, and a hint.
 pub fn check_outputs(declared: &BTreeMap<String, Value>, given: &BTreeMap<String, Value>) -> Result<(), String> {
     let mut problems = Vec::new();
     for (key, schema) in declared {
@@ -149,7 +149,11 @@ pub fn check_outputs(declared: &BTreeMap<String, Value>, given: &BTreeMap<String
             Err(error) => problems.push(format!("the declaration of the output `{key}` is not usable: {error}")),
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    problems.push("hint: the task's `outputs` say what it must leave".to_owned());
+    Err(problems.join("\n"))
 }
 
 /// Messages quote the value, which may be large.

@@ -266,6 +266,9 @@ pub struct Deferral {
     /// With a payload a worker goes on with the try once the trigger has fired; without one it succeeds right away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Value>,
+    /// What the task must leave, where it succeeds without a worker; the worker fills it in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
     /// How long after a failure the next try may start; the worker fills it in.
     #[serde(default)]
     pub retry_delay: Duration,
@@ -281,6 +284,7 @@ impl Deferral {
             on_timeout: OnTimeout::Fail,
             soft_fail: false,
             resume: None,
+            outputs: BTreeMap::new(),
             retry_delay: Duration::ZERO,
         }
     }

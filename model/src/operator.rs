@@ -138,6 +138,42 @@ impl Operator {
         }
     }
 
+    /// Whether a success leaves a value (the XCom `return_value`, or others) that `outputs` can declare.
+    pub const fn leaves_value(&self) -> bool {
+        match self {
+            Operator::Bash(_)
+            | Operator::Command(_)
+            | Operator::Python(_)
+            | Operator::Http(_)
+            | Operator::Sql(_)
+            | Operator::Webhook(_)
+            | Operator::Slack(_)
+            | Operator::Email(_)
+            | Operator::Plugin(_)
+            | Operator::Docker(_)
+            | Operator::KubernetesPod(_)
+            | Operator::Branch(_)
+            | Operator::ShortCircuit(_)
+            | Operator::LatestOnly(_)
+            | Operator::TriggerDag(_)
+            | Operator::Approval(_)
+            | Operator::Form(_)
+            | Operator::FileSensor(_)
+            | Operator::HttpSensor(_)
+            | Operator::SqlSensor(_)
+            | Operator::RedisKeySensor(_)
+            | Operator::RedisStreamSensor(_)
+            | Operator::CommandSensor(_) => true,
+            Operator::Noop(_)
+            | Operator::Sleep(_)
+            | Operator::TimeSensor(_)
+            | Operator::DateTimeSensor(_)
+            | Operator::TimeDeltaSensor(_)
+            | Operator::DayOfWeekSensor(_)
+            | Operator::ExternalTaskSensor(_) => false,
+        }
+    }
+
     /// Whether it may skip tasks directly after it.
     pub const fn decides_what_follows(&self) -> bool {
         matches!(self, Operator::Branch(_) | Operator::ShortCircuit(_) | Operator::LatestOnly(_))

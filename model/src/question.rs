@@ -1,5 +1,7 @@
 //! Questions that tasks ask people, and what an answer means for the task.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -44,6 +46,9 @@ pub struct Question {
     /// When the time is over.
     #[serde(default)]
     pub deadline_at: Option<Timestamp>,
+    /// What the task must leave.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
 }
 
 /// An answer.

@@ -1,5 +1,6 @@
 //! Questions that tasks ask people: answered once, by whom they are for, or by the default when the time is over.
 
+use flow_model::control::check_outputs;
 use flow_model::moves::{ANSWERED, Actor};
 use flow_model::question::{Answer, Decision, Question};
 use flow_model::{Epoch, TaskInstanceKey, TaskState, Timestamp};
@@ -135,10 +136,20 @@ fn expiry(row: &OpenRow) -> Result<Settlement> {
 }
 
 fn settlement(row: &OpenRow, question: &Question, answer: &Answer, principal: Option<&str>) -> Settlement {
+    let mut misfit = None;
     let verdict = match question.decide(answer) {
-        Decision::Succeed(values) => Verdict::Success(
-            values.into_iter().map(|(key, value)| NewXCom { key: key.to_owned(), value: json_text(&value) }).collect(),
-        ),
+        Decision::Succeed(values) => {
+            let values = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            match check_outputs(&question.outputs, &values) {
+                Ok(()) => Verdict::Success(
+                    values.into_iter().map(|(key, value)| NewXCom { key, value: json_text(&value) }).collect(),
+                ),
+                Err(why) => {
+                    misfit = Some(why);
+                    Verdict::FailedForGood
+                }
+            }
+        }
         Decision::Skip => Verdict::Skipped,
         Decision::Fail => Verdict::FailedForGood,
     };
@@ -151,7 +162,7 @@ fn settlement(row: &OpenRow, question: &Question, answer: &Answer, principal: Op
             Some(_) => ANSWERED.to_owned(),
             None => "answered by default".to_owned(),
         }),
-        log: vec![line],
+        log: std::iter::once(line).chain(misfit).collect(),
         answer: Some(AnswerNote {
             chosen_options: json_text(&serde_json::json!(answer.chosen_options)),
             params_input: json_text(&Value::Object(answer.params_input.clone())),

@@ -1,14 +1,16 @@
 //! The triggerer as a process: one loop that owns all triggers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flow_model::control::check_outputs;
 use flow_model::{Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 use flow_queue::{Bell, Queue};
 use flow_secrets::Secrets;
 use flow_store::{
     CheckNote, Fired, Firing, Heartbeat, HeldTrigger, NewProcess, NewXCom, ProcessKind, Store, StoreError, TriggerRoom,
+    json_text,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -365,7 +367,7 @@ fn firing(held: &HeldTrigger, look: Look) -> Firing {
             log.push("what it waited for is there".to_owned());
             match deferral.resumed_with(&event) {
                 Some(told) => Fired::Resume(told),
-                None => Fired::Success(xcoms(&event)),
+                None => left(&deferral.outputs, event),
             }
         }
         Found::Skip(why) => Fired::Skipped(why),
@@ -376,11 +378,21 @@ fn firing(held: &HeldTrigger, look: Look) -> Firing {
     Firing { task_instance: held.task_instance, epoch: held.epoch, fired, log }
 }
 
-/// The event becomes the task's value, where there is one.
-fn xcoms(event: &Value) -> Vec<NewXCom> {
-    match event {
-        Value::Null => Vec::new(),
-        event => vec![NewXCom { key: "return_value".to_owned(), value: event.to_string() }],
+/// The name under which a task leaves its value.
+const RETURN_VALUE: &str = "return_value";
+
+/// The event becomes the task's value, where there is one; it has to fit what the task declares.
+fn left(outputs: &BTreeMap<String, Value>, event: Value) -> Fired {
+    let values: BTreeMap<String, Value> = Some(event)
+        .filter(|event| !event.is_null())
+        .map(|event| (RETURN_VALUE.to_owned(), event))
+        .into_iter()
+        .collect();
+    match check_outputs(outputs, &values) {
+        Ok(()) => {
+            Fired::Success(values.into_iter().map(|(key, value)| NewXCom { key, value: json_text(&value) }).collect())
+        }
+        Err(why) => Fired::Failed(why),
     }
 }
 

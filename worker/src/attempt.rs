@@ -443,9 +443,10 @@ async fn send(workshop: &Workshop, work: &HttpWork, task: &Task, log: &AttemptLo
     }
 }
 
-/// What people see of the rendered fields.
+/// What people see of the rendered fields: without what is known to be secret, and without what stands in a field whose
+/// name says that it is.
 fn shown(fields: Map<String, Value>, label: Option<String>, masker: &Masker) -> (Option<String>, Option<String>) {
-    let fields = match masker.mask_json(Value::Object(fields)) {
+    let fields = match redacted(&masker.mask_json(Value::Object(fields))) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
@@ -526,11 +527,12 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
 fn limited(deferral: Deferral, order: &WorkOrder) -> Deferral {
     let task = order.task();
     let retry_delay = task.retry.delay_after(order.try_number, rand::random());
+    let outputs = task.control.outputs.clone();
     let timeout = task.execution_timeout.map(|timeout| order.try_started_at + timeout);
     match timeout {
         Some(end) if deferral.deadline_at.is_none_or(|deadline| end < deadline) => {
-            Deferral { deadline_at: Some(end), on_timeout: OnTimeout::Retry, retry_delay, ..deferral }
+            Deferral { deadline_at: Some(end), on_timeout: OnTimeout::Retry, retry_delay, outputs, ..deferral }
         }
-        _ => Deferral { retry_delay, ..deferral },
+        _ => Deferral { retry_delay, outputs, ..deferral },
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn conclude(
     if matches!(ended.kind, Ending::Success)
         && let Err(why) = check_outputs(&control.outputs, &values(&ended))
     {
-        ended.kind = Ending::Failed(format!("{why}\nhint: the task's `outputs` say what it must leave"));
+        ended.kind = Ending::Failed(why);
     }
     Ok(ended)
 }

@@ -25,6 +25,7 @@ pub(super) fn approval(
         assignees: approval.assignees.clone(),
         default: None,
         deadline_at: approval.timeout.map(|timeout| now + timeout),
+        ..Question::default()
     };
     let chosen_options = approval.defaults.clone();
     let default = (!chosen_options.is_empty()).then(|| Answer { chosen_options, ..Answer::default() });
