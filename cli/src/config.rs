@@ -5,6 +5,7 @@ mod layers;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flow_model::outside::is_step;
 use flow_model::time::duration_text;
 use flow_web::{Limits, WebOptions};
 use serde::{Deserialize, Serialize};
@@ -451,6 +452,9 @@ impl Settings {
         }
         if self.worker.queues.is_empty() {
             return Err("`worker.queues` must name at least one queue".to_owned());
+        }
+        if let Some(name) = self.worker.queues.iter().find(|name| name.is_empty() || is_step(name)) {
+            return Err(format!("`worker.queues`: `{name}` is not usable as the name of a queue"));
         }
         if self.database.connections_max < 2 {
             return Err("`database.connections_max` must be at least 2".to_owned());

@@ -62,6 +62,7 @@ mistakes!(
     splices,
     starts,
     starts_itself,
+    steps,
     template_xcoms,
     templates,
     ten_mistakes,

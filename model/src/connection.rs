@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 pub use http::HttpTarget;
 
-use crate::outside::has_nul;
+use crate::outside::{has_nul, without_mark};
 
 /// Words in the name of a variable or of an extra field that mark its value as secret, as in Airflow
 /// (`DEFAULT_SENSITIVE_FIELDS`).
@@ -133,7 +133,7 @@ impl Connection {
     /// # Errors
     /// It is neither.
     pub fn from_text(conn_id: &str, text: &str) -> Result<Connection, ConnectionError> {
-        let text = text.trim();
+        let text = without_mark(text).trim();
         if !text.starts_with('{') {
             return Connection::from_uri(conn_id, text);
         }

@@ -31,7 +31,7 @@ pub fn decoded<'a>(content_type: &str, bytes: &'a [u8]) -> Cow<'a, str> {
     let label = charsets.next().map(|(_, label)| label.trim().trim_matches('"'));
     match label.and_then(|label| Encoding::for_label(label.as_bytes())) {
         Some(encoding) => encoding.decode(bytes).0,
-        None => String::from_utf8_lossy(bytes),
+        None => String::from_utf8_lossy(bytes_without_mark(bytes)),
     }
 }
 
@@ -69,6 +69,8 @@ mod tests {
             ("text/plain; charset=klingon", b"caf\xc3\xa9"),
             ("text/plain; charset=utf-16", b"c\0a\0f\0\xe9\0"),
             ("", b"caf\xc3\xa9"),
+            ("", b"\xef\xbb\xbfcaf\xc3\xa9"),
+            ("text/plain; charset=utf-8", b"\xef\xbb\xbfcaf\xc3\xa9"),
         ] {
             assert_eq!(decoded(content_type, bytes), "caf\u{e9}", "{content_type}");
         }

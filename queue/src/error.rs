@@ -1,5 +1,6 @@
 //! What can go wrong in the queue. What an error says holds its causes: wherever only its text is kept, they are told.
 
+use deadpool_redis::redis::{ErrorKind, RedisError};
 use flow_model::error_chain;
 
 /// Shorthand for results of queue operations.
@@ -28,7 +29,7 @@ pub enum QueueError {
         /// The operation.
         doing: &'static str,
         /// What Redis or its driver said.
-        source: deadpool_redis::redis::RedisError,
+        source: RedisError,
     },
     /// No connection to Redis could be had.
     #[error("could not connect to Redis to {doing}: {}", error_chain(.source.as_ref()))]
@@ -43,14 +44,20 @@ pub enum QueueError {
 impl QueueError {
     /// What to do about it, where Redis has said what is wrong.
     pub fn hint(&self) -> Option<&'static str> {
-        let QueueError::Redis { source, .. } = self else { return None };
+        const PASSWORD: &str = "give name and password in `queue.url`, as in redis://user:password@host:6379";
+        let source = match self {
+            QueueError::Redis { source, .. } => source,
+            QueueError::Connect { source, .. } => source.downcast_ref::<RedisError>()?,
+            QueueError::BadUrl { .. } | QueueError::BadConnection { .. } => return None,
+        };
+        if source.kind() == ErrorKind::AuthenticationFailed {
+            return Some(PASSWORD);
+        }
         match source.code()? {
             "OOM" => Some("Redis is full: raise its `maxmemory`, or give Flow a Redis of its own"),
             "READONLY" => Some("this Redis is a replica: set `queue.url` to the primary"),
             "MISCONF" => Some("Redis cannot save to its disk: make room there, or look into its log"),
-            "NOAUTH" | "WRONGPASS" | "NOPERM" => {
-                Some("give name and password in `queue.url`, as in redis://user:password@host:6379")
-            }
+            "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(PASSWORD),
             _ => None,
         }
     }

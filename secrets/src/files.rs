@@ -4,6 +4,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use flow_model::SecretText;
+use flow_model::outside::without_mark;
 
 use crate::error::SecretsError;
 
@@ -41,7 +42,7 @@ impl FileSource {
             return Err(failed(format!("it has {length} bytes, more than {FILE_BYTES_MAX}"), "is it the right file?"));
         }
         match tokio::fs::read_to_string(&path).await {
-            Ok(text) => Ok(Some((SecretText::new(text.trim_end_matches(['\n', '\r'])), path.clone()))),
+            Ok(text) => Ok(Some((SecretText::new(without_mark(&text).trim_end_matches(['\n', '\r'])), path.clone()))),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Err(failed("it is not UTF-8".to_owned(), "values are text; encode others, for instance with base64"))
             }

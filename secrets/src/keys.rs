@@ -10,6 +10,7 @@ use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flow_model::SecretText;
+use flow_model::outside::without_mark;
 
 use crate::error::SecretsError;
 
@@ -147,7 +148,7 @@ impl Keyring {
             Err(error) => return Err(SecretsError::BadKeys { place, cause: error.to_string() }),
         };
         require_private(path)?;
-        let keys = parse(&text).map_err(|cause| SecretsError::BadKeys { place, cause })?;
+        let keys = parse(without_mark(&text)).map_err(|cause| SecretsError::BadKeys { place, cause })?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }

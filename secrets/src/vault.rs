@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flow_model::outside::without_mark;
 use flow_model::{Connection, SecretText};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::StatusCode;
@@ -138,7 +139,7 @@ impl VaultSource {
         match &self.settings.token {
             VaultToken::Text(token) => Ok(token.clone()),
             VaultToken::File(file) => match tokio::fs::read_to_string(file).await {
-                Ok(token) => Ok(SecretText::new(token.trim())),
+                Ok(token) => Ok(SecretText::new(without_mark(&token).trim())),
                 Err(error) => {
                     let cause = format!("its token in `{}` cannot be read: {error}", file.display());
                     Err(self.error(path, cause, "set `secrets.vault_token_file` to where Vault's agent writes it"))

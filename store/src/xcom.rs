@@ -2,6 +2,7 @@
 //! change what a task has left.
 
 use flow_model::limits::{XCOM_BYTES_MAX, XCOM_KEY_BYTES_MAX};
+use flow_model::outside::is_step;
 use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 use serde_json::Value;
 
@@ -316,10 +317,10 @@ fn may_change(
 /// # Errors
 /// In words, with a hint: it is empty, too long, or holds characters that its file cannot.
 pub fn check_xcom_key(key: &str) -> std::result::Result<(), String> {
-    if key.is_empty() || key.len() > XCOM_KEY_BYTES_MAX || key.contains(['=', '\n', '\r', '\0']) {
+    if key.is_empty() || is_step(key) || key.len() > XCOM_KEY_BYTES_MAX || key.contains(['=', '\n', '\r', '\0']) {
         let shown: String = key.chars().take(60).collect();
         return Err(format!(
-            "`{}` cannot be the key of an XCom; hint: a key has 1 to {XCOM_KEY_BYTES_MAX} bytes, no `=` and no line break",
+            "`{}` cannot be the key of an XCom; hint: a key has 1 to {XCOM_KEY_BYTES_MAX} bytes, no `=` and no line break, and is not `.` or `..`",
             shown.escape_debug()
         ));
     }

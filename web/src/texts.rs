@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use flow_model::outside::has_nul;
+use flow_model::outside::{has_nul, without_mark};
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ fn escaped(text: &[u8]) -> Option<u16> {
 /// # Errors
 /// In words: it is no JSON, or holds NUL.
 pub(crate) fn json_inside(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
+    match serde_json::from_str(without_mark(text)) {
         Ok(value) if has_nul(&value) => Err("it holds a NUL character, which no text here can hold".to_owned()),
         Ok(value) => Ok(value),
         Err(error) => Err(format!("this is not JSON: {error}")),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flow_model::dag::Output;
 use flow_model::limits::XCOM_BYTES_MAX;
-use flow_model::outside::without_mark;
+use flow_model::outside::{bytes_without_mark, without_mark};
 use flow_store::{NewXCom, check_xcom_key, check_xcom_size, json_text};
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ impl Kept {
                 XCOM_BYTES_MAX >> 20
             ));
         }
-        Ok(String::from_utf8_lossy(&self.bytes).into_owned())
+        Ok(without_mark(&String::from_utf8_lossy(&self.bytes)).to_owned())
     }
 }
 
@@ -101,7 +101,7 @@ impl OutputCapture {
                 Ok(line.map(|line| xcom(RETURN_VALUE, &Value::from(line.strip_suffix('\r').unwrap_or(&line)))))
             }
             Output::Text => Ok(Some(xcom(RETURN_VALUE, &Value::String(self.text.text("the output")?)))),
-            Output::Json => match serde_json::from_str::<Value>(without_mark(&self.text.text("the output")?)) {
+            Output::Json => match serde_json::from_str::<Value>(&self.text.text("the output")?) {
                 Ok(value) => Ok(Some(xcom(RETURN_VALUE, &value))),
                 Err(error) => Err(format!(
                     "the output is not JSON, which `output = \"json\"` asks for: {error}\nhint: print messages to stderr, so that stdout holds the JSON alone"
@@ -170,7 +170,7 @@ pub fn read_xcom_file(path: &Path, owner: Option<u32>) -> Result<Vec<NewXCom>, S
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes_without_mark(&bytes));
     let mut xcoms: Vec<NewXCom> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let Some((key, value)) = line.split_once('=').filter(|(key, _)| !key.is_empty()) else {

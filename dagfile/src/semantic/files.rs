@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use flow_model::dag::hex;
 use sha2::{Digest, Sha256};
 
+use flow_model::outside::{bytes_without_mark, without_mark};
+
 use crate::check::Place;
 use crate::diagnostic::Problems;
 use crate::identity::Seen;
@@ -73,7 +75,7 @@ impl<'a> Files<'a> {
     /// The text of a file that was taken in.
     pub fn text_of(&self, from_root: &Path) -> Option<String> {
         let content = self.contents.get(self.hashes.get(&self.key(from_root))?)?;
-        Some(String::from_utf8_lossy(content).into_owned())
+        Some(without_mark(&String::from_utf8_lossy(content)).to_owned())
     }
 
     /// Takes in a file by its path relative to the DAG file, and returns its key.
@@ -308,10 +310,14 @@ fn lexical(path: &Path) -> Option<PathBuf> {
     Some(clean)
 }
 
-/// A script for a shell, with the line ends that shells know; anything else as it is.
+/// Code and scripts without the byte order mark that hides their first line, and a script for a shell with the line ends
+/// that shells know; anything else as it is.
 fn with_unix_lines(path: &Path, content: Vec<u8>) -> Vec<u8> {
-    let is_named = path.extension().is_some_and(|name| name == "sh" || name == "bash");
-    let is_shell = |line: &str| is_named || (line.starts_with("#!") && line.contains("sh"));
+    let is = |names: &[&str]| path.extension().is_some_and(|name| names.iter().any(|known| name == *known));
+    let plain = bytes_without_mark(&content);
+    let is_code = is(&["sh", "bash", "sql", "py"]) || plain.starts_with(b"#!");
+    let content = if is_code { plain.to_vec() } else { content };
+    let is_shell = |line: &str| is(&["sh", "bash"]) || (line.starts_with("#!") && line.contains("sh"));
     match std::str::from_utf8(&content) {
         Ok(text) if text.contains("\r\n") && text.lines().next().is_some_and(is_shell) => {
             flow_model::outside::unix_lines(text).into_owned().into_bytes()

@@ -10,11 +10,15 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 
+use super::words;
+
 /// A checked cron expression.
 #[derive(Debug, Clone)]
 pub struct CronExpression {
     text: String,
     cron: Cron,
+    /// The five fields, normalised.
+    fields: Vec<String>,
     covers_every_hour: bool,
 }
 
@@ -107,7 +111,8 @@ impl CronExpression {
                 message: format!("`{text}` is not a cron expression: {}", lower_first(&error.to_string())),
                 hint: "see docs/dag-file.md, or try `flowctl cron '0 6 * * 1-5'`".to_owned(),
             })?;
-        let expression = CronExpression { text: text.to_owned(), cron, covers_every_hour: fields[1] == "*" };
+        let covers_every_hour = fields[1] == "*";
+        let expression = CronExpression { text: text.to_owned(), cron, fields, covers_every_hour };
         if expression.next_civil(jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0)).is_none() {
             return refuse(
                 format!("`{text}` never fires: there is no such date"),
@@ -122,9 +127,9 @@ impl CronExpression {
         &self.text
     }
 
-    /// In English words.
+    /// In English words; as it was written where there are none.
     pub fn describe(&self) -> String {
-        self.cron.describe().trim_end_matches('.').to_owned()
+        words::describe(&self.fields).unwrap_or_else(|| self.text.clone())
     }
 
     /// Whether the hour field is `*`: such a schedule follows elapsed time over changes of the clock.

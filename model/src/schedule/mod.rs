@@ -2,6 +2,7 @@
 
 mod cron;
 mod timetable;
+mod words;
 mod zone;
 
 use std::time::Duration;

@@ -79,6 +79,11 @@ email = { connection = "mail", to = "@S@@example.org", subject = "@S@", text = "
 sql = { sqlite = "@FOLDER@/rows.db", query = "select :s as s", parameters = { s = "@S@" } }
 [tasks.bad_query]
 sql = { sqlite = "@FOLDER@/rows.db", query = "select json(:s)", parameters = { s = "@S@" } }
+[tasks.database_speaks]
+output = "json"
+sql = { connection = "speaking", query = "select speak(:s)", parameters = { s = "@S@" } }
+[tasks.waits_where_it_speaks]
+sql_sensor = { connection = "speaking", query = "select speak_of_itself()", poke_interval = "100ms" }
 [tasks.no_database]
 sql = { connection = "warehouse", query = "select 1" }
 [tasks.plugged]
@@ -155,6 +160,8 @@ const USED: &[&str] = &[
     "hook",
     "chat",
     "rows",
+    "database_speaks",
+    "waits_where_it_speaks",
     "plugged",
     "waits_over_connection",
     "goes_on",
@@ -190,6 +197,7 @@ fn set_secrets(program: &Program, echo: &HttpEcho) {
         "api": { "conn_type": "http", "host": echo.url(), "login": "ada", "password": SECRET, "extra": { "headers": { "X-Key": TOKEN } } },
         "chat": { "conn_type": "slack", "password": format!("{}/slack/{TOKEN}", echo.url()) },
         "mail": { "conn_type": "smtp", "host": "127.0.0.1", "port": 1, "login": "a@b.example", "password": SECRET, "extra": { "tls": "none" } },
+        "speaking": { "conn_type": "postgres", "host": "127.0.0.1", "port": speaking_database(), "login": "flow", "password": SECRET, "schema": "postgres" },
         "local": { "conn_type": "sqlite", "host": "/nowhere/x.db", "password": SECRET },
     });
     let path = folder.path().join("x.json");
@@ -198,6 +206,20 @@ fn set_secrets(program: &Program, echo: &HttpEcho) {
         let done = program.run(&[what, "import", path.to_str().unwrap()]).expect(0);
         assert_eq!(traces(&done.stderr), [""; 0]);
     }
+}
+
+/// The port of a database with functions that repeat in notices what they know.
+fn speaking_database() -> u16 {
+    static MADE: std::sync::Once = std::sync::Once::new();
+    let server = shared_postgres();
+    MADE.call_once(|| {
+        let secret = SECRET.replace('\'', "''");
+        let speak = "returns int language plpgsql as $$ begin raise warning 'beware of %', p; raise notice 'trying %', p; return 1; end $$";
+        server.sql(&format!("create function speak(p text) {speak}")).unwrap();
+        let itself = format!("create function speak_of_itself() returns int language sql as $$ select speak('{secret}') $$");
+        server.sql(&itself).unwrap();
+    });
+    server.port()
 }
 
 /// Which traces are in a text.
@@ -351,6 +373,10 @@ async fn use_secrets(api: &Api, program: &Program) {
         let log = api.log("secretive", &run, task, 1).await.unwrap().join("\n");
         assert!(log.contains(why) && log.contains("hint: "), "{task}: {log}");
     }
+    for task in ["database_speaks", "waits_where_it_speaks"] {
+        let log = api.log("secretive", &run, task, 1).await.unwrap().join("\n");
+        assert!(log.contains("warning: beware of ***") && log.contains("notice: trying ***"), "{task}: {log}");
+    }
     let all = read_everything(api, &run).await;
     assert!(all.contains("it was ***") && all.contains("it is ***"), "the masks are there");
     let printed = [
@@ -369,7 +395,8 @@ async fn use_secrets(api: &Api, program: &Program) {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqlite_nobody_finds_it() {
     let echo = HttpEcho::start();
-    let mut flow = Standalone::new();
+    // Whatever is asked of it, its log holds only what Flow itself says.
+    let mut flow = Standalone::new().env("FLOW__LOG__LEVEL", "trace");
     write_dag(&flow.path("dags"), &echo);
     flow.start().await;
     set_secrets(flow.program(), &echo);
@@ -386,7 +413,8 @@ async fn on_postgres_and_redis_nobody_finds_it() {
     let echo = HttpEcho::start();
     let cluster = Cluster::new(&url, &redis.url()).unwrap();
     let keys = cluster.program().run(&["secrets", "generate-key"]).expect(0).stdout;
-    let cluster = cluster.configured(|program| program.env("FLOW__SECRETS__KEYS", keys.trim()));
+    let cluster =
+        cluster.configured(|program| program.env("FLOW__SECRETS__KEYS", keys.trim()).env("FLOW__LOG__LEVEL", "trace"));
     write_dag(&cluster.path("dags"), &echo);
     let roles: Vec<_> = [
         ("web", vec!["web"]),

@@ -182,3 +182,48 @@ async fn mapping_branches_and_waiting_outlive_a_triggerer() {
     let audit = cluster.program().run(&["audit", "verify"]).expect(0);
     assert!(audit.stdout.contains(" 0 violations"), "{}", audit.stdout);
 }
+
+/// A Redis that takes no writes, or nobody without a password, answers to a look all the same: probe and doctor say what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_does_not_work_is_told() {
+    let url = shared_postgres().create_database().unwrap();
+    let redis = Redis::start().unwrap();
+    let cluster = Cluster::new(&url, &redis.url()).unwrap();
+    let probes = format!("127.0.0.1:{}", flow_testbed::free_port().unwrap());
+    let operators = Api::new(&format!("http://{probes}"), "");
+    let start = || cluster.start_with("web", &["web"], &[("FLOW__PROBES__BIND", &probes)]).unwrap();
+    let told = async |said: &str, hint: &str| {
+        eventually(&format!("`{said}` is told"), async || {
+            let (status, found) = operators.ask(Method::GET, "/readyz", None).await.ok()?;
+            let queue = found["queue"].as_str().unwrap_or_default();
+            (status == 503 && found["ready"] == false && found["store"] == "ok" && queue.contains(said)).then_some(())
+        })
+        .await;
+        let doctor = cluster.program().run(&["doctor"]).expect(1);
+        let all = doctor.stdout + &doctor.stderr;
+        assert!(all.contains(said) && all.contains(hint), "{all}");
+    };
+    let web = start();
+    for (breaks, mends, said, hint) in [
+        (
+            ["CONFIG", "SET", "maxmemory", "1"].as_slice(),
+            ["CONFIG", "SET", "maxmemory", "0"].as_slice(),
+            "OOM",
+            "maxmemory",
+        ),
+        (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "replica", "primary"),
+    ] {
+        redis.command(breaks).unwrap();
+        told(said, hint).await;
+        redis.command(mends).unwrap();
+        eventually("it is ready again", async || {
+            let (status, _) = operators.ask(Method::GET, "/readyz", None).await.ok()?;
+            (status == 200).then_some(())
+        })
+        .await;
+    }
+    drop(web);
+    redis.command(&["CONFIG", "SET", "requirepass", "another"]).unwrap();
+    let _web = start();
+    told("uthentication", "user:password@host").await;
+}

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flow_model::error_chain;
+use flow_model::outside::without_mark;
 use flow_model::params::Params;
 use flow_model::start::{Existing, RedisStream};
 use flow_queue::{EventStream, QueueError, StreamEntry};
@@ -132,6 +133,7 @@ fn event(entry: StreamEntry, params: &Params) -> Event {
     let shown = format!("the entry {}", entry.id);
     let mut conf = Map::new();
     for (name, text) in entry.fields {
+        let text = without_mark(&text).to_owned();
         let value = params.get(&name).and_then(|param| param.read_text(&text).ok());
         conf.insert(name, value.unwrap_or(Value::String(text)));
     }
@@ -155,7 +157,14 @@ mod tests {
         let fields = [("rows", "3"), ("id", "17"), ("tags", "[1]"), ("other", "5")];
         let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
         let read = event(StreamEntry { id: "1-0".to_owned(), fields }, &params);
-        assert_eq!(Value::Object(read.conf), json!({ "id": "17", "other": "5", "rows": 3, "tags": [1] }));
+        assert_eq!(Value::Object(read.conf.clone()), json!({ "id": "17", "other": "5", "rows": 3, "tags": [1] }));
+        let fields = [("rows", "\u{feff}3"), ("id", "\u{feff}17"), ("tags", "\u{feff}[1]"), ("other", "\u{feff}5")];
+        let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
+        assert_eq!(
+            event(StreamEntry { id: "1-2".to_owned(), fields }, &params).conf,
+            read.conf,
+            "a mark is no content"
+        );
         let fields = [("rows".to_owned(), "many".to_owned())].into_iter().collect();
         let read = event(StreamEntry { id: "1-1".to_owned(), fields }, &params);
         assert_eq!(Value::Object(read.conf), json!({ "rows": "many" }), "left for the check to refuse");

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use flow_model::outside::is_step;
 use flow_queue::Bell;
 use flow_store::Pool;
 use serde::Deserialize;
@@ -58,6 +59,10 @@ pub(crate) async fn set_pool(
 ) -> WebResult<()> {
     if name.is_empty() || name.chars().count() > NAME_MAX {
         return Err(WebError::unprocessable(format!("a pool's name has between 1 and {NAME_MAX} characters")));
+    }
+    if is_step(name) {
+        return Err(WebError::unprocessable(format!("`{name}` is not usable as the name of a pool"))
+            .hint("`.` and `..` mean folders in paths and URLs: add a letter"));
     }
     if slots < -1 {
         return Err(WebError::unprocessable(format!("pool `{name}` cannot have {slots} slots"))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flow_model::outside::without_mark;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -134,7 +135,7 @@ impl Access {
             format!("cannot read the kubeconfig `{shown}`: {error}\nhint: it has to be on the worker's machine")
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Access::from_text(&text, folder, context)
+        Access::from_text(without_mark(&text), folder, context)
             .map_err(|why| format!("the kubeconfig `{shown}` is not usable: {why}"))
     }
 

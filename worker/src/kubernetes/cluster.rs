@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flow_model::outside::without_mark;
 use reqwest::{Certificate, Identity, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -93,7 +94,7 @@ impl Cluster {
             Token::File(path) => {
                 let token = std::fs::read_to_string(path)
                     .map_err(|error| ClusterError::Broken(format!("cannot read `{}`: {error}", path.display())))?;
-                request.bearer_auth(token.trim())
+                request.bearer_auth(without_mark(&token).trim())
             }
         })
     }

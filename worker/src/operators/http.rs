@@ -1,6 +1,5 @@
 //! The `http` operator: one request from the worker.
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -224,9 +223,7 @@ impl HttpClient {
             body.extend_from_slice(&chunk);
         }
         let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if let Cow::Owned(text) = flow_model::outside::decoded(content_type, &body) {
-            body = text.into_bytes();
-        }
+        let body = flow_model::outside::decoded(content_type, &body).into_owned().into_bytes();
         Ok(HttpAnswer { status, is_expected: work.expects(status), body, retry_after })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use flow_tests::Standalone;
 use serde_json::json;
 
-const SECRET: &str = "s3cr3t/ca nary'42";
+const SECRET: &str = "h1dden/ca nary'42";
 
 const DAG: &str = r#"
 [tasks.use]
@@ -91,11 +91,11 @@ async fn a_secret_is_used_and_never_seen() {
     assert!(variables.contains("eu-north") && variables.contains("***"), "{variables}");
     let forms = [
         SECRET.to_owned(),
-        "s3cr3t%2Fca".to_owned(),
-        "s3cr3t/ca".to_owned(),
-        "czNjcjN0L2NhIG5hcn".to_owned(),
-        "czcjN0L2Nh".to_owned(),
-        "7333637233742f6361".to_owned(),
+        "h1dden%2Fca".to_owned(),
+        "h1dden/ca".to_owned(),
+        "aDFkZGVuL2NhIG5hcn".to_owned(),
+        "gxZGRlbi9j".to_owned(),
+        "68316464656e2f6361".to_owned(),
         "tok-canary".to_owned(),
     ];
     for form in &forms {
@@ -203,7 +203,7 @@ retries = 0
 env = { DB_PASSWORD = "{{ params.login.password }}", NOTE = "{{ params.text }}" }
 [tasks.code]
 retries = 0
-python = { call = "builtins:dict", with = { obj = { login = "{{ params.login }}", text = "{{ params.text }}" } } }
+python = { call = "json:dumps", with = { obj = { login = "{{ params.login }}", text = "{{ params.text }}" } } }
 [tasks.ask]
 retries = 0
 [tasks.ask.http]

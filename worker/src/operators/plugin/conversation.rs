@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flow_model::Timestamp;
 use flow_model::limits::XCOM_BYTES_MAX;
+use flow_model::outside::without_mark;
 use flow_secrets::Masker;
 use flow_store::{NewXCom, check_xcom_key};
 use serde::Deserialize;
@@ -141,6 +142,7 @@ impl Conversation {
                 quoted(&self.masker.mask(text))
             )));
         }
+        let text = without_mark(text);
         if text.trim().is_empty() {
             return Ok(None);
         }
