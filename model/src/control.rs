@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(
             check(json!({ "return_value": { "rows": [1, "x"] } })).unwrap_err(),
             "the declared output `note` is missing\n\
-             the output `return_value` does not fit its declaration at `/rows/1`: \"x\" is not of type \"integer\""
+             the output `return_value` does not fit its declaration at `/rows/1`: \"x\" is not of type \"integer\"\n\
+             hint: the task's `outputs` say what it must leave"
         );
         let long = check(json!({ "return_value": "x".repeat(10_000), "note": 1 })).unwrap_err();
         assert!(long.len() < 500, "{long}");

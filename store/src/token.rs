@@ -146,7 +146,8 @@ impl Store {
         let rows: Vec<(String, String, i64, Option<i64>)> = self
             .reading("list tokens", |tx| {
                 step(
-                    tx.query("select name, kind, created_at, expires_at from api_token order by created_at, name").all(),
+                    tx.query("select name, kind, created_at, expires_at from api_token order by created_at, name")
+                        .all(),
                 )
             })
             .await?;

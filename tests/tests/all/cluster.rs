@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_testbed::{Redis, shared_postgres};
+use flow_testbed::{PgBouncer, Postgres, Redis, shared_postgres};
 use flow_tests::{Api, Cluster, eventually, eventually_within};
 use reqwest::Method;
 use serde_json::json;
@@ -176,6 +176,47 @@ async fn mapping_branches_and_waiting_outlive_a_triggerer() {
     succeeds(&api, "everything", &run).await;
     let child = api.xcom("everything", &run, "other", "return_value").await;
     assert_eq!(api.run_state("special", child.as_str().unwrap()).await, "success");
+    for mut role in roles {
+        role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    let audit = cluster.program().run(&["audit", "verify"]).expect(0);
+    assert!(audit.stdout.contains(" 0 violations"), "{}", audit.stdout);
+}
+
+/// All roles, and the migrations, speak with the database through a pooler only; its server dies on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_works_through_a_pooler_that_loses_its_server() {
+    let (postgres, redis) = (Postgres::start().unwrap(), Redis::start().unwrap());
+    let pooler = PgBouncer::start(&postgres, "").unwrap();
+    let database = pooler.url(&postgres.create_database().unwrap());
+    let cluster = Cluster::new(&database, &redis.url()).unwrap();
+    let doctor = cluster.program().run(&["doctor"]).stdout;
+    assert!(doctor.contains("through a pooler in transaction mode"), "{doctor}");
+    cluster.write_dag("wide", WIDE).unwrap();
+    cluster.write_dag("everything", EVERYTHING).unwrap();
+    cluster.write_dag("special", &SPECIAL.replace("queue = 'special'", "")).unwrap();
+    let mut roles = Vec::new();
+    for role in ["scheduler", "web", "worker", "triggerer"] {
+        roles.push(cluster.start_with(role, &[role], &[("PLACE", "here")]).unwrap());
+    }
+    let api = cluster.api().unwrap();
+    for dag in ["wide", "everything", "special"] {
+        let path = format!("/api/v2/dags/{dag}");
+        eventually("the DAGs are published", async || (!api.get(&path).await.is_null()).then_some(())).await;
+    }
+    succeeds(&api, "wide", &trigger(&api, "wide").await).await;
+    let during = trigger(&api, "wide").await;
+    let waiting = trigger(&api, "everything").await;
+    eventually_within(Duration::from_secs(30), "the sensor waits", async || {
+        (api.task("everything", &waiting, "big").await["state"] == "deferred").then_some(())
+    })
+    .await;
+    postgres.stop_immediate().unwrap();
+    postgres.start_again().unwrap();
+    succeeds(&api, "wide", &during).await;
+    std::fs::write(cluster.path("arrived"), "").unwrap();
+    succeeds(&api, "everything", &waiting).await;
+    succeeds(&api, "wide", &trigger(&api, "wide").await).await;
     for mut role in roles {
         role.stop(Duration::from_secs(20)).await.unwrap_or_else(|error| panic!("{error:#}"));
     }

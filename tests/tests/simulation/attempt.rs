@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_model::deferral::{OnTimeout, Poll, Trigger};
+use flow_model::deferral::{OnTimeout, Trigger};
 use flow_model::operator::{Approval, Form, Operator};
 use flow_model::question::{Answer, Question};
 use flow_model::{Deferral, ProcessId, Timestamp};
@@ -145,13 +145,12 @@ fn suspension(rng: &mut StdRng, order: &WorkOrder, retry_delay: Duration, now: T
                 _ => Trigger::File { path: "/nowhere".to_owned(), recursive: false, min_size: 0, min_age: None },
             };
             OutcomeKind::Deferred(Box::new(Deferral {
-                trigger,
-                poll: Poll { interval: Duration::from_secs(5), exponential_backoff: false, max_wait: None },
                 deadline_at: rng.random_bool(0.4).then(|| now + seconds(rng)),
                 on_timeout: *OnTimeout::ALL.choose(rng).expect("there are some"),
                 soft_fail: rng.random_bool(0.3),
                 resume: rng.random_bool(0.4).then(|| json!({ "part": rng.random_range(0..9) })),
                 retry_delay,
+                ..Deferral::new(trigger, Duration::from_secs(5))
             }))
         }
     }

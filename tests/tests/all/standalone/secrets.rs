@@ -214,7 +214,7 @@ json = { login = "{{ params.login }}", text = "{{ params.text }}" }
 retries = 0
 [tasks.query.sql]
 sqlite = "@FOLDER@/rows.db"
-query = "select :token, :text"
+query = "select 1 as n where :token <> :text"
 parameters = { token = "pw-canary-4", text = "{{ params.text }}" }
 [tasks.start]
 retries = 0
