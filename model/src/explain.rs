@@ -14,7 +14,7 @@ pub use self::facts::{
 };
 pub use self::kind::ReasonKind;
 use crate::Timestamp;
-use crate::decision::{Guard, Standing};
+use crate::decide::task::{Guard, Standing};
 use crate::state::{RunState, TaskState};
 use crate::time::duration_text;
 use crate::trigger_rule::TriggerRule;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::duration_text;
 
+/// The delay before a retry where nothing else is said, of tasks, groups and runs alike: that of Airflow's tasks.
+pub const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(300);
+
 /// A task's retry settings, with Airflow's names and defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetryPolicy {
@@ -27,7 +30,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         RetryPolicy {
             retries: 0,
-            retry_delay: Duration::from_secs(300),
+            retry_delay: DEFAULT_RETRY_DELAY,
             retry_backoff_factor: 1.0,
             max_retry_delay: Duration::from_secs(24 * 3_600),
             retry_jitter: 0.0,

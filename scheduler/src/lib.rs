@@ -1,9 +1,8 @@
 //! Decides what runs next.
 //!
-//! [`decide`] is pure: snapshot in, plan out. [`Scheduler`] takes the snapshots, applies the plans, and rings the bells;
-//! [`DagPublisher`] keeps the store in step with the DAG folder. Any number of schedulers may run.
+//! The decisions stand in [`flow_model::decide`]; [`Scheduler`] has the store take the snapshots and apply the plans, and rings the
+//! bells; [`DagPublisher`] keeps the store in step with the DAG folder. Any number of schedulers may run.
 
-pub mod decide;
 mod publisher;
 mod rounds;
 mod service;

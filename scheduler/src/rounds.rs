@@ -6,7 +6,7 @@ use flow_model::Timestamp;
 use flow_queue::{Bell, Hint, Queue};
 use flow_store::{AdvanceLimits, OutboxEntry, Store, StoreError};
 
-use crate::decide::{decide_dag, decide_tick};
+use flow_model::decide::{decide_dag, decide_tick};
 
 /// DAGs looked at, and runs taken in, in one transaction.
 const BATCH_MAX: i64 = 200;

@@ -1,25 +1,22 @@
 //! The scheduler's tick: takes in what has changed, applies what is decided about it, and fills the free slots.
 
 mod apply;
-pub(crate) mod changes;
-mod expand;
 mod gather;
 mod mapping;
-mod restart;
-pub(crate) mod rows;
-mod slots;
+mod rows;
 
-use flow_model::plan::{RunSnapshot, TickPlan, TickSnapshot};
+use flow_model::decide::counts::{UpstreamState, upstream_questions};
+use flow_model::decide::plan::{RunSnapshot, TickPlan, TickSnapshot};
 use flow_model::{DagRunKey, RunState, Timestamp};
 
 use crate::connect::Store;
-use crate::error::Result;
+use crate::error::{Abort, Result};
 use crate::outbox::OutboxEntry;
 use crate::query::statement;
 use crate::rows::json;
-use crate::transaction::{step, steps};
+use crate::transaction::{Transaction, steps};
 
-use changes::{UpstreamState, upstream_questions};
+use rows::UpstreamStateRow;
 
 /// Bounds and circumstances of one tick.
 #[derive(Debug, Clone)]
@@ -102,9 +99,11 @@ impl Store {
     /// What a tick would read about what the touched tasks look at. Changes nothing.
     pub(crate) async fn states_upstream(&self, runs: &[RunSnapshot]) -> Result<Vec<UpstreamState>> {
         let questions = json(&upstream_questions(runs));
-        self.reading("look at what is before a task", |tx| {
-            step(tx.query(statement!("states_upstream")).bind(&questions).all())
-        })
-        .await
+        self.reading("look at what is before a task", |tx| steps(states_upstream(tx, &questions))).await
     }
+}
+
+async fn states_upstream(tx: &mut Transaction, questions: &str) -> Result<Vec<UpstreamState>, Abort> {
+    let rows: Vec<UpstreamStateRow> = tx.query(statement!("states_upstream")).bind(questions).all().await?;
+    Ok(rows.into_iter().map(UpstreamStateRow::state).collect::<Result<_>>()?)
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use flow_model::plan::{DagPlan, DagSnapshot, EndedRun, PlannedRun, WaitingRun};
+use flow_model::decide::plan::{DagPlan, DagSnapshot, EndedRun, PlannedRun, WaitingRun};
 use flow_model::schedule::Schedule;
 use flow_model::state::{RunType, generated_run_id};
 use flow_model::{DagGraph, DagRunKey, DagVersionKey, Timestamp};

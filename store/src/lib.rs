@@ -30,7 +30,6 @@ mod question;
 mod rescue;
 mod rows;
 mod secret;
-mod selected;
 mod start;
 mod suspended;
 mod token;
@@ -42,12 +41,14 @@ mod xcom;
 
 pub mod read;
 
+pub use flow_model::decide::intervention::{Affected, Mark, Selection};
+
 pub use advance::{AdvanceLimits, Advanced};
 pub use artifact::{ARTIFACT_NAME_BYTES_MAX, Artifact, NewArtifact, is_artifact_name};
 pub use audit::AuditReport;
 pub use callback::{CallbackOrder, CallbackOutcome, CallbackRecord, CallbackResult};
 pub use claim::{ClaimRequest, LogBefore, WorkOrder};
-pub use clear::{Affected, ClearRequest, Mark, MarkRequest, Selection};
+pub use clear::{ClearRequest, MarkRequest};
 pub use clock::ManualClock;
 pub use connect::{OpenOptions, Pooling, Store, StoreKind};
 pub use dag::{NewDagVersion, PublishedDag};

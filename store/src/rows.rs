@@ -1,8 +1,37 @@
 //! Small conversions between rows and the model's types.
 
+use std::str::FromStr;
+
 use flow_model::{RunState, TaskState};
+use sqlx::{Database, Decode, Type};
 
 use crate::error::StoreError;
+
+/// A value of a closed set, kept under its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<T>(pub T);
+
+impl<DB: Database, T> Type<DB> for Named<T>
+where
+    String: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        String::type_info()
+    }
+
+    fn compatible(info: &DB::TypeInfo) -> bool {
+        String::compatible(info)
+    }
+}
+
+impl<'r, DB: Database, T: FromStr<Err = String>> Decode<'r, DB> for Named<T>
+where
+    String: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+        Ok(Named(String::decode(value)?.parse()?))
+    }
+}
 
 /// A count as the database's integer.
 pub(crate) fn row_count(count: usize) -> i64 {
@@ -22,6 +51,11 @@ pub(crate) fn task_state(name: &str) -> Result<TaskState, StoreError> {
 /// A run state's name from the database.
 pub(crate) fn run_state(name: &str) -> Result<RunState, StoreError> {
     name.parse().map_err(|why| StoreError::Corrupt { what: "run state", why })
+}
+
+/// What a column holds as JSON.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
 }
 
 /// A list of keys or names as the one JSON value that a statement binds. PostgreSQL's text cannot hold the character

@@ -331,9 +331,8 @@ mod tests {
     async fn a_row_that_is_not_understood_is_named() {
         #[derive(Debug, sqlx::FromRow)]
         struct StateRow {
-            #[sqlx(try_from = "String")]
             #[expect(dead_code, reason = "reading it is what fails")]
-            state: flow_model::TaskState,
+            state: crate::rows::Named<flow_model::TaskState>,
         }
         let (_server, _folder, stores) = stores().await;
         for store in &stores {

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use flow_model::decide::intervention::teardowns_to_run;
 use flow_model::{DagRunKey, DagVersionKey, Timestamp};
 
-use crate::clear::InstanceRow;
+use crate::clear::instances_of_run;
 use crate::connect::Store;
-use crate::end::teardowns_to_run;
 use crate::error::Result;
 use crate::query::statement;
 use crate::rows::json;
@@ -30,9 +30,7 @@ impl Store {
                         let graph = self.dag_graph(DagVersionKey(version)).await?;
                         let mut to_run = HashSet::new();
                         if graph.dag.tasks.iter().any(|task| task.is_teardown) {
-                            let rows: Vec<InstanceRow> =
-                                tx.query(statement!("instances_of_run")).bind(run).all().await?;
-                            to_run = teardowns_to_run(&graph, &rows)?;
+                            to_run = teardowns_to_run(&graph, &instances_of_run(tx, DagRunKey(run)).await?);
                         }
                         let runs = if to_run.is_empty() { &mut now_over } else { &mut over_later };
                         runs.push(run);

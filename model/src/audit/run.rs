@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Findings, RunEvent, RunHistory, TaskEvent, TaskHistory, subject};
 use crate::TaskState;
-use crate::decision::{
+use crate::decide::task::{
     BRANCH, Decision, EMPTY_MAP, Ending, MappingStage, ProducerCounts, Producers, Standing, UPSTREAM_FAILED,
 };
 use crate::moves::Actor;

@@ -7,13 +7,11 @@ use super::run::TIMEOUT;
 use super::scopes::{GROUP_RETRY, RUN_RETRY};
 use super::{Findings, ProcessFacts, TaskEvent, TaskHistory};
 use crate::moves::{ANSWERED, Actor, legal_moves};
+use crate::retry::DEFAULT_RETRY_DELAY;
 use crate::{ClaimId, DagGraph, Epoch, ProcessId, TaskState, Timestamp};
 
 /// Losses after which a task instance fails for good: one more than are forgiven.
 const LOST_MAX: i64 = 3 + 1;
-
-/// Before a group or run starts again that names no delay.
-const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(300);
 
 pub(super) fn check(
     task: &TaskHistory,

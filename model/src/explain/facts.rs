@@ -1,7 +1,7 @@
 //! What an explanation follows from.
 
 use crate::Timestamp;
-use crate::decision::Standing;
+use crate::decide::task::Standing;
 use crate::state::{RunState, TaskState};
 use crate::trigger_rule::TriggerRule;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decision::Past;
+use crate::decide::task::Past;
 use crate::trigger_rule::UpstreamCounts;
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_250_800_000_000);

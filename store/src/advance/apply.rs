@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use flow_model::decision::Ending;
-use flow_model::plan::{RunSnapshot, TickPlan};
+use flow_model::decide::plan::{RunSnapshot, TickPlan};
+use flow_model::decide::restart::{Restart, run_restart};
+use flow_model::decide::task::Ending;
 use flow_model::{DagRunKey, Epoch, RunState, TaskInstanceKey};
 use serde::Serialize;
 
-use super::restart::{Restart, run_restart};
 use super::{Advanced, Tick};
 use crate::error::{Abort, Result};
 use crate::outbox::OutboxEntry;
 use crate::query::statement;
-use crate::rows::json;
+use crate::rows::{index, json};
 use crate::transaction::Transaction;
 
 #[derive(Serialize)]
@@ -131,6 +131,7 @@ impl Tick<'_> {
                 .bind(run.run.0)
                 .all()
                 .await?;
+            let failed: Vec<_> = failed.into_iter().map(|(task, map)| (index(task), map)).collect();
             advanced.restarted += self.start_over(tx, &run_restart(run, &failed, self.now + *delay)).await?;
             tx.query("update dag_run set retries_used = retries_used + 1 where id = $1")
                 .bind(run.run.0)
@@ -145,15 +146,15 @@ impl Tick<'_> {
     pub(super) async fn start_over(&self, tx: &mut Transaction, restart: &Restart) -> Result<usize, Abort> {
         let ids: Vec<i64> = tx
             .query(statement!("start_over"))
-            .bind(restart.run)
+            .bind(restart.run.0)
             .bind(self.now.as_micros())
             .bind(&self.limits.actor_id)
-            .bind(restart.not_before)
+            .bind(restart.not_before.as_micros())
             .bind(restart.reason)
             .bind(json(&restart.tasks))
             .scalars()
             .await?;
-        tx.query(statement!("forget_xcoms")).bind(json(&ids)).bind(restart.run).execute().await?;
+        tx.query(statement!("forget_xcoms")).bind(json(&ids)).bind(restart.run.0).execute().await?;
         Ok(ids.len())
     }
 

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use flow_model::decision::Past;
-use flow_model::plan::{DagLimits, LiveSlots, RunSnapshot, TickSnapshot};
-use flow_model::{DagVersionKey, TaskState};
+use flow_model::decide::counts::{Change, Deltas, look_upstream, take_in, upstream_questions};
+use flow_model::decide::offers::{LimitedTask, ReadyPair, best_of_each, full_tasks, offers};
+use flow_model::decide::plan::{DagLimits, LiveSlots, ReadyTask, RunSnapshot, TickSnapshot};
+use flow_model::decide::restart::{GroupTries, group_restarts, may_restart_groups};
+use flow_model::decide::task::Past;
+use flow_model::{DagRunKey, DagVersionKey, TaskState};
 use serde::Serialize;
 
-use super::changes::{ChangeRow, Deltas, UpstreamState, look_upstream, take_in, upstream_questions};
-use super::restart::{GroupTries, group_restarts, may_restart_groups};
-use super::rows::{ReadyRow, RunRow, TaskRow};
-use super::slots::{LiveTaskRow, PairRow, best_of_each, full_tasks, offers};
-use super::{Advanced, Tick};
+use super::rows::{ChangeRow, GroupTriesRow, LiveTaskRow, PairRow, ReadyRow, RunRow, TaskRow};
+use super::{Advanced, Tick, states_upstream};
 use crate::error::{Abort, Result};
 use crate::query::statement;
 use crate::rows::json;
@@ -56,17 +56,17 @@ impl Tick<'_> {
             return Ok(snapshot);
         }
         let opened = self.open_runs(tx, &rows, &mut snapshot).await?;
-        let mut runs: HashMap<i64, RunSnapshot> = opened.into_iter().map(|run| (run.run.0, run)).collect();
+        let mut runs: HashMap<DagRunKey, RunSnapshot> = opened.into_iter().map(|run| (run.run, run)).collect();
         let ids = json(&rows.iter().map(|row| row.id).collect::<Vec<_>>());
         let changes = self.take_changes(tx, &ids, &runs, advanced).await?;
         advanced.changes = changes.len();
         let deltas = take_in(&mut runs, &changes);
         for row in count_upstream(tx, &deltas).await? {
-            if let Some(run) = runs.get_mut(&row.dag_run_id) {
+            if let Some(run) = runs.get_mut(&DagRunKey(row.dag_run_id)) {
                 run.touched.push(row.touched(&Arc::clone(&run.graph), self.now));
             }
         }
-        snapshot.runs = rows.iter().filter_map(|row| runs.remove(&row.id)).collect();
+        snapshot.runs = rows.iter().filter_map(|row| runs.remove(&DagRunKey(row.id))).collect();
         Ok(snapshot)
     }
 
@@ -94,18 +94,19 @@ impl Tick<'_> {
         &self,
         tx: &mut Transaction,
         ids: &str,
-        runs: &HashMap<i64, RunSnapshot>,
+        runs: &HashMap<DagRunKey, RunSnapshot>,
         advanced: &mut Advanced,
-    ) -> Result<Vec<ChangeRow>, Abort> {
-        let mut changes: Vec<ChangeRow> = Vec::new();
+    ) -> Result<Vec<Change>, Abort> {
+        let mut changes: Vec<Change> = Vec::new();
         loop {
             let taken = changes.len();
             let more: Vec<ChangeRow> = tx.query(statement!("take_changes")).bind(ids).all().await?;
-            changes.extend(more);
+            changes.extend(more.into_iter().map(Change::from));
             if !may_restart_groups(runs, &changes[taken..]) {
                 return Ok(changes);
             }
-            let tries: Vec<GroupTries> = tx.query(statement!("group_tries")).bind(ids).all().await?;
+            let tries: Vec<GroupTriesRow> = tx.query(statement!("group_tries")).bind(ids).all().await?;
+            let tries: Vec<GroupTries> = tries.into_iter().map(GroupTries::from).collect();
             let restarts = group_restarts(runs, &changes, &tries, self.now);
             if restarts.is_empty() {
                 return Ok(changes);
@@ -159,6 +160,7 @@ impl Tick<'_> {
         advanced: &mut Advanced,
     ) -> Result<(), Abort> {
         let pairs: Vec<PairRow> = tx.query(statement!("ready_pairs")).all().await?;
+        let pairs: Vec<ReadyPair> = pairs.into_iter().map(ReadyPair::from).collect();
         if pairs.is_empty() && snapshot.runs.iter().all(|run| run.touched.is_empty()) {
             return Ok(());
         }
@@ -169,22 +171,21 @@ impl Tick<'_> {
         }
         snapshot.pools = tx.query("select name, slots from pool").all::<(String, i64)>().await?.into_iter().collect();
         snapshot.live = live_slots(tx).await?;
-        let live_tasks = live_tasks(tx).await?;
-        snapshot.live_tasks = live_tasks.iter().map(LiveTaskRow::live).collect();
+        let limited = limited_tasks(tx).await?;
+        snapshot.live_tasks = limited.iter().map(|limited| limited.live.clone()).collect();
         let offers = offers(&pairs, snapshot);
         if !offers.is_empty() {
             let ready: Vec<ReadyRow> = tx
                 .query(statement!("ready_tasks"))
                 .bind(json(&offers))
                 .bind(self.now.as_micros())
-                .bind(json(&full_tasks(&live_tasks)))
+                .bind(json(&full_tasks(&limited)))
                 .all()
                 .await?;
-            snapshot.ready = best_of_each(&offers, ready);
+            snapshot.ready = best_of_each(&offers, ready.into_iter().map(ReadyTask::from).collect());
         }
         for pair in pairs {
-            let limits = DagLimits { max_active_tasks: pair.max_active_tasks, is_paused: pair.is_paused };
-            snapshot.dags.insert(pair.dag_id, limits);
+            snapshot.dags.insert(pair.dag_id, pair.limits);
         }
         Ok(())
     }
@@ -199,7 +200,7 @@ async fn count_upstream(tx: &mut Transaction, deltas: &Deltas) -> Result<Vec<Tas
             counted.extend(rows.into_iter().map(|row| (row.id, row)));
         }
     }
-    let mut undecided: Vec<TaskRow> = counted.into_values().filter(|row| row.state == TaskState::None).collect();
+    let mut undecided: Vec<TaskRow> = counted.into_values().filter(|row| row.state.0 == TaskState::None).collect();
     undecided.sort_unstable_by_key(|row| row.id);
     Ok(undecided)
 }
@@ -210,7 +211,7 @@ pub(super) async fn add_upstream_states(tx: &mut Transaction, snapshot: &mut Tic
     if questions.is_empty() {
         return Ok(());
     }
-    let states: Vec<UpstreamState> = tx.query(statement!("states_upstream")).bind(json(&questions)).all().await?;
+    let states = states_upstream(tx, &json(&questions)).await?;
     look_upstream(&mut snapshot.runs, &states);
     Ok(())
 }
@@ -252,8 +253,8 @@ async fn live_slots(tx: &mut Transaction) -> Result<Vec<LiveSlots>, Abort> {
 }
 
 /// Queued and running instances of tasks that have limits of their own.
-async fn live_tasks(tx: &mut Transaction) -> Result<Vec<LiveTaskRow>, Abort> {
-    let rows = tx
+async fn limited_tasks(tx: &mut Transaction) -> Result<Vec<LimitedTask>, Abort> {
+    let rows: Vec<LiveTaskRow> = tx
         .query(
             "select dag_id, dag_run_id, task_id, max_per_dag, max_per_run, count(*) as instances
              from task_instance
@@ -262,7 +263,7 @@ async fn live_tasks(tx: &mut Transaction) -> Result<Vec<LiveTaskRow>, Abort> {
         )
         .all()
         .await?;
-    Ok(rows)
+    Ok(rows.into_iter().map(LimitedTask::from).collect())
 }
 
 /// Which tasks of the previous run the touched tasks look at.

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flow_model::DagGraph;
-use flow_model::decision::EMPTY_MAP;
-use flow_model::plan::{Expansion, RunSnapshot};
+use flow_model::decide::expansion::{
+    CopyOf, Ends, Instances, RunValues, ScopeInstance, edges, ends, instances, is_untouched, plan, questions, raises,
+};
+use flow_model::decide::plan::{Expansion, RunSnapshot};
+use flow_model::decide::task::EMPTY_MAP;
+use flow_model::{DagGraph, TaskInstanceKey};
 use serde_json::{Map, Value};
 
-use super::expand::{
-    CopyOf, Ends, Instances, MappingXCom, RunValues, ScopeInstance, edges, ends, instances, is_untouched, plan,
-    questions, raises,
-};
+use super::rows::{MappingXComRow, ScopeInstanceRow};
 use super::{Advanced, Tick};
 use crate::due::INSERT_BATCH_MAX;
 use crate::error::{Abort, Result};
 use crate::query::statement;
-use crate::rows::{index, json};
+use crate::rows::{from_json, index, json};
 use crate::transaction::Transaction;
 
 impl Tick<'_> {
@@ -49,14 +49,15 @@ impl Tick<'_> {
     ) -> Result<usize, Abort> {
         let graph = Arc::clone(&run.graph);
         let values = run_values(tx, &graph, expansion).await?;
-        let rows: Vec<ScopeInstance> = tx
+        let rows: Vec<ScopeInstanceRow> = tx
             .query(statement!("scope_instances"))
             .bind(run.run.0)
             .bind(json(&graph.scopes[expansion.scope as usize].tasks))
             .all()
             .await?;
+        let rows: Vec<ScopeInstance> = rows.into_iter().map(ScopeInstance::from).collect();
         let mut moved = 0;
-        let ended: Ends = match instances(&graph.dag, &graph, expansion.scope, &values) {
+        let ended: Ends = match instances(&graph, expansion.scope, &values) {
             Instances::Values(values) => {
                 let (removed, scheduled) = self.give_values(tx, run, expansion, &rows, &values).await?;
                 moved += scheduled;
@@ -81,7 +82,7 @@ impl Tick<'_> {
         expansion: &Expansion,
         rows: &[ScopeInstance],
         values: &[Map<String, Value>],
-    ) -> Result<(Vec<i64>, usize), Abort> {
+    ) -> Result<(Vec<TaskInstanceKey>, usize), Abort> {
         let graph = Arc::clone(&run.graph);
         let scope = &graph.scopes[expansion.scope as usize];
         let plan = plan(rows, &expansion.ready, values);
@@ -121,7 +122,7 @@ impl Tick<'_> {
         run: &mut RunSnapshot,
         expansion: &Expansion,
         copies: &[CopyOf],
-        schedule: &mut Vec<i64>,
+        schedule: &mut Vec<TaskInstanceKey>,
     ) -> Result<(), Abort> {
         let mut added: HashMap<u32, i64> = HashMap::new();
         for batch in copies.chunks(INSERT_BATCH_MAX) {
@@ -136,7 +137,7 @@ impl Tick<'_> {
                 let task = index(task);
                 *added.entry(task).or_default() += 1;
                 run.unfinished += 1;
-                schedule.extend(expansion.ready.contains(&task).then_some(id));
+                schedule.extend(expansion.ready.contains(&task).then_some(TaskInstanceKey(id)));
             }
         }
         // Older rows are queued first where priorities are equal.
@@ -152,11 +153,11 @@ impl Tick<'_> {
 /// What a mapping of the run is evaluated with.
 async fn run_values(tx: &mut Transaction, graph: &DagGraph, expansion: &Expansion) -> Result<RunValues, Abort> {
     let questions = json(&questions(graph, expansion));
-    let xcoms: Vec<MappingXCom> = match questions.as_str() {
+    let xcoms: Vec<MappingXComRow> = match questions.as_str() {
         "[]" => Vec::new(),
         questions => tx.query(statement!("mapping_xcoms")).bind(questions).all().await?,
     };
-    let run = expansion.run.0;
-    let conf: String = tx.query("select conf from dag_run where id = $1").bind(run).scalar().await?;
-    Ok(RunValues::new(graph, run, &xcoms, &conf, &expansion.empty)?)
+    let xcoms = xcoms.into_iter().map(MappingXComRow::xcom).collect::<Result<_>>()?;
+    let conf: String = tx.query("select conf from dag_run where id = $1").bind(expansion.run.0).scalar().await?;
+    Ok(RunValues::new(graph, expansion.run, xcoms, from_json("run's conf", &conf)?, &expansion.empty))
 }

@@ -14,17 +14,15 @@ use super::{AuditReport, VIOLATIONS_MAX};
 use crate::connect::Store;
 use crate::error::{Abort, Result, StoreError};
 use crate::query::statement;
-use crate::rows::{index, json, run_state, task_state};
+use crate::rows::{Named, index, json, run_state, task_state};
 use crate::transaction::Transaction;
 
 #[derive(sqlx::FromRow)]
 pub(super) struct RunRow {
     pub id: i64,
     run_id: String,
-    #[sqlx(try_from = "String")]
-    run_type: RunType,
-    #[sqlx(try_from = "String")]
-    state: RunState,
+    run_type: Named<RunType>,
+    state: Named<RunState>,
     event_no: i64,
     version_id: i64,
 }
@@ -45,8 +43,7 @@ struct TaskRow {
     dag_run_id: i64,
     task_index: i64,
     map_index: i64,
-    #[sqlx(try_from = "String")]
-    state: TaskState,
+    state: Named<TaskState>,
     epoch: i64,
     try_number: i64,
     max_tries: i64,
@@ -75,8 +72,7 @@ struct AttemptRow {
     task_instance_id: i64,
     try_number: i64,
     claim_id: i64,
-    #[sqlx(try_from = "String")]
-    state: TaskState,
+    state: Named<TaskState>,
     ended_at: i64,
 }
 
@@ -140,8 +136,8 @@ impl Page {
         self.run_at.insert(row.id, self.runs.len());
         self.runs.push(RunHistory {
             key: DagRunKey(row.id),
-            run_type: row.run_type,
-            state: row.state,
+            run_type: row.run_type.0,
+            state: row.state.0,
             run_id: row.run_id,
             event_no: row.event_no,
             graph,
@@ -197,7 +193,7 @@ impl Page {
                 key: TaskInstanceKey(row.id),
                 task_index: index(row.task_index),
                 map_index: row.map_index,
-                state: row.state,
+                state: row.state.0,
                 epoch: Epoch(row.epoch),
                 try_number: row.try_number,
                 max_tries: row.max_tries,
@@ -244,7 +240,7 @@ impl Page {
             task.attempts.push(Attempt {
                 try_number: row.try_number,
                 claim: ClaimId(row.claim_id),
-                state: row.state,
+                state: row.state.0,
                 ended_at: Timestamp::from_micros(row.ended_at),
             });
         }

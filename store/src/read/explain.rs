@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use flow_model::decision::{Past, Standing};
+use flow_model::decide::counts::{UpstreamState, look_upstream};
+use flow_model::decide::expansion::mapping_stage;
+use flow_model::decide::plan::{ReadyTask, RunSnapshot, TouchedTask};
+use flow_model::decide::task::{Past, Standing};
 use flow_model::explain::{
     DeferralFacts, Facts, OwnLimit, PastTask, PoolFacts, RunFacts, TaskFacts, UpstreamTask, WorkerFacts,
 };
-use flow_model::plan::{ReadyTask, RunSnapshot, TouchedTask};
 use flow_model::{DagGraph, Task, TaskInstanceKey, TaskState, Timestamp};
 
-use crate::advance::changes::{UpstreamState, leaves_out, look_upstream};
-use crate::advance::rows::mapping_stage;
 use crate::connect::Store;
 use crate::error::{Abort, Result, StoreError};
 use crate::query::Statement;
 use crate::read::{ProcessRecord, RunRecord, TaskInstanceRecord, TaskTally};
-use crate::rows::{index, json, task_state};
+use crate::rows::{Named, json, task_state};
 use crate::suspended::deferral;
 use crate::transaction::{Transaction, step, steps};
 
@@ -143,16 +143,16 @@ impl Store {
         let states = self.states_upstream(&seen).await?;
         look_upstream(&mut seen, &states);
         let named = |of: &[u32], is_wanted: &dyn Fn(&UpstreamState) -> bool| -> Result<Vec<UpstreamTask>> {
-            let wanted = states.iter().filter(|state| of.contains(&index(state.task_index)) && is_wanted(state));
+            let wanted = states.iter().filter(|state| of.contains(&state.task_index) && is_wanted(state));
             wanted
                 .map(|row| {
-                    let task_id = graph.dag.tasks[index(row.task_index) as usize].task_id.clone();
+                    let task_id = graph.dag.tasks[row.task_index as usize].task_id.clone();
                     Ok(UpstreamTask { task_id, state: row.state, instances: row.instances })
                 })
                 .collect()
         };
         let at = asked.index as usize;
-        let is_left_out = |state: &UpstreamState| state.state == TaskState::Success && leaves_out(state, asked.index);
+        let is_left_out = |state: &UpstreamState| state.state == TaskState::Success && state.leaves_out(asked.index);
         Ok(Around {
             setups: named(&graph.setups[at], &|_| true)?,
             deciders: named(&graph.deciders[at], &|_| true)?,
@@ -274,7 +274,7 @@ async fn upstream_of(tx: &mut Transaction, asked: &Asked<'_>) -> Result<Vec<Upst
         .await?;
     let mut upstream = Vec::with_capacity(rows.len());
     for row in rows {
-        upstream.push(UpstreamTask { task_id: row.task_id, state: row.state, instances: row.instances });
+        upstream.push(UpstreamTask { task_id: row.task_id, state: row.state.0, instances: row.instances });
     }
     Ok(upstream)
 }
@@ -448,8 +448,7 @@ fn waited_for(rows: Vec<PastRow>, task_id: &str) -> Result<Vec<PastTask>> {
 #[derive(sqlx::FromRow)]
 struct UpstreamRow {
     task_id: String,
-    #[sqlx(try_from = "String")]
-    state: TaskState,
+    state: Named<TaskState>,
     instances: i64,
 }
 

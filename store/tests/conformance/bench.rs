@@ -204,11 +204,11 @@ impl Bench {
     }
 
     pub async fn check_dags(&self) -> DueDags {
-        self.store.check_due_dags(self.now(), 100, "scheduler-1", crate::decide_dag::decide_dag).await.unwrap()
+        self.store.check_due_dags(self.now(), 100, "scheduler-1", flow_model::decide::decide_dag).await.unwrap()
     }
 
     pub async fn advance(&self) -> Advanced {
-        self.store.advance(self.now(), &limits(), crate::decide_tick::decide_tick).await.unwrap()
+        self.store.advance(self.now(), &limits(), flow_model::decide::decide_tick).await.unwrap()
     }
 
     /// Ticks until nothing moves any more; what was queued on the way.

@@ -27,8 +27,8 @@ fn fine<T>(result: Result<T, StoreError>) -> Option<T> {
 async fn scheduler(store: Store, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::SeqCst) {
         let now = store.now();
-        fine(store.check_due_dags(now, 100, "s", crate::decide_dag::decide_dag).await);
-        fine(store.advance(now, &limits(), crate::decide_tick::decide_tick).await);
+        fine(store.check_due_dags(now, 100, "s", flow_model::decide::decide_dag).await);
+        fine(store.advance(now, &limits(), flow_model::decide::decide_tick).await);
         fine(store.time_out_runs(now, "s").await);
         fine(store.rescue_lost(now, now - Duration::from_secs(5), "s").await);
         tokio::time::sleep(Duration::from_millis(2)).await;

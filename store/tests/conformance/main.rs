@@ -34,9 +34,3 @@ mod tokens;
 mod triggers;
 mod world;
 mod xcoms;
-
-// The scheduler's own decisions: pure functions of the model, so the store is tested with what really drives it.
-#[path = "../../../scheduler/src/decide/dag.rs"]
-mod decide_dag;
-#[path = "../../../scheduler/src/decide/tick.rs"]
-mod decide_tick;

@@ -113,7 +113,7 @@ async fn the_first_run_starts_at_once(bench: Bench) {
     dated(&bench, "r1", 1).await;
     bench.check_dags().await;
     let limits = flow_store::AdvanceLimits { look_at_past: false, ..crate::bench::limits() };
-    let advanced = bench.store.advance(bench.now(), &limits, crate::decide_tick::decide_tick).await.unwrap();
+    let advanced = bench.store.advance(bench.now(), &limits, flow_model::decide::decide_tick).await.unwrap();
     assert_eq!(advanced.queued.len(), 1);
 }
 

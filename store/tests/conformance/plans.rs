@@ -245,8 +245,8 @@ async fn a_whole_life_scans_no_large_table() {
         bench.pass(60);
         let now = bench.now();
         let tick = AdvanceLimits { use_outbox: true, ..limits() };
-        store.check_due_dags(now, 100, "s", crate::decide_dag::decide_dag).await.unwrap();
-        store.advance(now, &tick, crate::decide_tick::decide_tick).await.unwrap();
+        store.check_due_dags(now, 100, "s", flow_model::decide::decide_dag).await.unwrap();
+        store.advance(now, &tick, flow_model::decide::decide_tick).await.unwrap();
         store.next_check().await.unwrap();
         store.time_out_runs(now, "s").await.unwrap();
         store.heartbeat(now, bench.worker, LEASE).await.unwrap();

@@ -14,7 +14,7 @@ async fn the_outbox_is_filled_and_forgotten(bench: Bench) {
     bench.trigger("d", "r").await;
     bench.check_dags().await;
     let limits = AdvanceLimits { use_outbox: true, ..limits() };
-    let advanced = bench.store.advance(bench.now(), &limits, crate::decide_tick::decide_tick).await.unwrap();
+    let advanced = bench.store.advance(bench.now(), &limits, flow_model::decide::decide_tick).await.unwrap();
     assert_eq!(advanced.queued.len(), 3);
     let ids: Vec<i64> = advanced.queued.iter().filter_map(|entry| entry.id).collect();
     assert_eq!(ids.len(), 3);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::ensure;
+use flow_model::decide::decide_tick;
 use flow_model::{RunState, TaskInstanceKey, TaskState};
 use flow_scheduler::Rounds;
-use flow_scheduler::decide::decide_tick;
 use flow_store::AdvanceLimits;
 use rand::prelude::*;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use flow_model::decide::plan::DagPlan;
 use flow_model::log::{Stream, write_line};
-use flow_model::plan::DagPlan;
 use flow_model::{ClaimId, Dag, Incarnation, ProcessId, Timestamp};
 use flow_queue::Queue;
 use flow_secrets::{Keyring, Secrets, Sources};
@@ -223,7 +223,7 @@ impl Site {
             .unwrap();
         let limits = AdvanceLimits { runs_max: 100, look_at_past: true, use_outbox: false, actor_id: "1".to_owned() };
         for _ in 0..10 {
-            let advanced = self.store.advance(now, &limits, crate::decide_tick::decide_tick).await.unwrap();
+            let advanced = self.store.advance(now, &limits, flow_model::decide::decide_tick).await.unwrap();
             if advanced.decided == 0 && advanced.queued.is_empty() && advanced.finished.is_empty() {
                 break;
             }

@@ -2,8 +2,6 @@
 
 mod auth;
 mod dags;
-#[path = "../../../scheduler/src/decide/tick.rs"]
-mod decide_tick;
 mod edge;
 mod fixture;
 mod hooks;

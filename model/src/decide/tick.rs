@@ -1,14 +1,11 @@
 //! What a tick does with the tasks whose upstream has moved, and with the free slots.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
-use flow_model::decision::{Decision, Ending, Guard};
-use flow_model::plan::{Expansion, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
-use flow_model::{DagRunKey, RunState};
-
-/// Before a failed run starts again, where the DAG names no `run_retry_delay`: that of Airflow's tasks.
-const DEFAULT_RUN_RETRY_DELAY: Duration = Duration::from_secs(300);
+use crate::decide::plan::{Expansion, ReadyTask, RunSnapshot, TickPlan, TickSnapshot, TouchedTask};
+use crate::decide::task::{Decision, Ending, Guard};
+use crate::retry::DEFAULT_RETRY_DELAY;
+use crate::{DagRunKey, RunState};
 
 /// Decides about everything in the snapshot: trigger rules first, then ended runs, then free slots, best task first.
 pub fn decide_tick(snapshot: &TickSnapshot) -> TickPlan {
@@ -51,7 +48,7 @@ fn decide_run<'a>(run: &'a RunSnapshot, plan: &mut TickPlan, ready: &mut Vec<&'a
         let result = run.ends_as.unwrap_or(of_leaves);
         let dag = &run.graph.dag;
         if run.is_going_on() && result == RunState::Failed && run.retries_used < dag.run_retries {
-            plan.retry.push((run.run, dag.run_retry_delay.unwrap_or(DEFAULT_RUN_RETRY_DELAY)));
+            plan.retry.push((run.run, dag.run_retry_delay.unwrap_or(DEFAULT_RETRY_DELAY)));
         } else {
             plan.finish.push((run.run, result));
         }
@@ -106,7 +103,7 @@ fn admit(snapshot: &TickSnapshot, mut ready: Vec<&ReadyTask>) -> Admission {
 
 #[derive(Default)]
 struct Admission {
-    admitted: Vec<flow_model::TaskInstanceKey>,
+    admitted: Vec<crate::TaskInstanceKey>,
     has_passed_over: bool,
 }
 
@@ -172,8 +169,8 @@ impl<'a> Room<'a> {
 
 #[cfg(test)]
 mod tests {
-    use flow_model::TaskInstanceKey;
-    use flow_model::plan::{DagLimits, LiveSlots, LiveTask, TaskLimits};
+    use crate::TaskInstanceKey;
+    use crate::decide::plan::{DagLimits, LiveSlots, LiveTask, TaskLimits};
 
     use super::*;
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use flow_model::plan::{LiveTask, ReadyTask, TickSnapshot};
 use serde::Serialize;
 
-use super::rows::ReadyRow;
+use super::plan::{DagLimits, LiveTask, ReadyTask, TickSnapshot};
+use crate::ids::DagRunKey;
 
 /// Task instances of one DAG and pool that are looked at in one tick, however many there is room for.
 const READY_PER_DAG_MAX: i64 = 1_000;
@@ -13,16 +13,21 @@ const READY_PER_DAG_MAX: i64 = 1_000;
 /// Task instances looked at beyond those there is room for: where large ones do not fit, smaller ones may.
 const READY_BEYOND_ROOM: i64 = 16;
 
-#[derive(sqlx::FromRow)]
-pub(super) struct PairRow {
+/// A DAG and a pool for which there is something to queue.
+#[derive(Debug, Clone)]
+pub struct ReadyPair {
+    /// The DAG.
     pub dag_id: String,
-    pool: String,
-    pub max_active_tasks: i64,
-    pub is_paused: bool,
+    /// The pool.
+    pub pool: String,
+    /// The DAG's limits.
+    pub limits: DagLimits,
 }
 
-#[derive(Serialize)]
-pub(super) struct Offer<'a> {
+/// How many task instances of a DAG and a pool are looked at.
+
+#[derive(Debug, Serialize)]
+pub struct Offer<'a> {
     dag: &'a str,
     pool: &'a str,
     /// Slots that are free; a task that needs more is passed over.
@@ -31,7 +36,7 @@ pub(super) struct Offer<'a> {
 }
 
 /// How many task instances of each DAG and pool could be queued at most, leaving out what has no room.
-pub(super) fn offers<'a>(pairs: &'a [PairRow], snapshot: &TickSnapshot) -> Vec<Offer<'a>> {
+pub fn offers<'a>(pairs: &'a [ReadyPair], snapshot: &TickSnapshot) -> Vec<Offer<'a>> {
     let mut by_pool: HashMap<&str, i64> = HashMap::new();
     let mut by_dag: HashMap<&str, i64> = HashMap::new();
     for live in &snapshot.live {
@@ -40,14 +45,14 @@ pub(super) fn offers<'a>(pairs: &'a [PairRow], snapshot: &TickSnapshot) -> Vec<O
     }
     pairs
         .iter()
-        .filter(|pair| !pair.is_paused)
+        .filter(|pair| !pair.limits.is_paused)
         .filter_map(|pair| {
             let slots = match snapshot.pools.get(&pair.pool) {
                 Some(-1) => i64::MAX,
                 Some(slots) => slots - by_pool.get(pair.pool.as_str()).copied().unwrap_or(0),
                 None => 0,
             };
-            let room = pair.max_active_tasks - by_dag.get(pair.dag_id.as_str()).copied().unwrap_or(0);
+            let room = pair.limits.max_active_tasks - by_dag.get(pair.dag_id.as_str()).copied().unwrap_or(0);
             let fit = slots.min(room);
             let k = fit.saturating_add(READY_BEYOND_ROOM).min(READY_PER_DAG_MAX);
             (fit > 0).then_some(Offer { dag: &pair.dag_id, pool: &pair.pool, slots, k })
@@ -56,64 +61,53 @@ pub(super) fn offers<'a>(pairs: &'a [PairRow], snapshot: &TickSnapshot) -> Vec<O
 }
 
 /// The first few of each DAG and pool: SQLite's statement gives every pair as many as the largest offer.
-pub(super) fn best_of_each(offers: &[Offer<'_>], mut rows: Vec<ReadyRow>) -> Vec<ReadyTask> {
+pub fn best_of_each(offers: &[Offer<'_>], mut ready: Vec<ReadyTask>) -> Vec<ReadyTask> {
     let offer_of: HashMap<(&str, &str), usize> =
         offers.iter().enumerate().map(|(at, offer)| ((offer.dag, offer.pool), at)).collect();
     let mut left: Vec<i64> = offers.iter().map(|offer| offer.k).collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
-    rows.retain(|row| match offer_of.get(&(row.dag_id.as_str(), row.pool.as_str())) {
+    ready.sort_by_key(|task| (std::cmp::Reverse(task.priority), task.task_instance));
+    ready.retain(|task| match offer_of.get(&(task.dag_id.as_str(), task.pool.as_str())) {
         Some(&at) => {
             left[at] -= 1;
             left[at] >= 0
         }
         None => false,
     });
-    rows.into_iter().map(ReadyRow::ready).collect()
+    ready
 }
 
-/// Queued and running instances of a task with limits of its own.
-#[derive(sqlx::FromRow)]
-pub(super) struct LiveTaskRow {
-    dag_id: String,
-    dag_run_id: i64,
-    task_id: String,
-    max_per_dag: Option<i64>,
-    max_per_run: Option<i64>,
-    instances: i64,
-}
-
-impl LiveTaskRow {
-    pub fn live(&self) -> LiveTask {
-        LiveTask {
-            dag_id: self.dag_id.clone(),
-            run: flow_model::DagRunKey(self.dag_run_id),
-            task_id: self.task_id.clone(),
-            instances: self.instances,
-        }
-    }
+/// Queued and running instances of a task, and its own limits.
+#[derive(Debug, Clone)]
+pub struct LimitedTask {
+    /// The instances.
+    pub live: LiveTask,
+    /// How many there may be in all runs of the DAG.
+    pub max_per_dag: Option<i64>,
+    /// How many there may be in one run.
+    pub max_per_run: Option<i64>,
 }
 
 /// A task that is at its own limit, in one run or in all.
-#[derive(Serialize)]
-pub(super) struct Full<'a> {
+#[derive(Debug, Serialize)]
+pub struct Full<'a> {
     dag: &'a str,
-    run: Option<i64>,
+    run: Option<DagRunKey>,
     task: &'a str,
 }
 
 /// The tasks that are at their own limits.
-pub(super) fn full_tasks(live: &[LiveTaskRow]) -> Vec<Full<'_>> {
+pub fn full_tasks(limited: &[LimitedTask]) -> Vec<Full<'_>> {
     let mut in_dag: HashMap<(&str, &str), i64> = HashMap::new();
-    for row in live {
-        *in_dag.entry((&row.dag_id, &row.task_id)).or_default() += row.instances;
+    for LimitedTask { live, .. } in limited {
+        *in_dag.entry((&live.dag_id, &live.task_id)).or_default() += live.instances;
     }
     let mut full = Vec::new();
-    for row in live {
-        let of_dag = in_dag.get(&(row.dag_id.as_str(), row.task_id.as_str())).copied().unwrap_or(0);
-        if row.max_per_dag.is_some_and(|max| of_dag >= max) {
-            full.push(Full { dag: &row.dag_id, run: None, task: &row.task_id });
-        } else if row.max_per_run.is_some_and(|max| row.instances >= max) {
-            full.push(Full { dag: &row.dag_id, run: Some(row.dag_run_id), task: &row.task_id });
+    for LimitedTask { live, max_per_dag, max_per_run } in limited {
+        let of_dag = in_dag.get(&(live.dag_id.as_str(), live.task_id.as_str())).copied().unwrap_or(0);
+        if max_per_dag.is_some_and(|max| of_dag >= max) {
+            full.push(Full { dag: &live.dag_id, run: None, task: &live.task_id });
+        } else if max_per_run.is_some_and(|max| live.instances >= max) {
+            full.push(Full { dag: &live.dag_id, run: Some(live.run), task: &live.task_id });
         }
     }
     full

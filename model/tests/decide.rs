@@ -1,6 +1,8 @@
 //! What is decided about an undecided task instance: confluence of all guards together, and how setups weigh.
 
-use flow_model::decision::{Choice, Decision, Guard, MappingStage, Past, ProducerCounts, Producers, Standing, Votes};
+use flow_model::decide::task::{
+    Choice, Decision, Guard, MappingStage, Past, ProducerCounts, Producers, Standing, Votes,
+};
 use flow_model::trigger_rule::{UpstreamCounts, Verdict};
 use flow_model::{TaskState, TriggerRule};
 use proptest::prelude::*;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use flow_model::plan::{DagPlan, DagSnapshot, PlannedRun};
-use flow_model::schedule::{Due, DueQuery, Schedule};
-use flow_model::{Dag, Timestamp};
+use crate::decide::plan::{DagPlan, DagSnapshot, PlannedRun};
+use crate::schedule::{Due, DueQuery, Schedule};
+use crate::{Dag, Timestamp};
 
 /// Runs that a catching-up DAG may have waiting at once; more are created as these end.
 const CREATE_MAX: u32 = 20;
@@ -103,8 +103,8 @@ fn planned_run(dag: &Dag, tick: Timestamp) -> PlannedRun {
 mod tests {
     use std::sync::Arc;
 
-    use flow_model::plan::EndedRun;
-    use flow_model::{DagGraph, DagVersionKey};
+    use crate::decide::plan::EndedRun;
+    use crate::{DagGraph, DagVersionKey};
 
     use super::*;
 

@@ -6,34 +6,45 @@
 
 use std::collections::HashMap;
 
-use flow_model::decision::{EMPTY_MAP, Ending};
-use flow_model::expand::{ExpandError, Lookup};
-use flow_model::params::resolve_params;
-use flow_model::plan::Expansion;
-use flow_model::{Dag, DagGraph, TaskState};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Result, StoreError};
-use crate::rows::index;
+use super::plan::Expansion;
+use super::task::{EMPTY_MAP, Ending, MappingStage};
+use crate::expand::{ExpandError, Lookup};
+use crate::graph::DagGraph;
+use crate::ids::{DagRunKey, TaskInstanceKey};
+use crate::params::resolve_params;
+use crate::state::TaskState;
 
-#[derive(sqlx::FromRow)]
-pub(super) struct MappingXCom {
-    dag_run_id: i64,
-    task_id: String,
-    map_index: i64,
-    key: String,
-    value: String,
+/// A value that a task has left for a mapping.
+#[derive(Debug, Clone)]
+pub struct MappingXCom {
+    /// The run.
+    pub run: DagRunKey,
+    /// The task.
+    pub task_id: String,
+    /// -1 for a task that is not mapped.
+    pub map_index: i64,
+    /// Its key.
+    pub key: String,
+    /// The value.
+    pub value: Value,
 }
 
-#[derive(sqlx::FromRow)]
-pub(super) struct ScopeInstance {
-    pub id: i64,
-    pub task_index: i64,
-    map_index: i64,
-    #[sqlx(try_from = "String")]
-    state: TaskState,
-    must_expand: bool,
+/// A task instance of a scope.
+#[derive(Debug, Clone)]
+pub struct ScopeInstance {
+    /// Its key.
+    pub id: TaskInstanceKey,
+    /// Its task.
+    pub task_index: u32,
+    /// -1 for one that is not expanded yet.
+    pub map_index: i64,
+    /// Its state.
+    pub state: TaskState,
+    /// It gets its values from the scope's mapping.
+    pub must_expand: bool,
 }
 
 impl ScopeInstance {
@@ -42,21 +53,23 @@ impl ScopeInstance {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct XComQuestion<'a> {
-    run: i64,
+/// A value of a task, or of all its instances, that a mapping needs.
+#[derive(Debug, Serialize)]
+pub struct XComQuestion<'a> {
+    run: DagRunKey,
     task: &'a str,
     key: &'a str,
 }
 
 /// The XComs that a mapping of a run needs.
-pub(super) fn questions<'a>(graph: &'a DagGraph, expansion: &Expansion) -> Vec<XComQuestion<'a>> {
+pub fn questions<'a>(graph: &'a DagGraph, expansion: &Expansion) -> Vec<XComQuestion<'a>> {
     let mapping = &graph.scopes[expansion.scope as usize].mapping;
-    mapping.xcoms().into_iter().map(|(task, key)| XComQuestion { run: expansion.run.0, task, key }).collect()
+    mapping.xcoms().into_iter().map(|(task, key)| XComQuestion { run: expansion.run, task, key }).collect()
 }
 
 /// What the run knows: XComs and params.
-pub(super) struct RunValues {
+#[derive(Debug)]
+pub struct RunValues {
     xcoms: HashMap<(String, String), Value>,
     params: Map<String, Value>,
     /// Mapped tasks that had nothing to do: each of their values is an empty list.
@@ -65,27 +78,30 @@ pub(super) struct RunValues {
 }
 
 impl RunValues {
-    /// From the fetched rows, which come in the order of their map indexes, the run's conf, and the producers that had nothing
-    /// to do.
-    pub fn new(graph: &DagGraph, run: i64, rows: &[MappingXCom], conf: &str, empty: &[u32]) -> Result<Self> {
-        let corrupt = |what, error: serde_json::Error| StoreError::Corrupt { what, why: error.to_string() };
+    /// From the values that tasks have left, in the order of their map indexes, the run's conf, and the producers that had
+    /// nothing to do.
+    pub fn new(
+        graph: &DagGraph,
+        run: DagRunKey,
+        found: Vec<MappingXCom>,
+        conf: Map<String, Value>,
+        empty: &[u32],
+    ) -> Self {
         let mut xcoms: HashMap<(String, String), Value> = HashMap::new();
-        for row in rows.iter().filter(|row| row.dag_run_id == run) {
-            let value: Value = serde_json::from_str(&row.value).map_err(|error| corrupt("XCom", error))?;
-            let place = (row.task_id.clone(), row.key.clone());
-            let is_mapped = graph.index_of(&row.task_id).is_some_and(|task| graph.scope_of(task).is_some());
-            if is_mapped && row.map_index >= 0 {
+        for xcom in found.into_iter().filter(|xcom| xcom.run == run) {
+            let is_mapped = graph.index_of(&xcom.task_id).is_some_and(|task| graph.scope_of(task).is_some());
+            let place = (xcom.task_id, xcom.key);
+            if is_mapped && xcom.map_index >= 0 {
                 if let Value::Array(list) = xcoms.entry(place).or_insert_with(|| Value::Array(Vec::new())) {
-                    list.push(value);
+                    list.push(xcom.value);
                 }
             } else {
-                xcoms.insert(place, value);
+                xcoms.insert(place, xcom.value);
             }
         }
-        let conf: Map<String, Value> = serde_json::from_str(conf).map_err(|error| corrupt("run's conf", error))?;
         let params = resolve_params(&graph.dag.params, &conf).unwrap_or(conf);
         let empty = empty.iter().map(|&task| graph.dag.tasks[task as usize].task_id.clone()).collect();
-        Ok(RunValues { xcoms, params, empty, nothing: Value::Array(Vec::new()) })
+        RunValues { xcoms, params, empty, nothing: Value::Array(Vec::new()) }
     }
 }
 
@@ -101,8 +117,8 @@ impl Lookup for RunValues {
 }
 
 /// The instances of the mapping.
-pub(super) fn instances(dag: &Dag, graph: &DagGraph, scope: u32, values: &RunValues) -> Instances {
-    match graph.scopes[scope as usize].mapping.instances(values, dag.max_map_length) {
+pub fn instances(graph: &DagGraph, scope: u32, values: &RunValues) -> Instances {
+    match graph.scopes[scope as usize].mapping.instances(values, graph.dag.max_map_length) {
         Ok(instances) if instances.is_empty() => Instances::Nothing,
         Ok(instances) => Instances::Values(instances),
         Err(error @ ExpandError::NotProduced { .. }) => Instances::Refused("upstream_failed", error.to_string()),
@@ -111,7 +127,8 @@ pub(super) fn instances(dag: &Dag, graph: &DagGraph, scope: u32, values: &RunVal
 }
 
 /// What a mapping comes to.
-pub(super) enum Instances {
+#[derive(Debug)]
+pub enum Instances {
     /// The values of each instance.
     Values(Vec<Map<String, Value>>),
     /// An empty list: what would run is skipped.
@@ -121,42 +138,44 @@ pub(super) enum Instances {
 }
 
 /// What to do with the rows of a scope.
-#[derive(Default)]
-pub(super) struct ScopePlan {
+#[derive(Debug, Default)]
+pub struct ScopePlan {
     /// Rows that get a map index and values.
     pub give: Vec<GiveValues>,
     /// Rows to add.
     pub copy: Vec<CopyOf>,
     /// Undecided rows beyond the end.
-    pub remove: Vec<i64>,
+    pub remove: Vec<TaskInstanceKey>,
     /// Rows that were beyond the end of an earlier mapping.
     pub restore: Vec<GiveValues>,
     /// Rows whose task may run now.
-    pub schedule: Vec<i64>,
+    pub schedule: Vec<TaskInstanceKey>,
 }
 
-#[derive(Serialize)]
-pub(super) struct GiveValues {
-    id: i64,
+/// The map index and values that a row gets.
+#[derive(Debug, Serialize)]
+pub struct GiveValues {
+    id: TaskInstanceKey,
     map_index: i64,
     map_value: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct CopyOf {
-    of: i64,
+/// A row to add: like another one, with a map index and values.
+#[derive(Debug, Serialize)]
+pub struct CopyOf {
+    of: TaskInstanceKey,
     map_index: i64,
     map_value: String,
 }
 
 /// Compares the rows of a scope with the values there should be.
-pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, Value>]) -> ScopePlan {
+pub fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, Value>]) -> ScopePlan {
     let texts: Vec<String> = values.iter().map(|value| Value::Object(value.clone()).to_string()).collect();
     let mut plan = ScopePlan::default();
     for of_task in rows.chunk_by(|left, right| left.task_index == right.task_index) {
         // A task without such a row was decided about before the scope was expanded.
         let Some(pattern) = of_task.iter().find(|row| row.is_undecided() && row.must_expand) else { continue };
-        let is_ready = ready.contains(&index(pattern.task_index));
+        let is_ready = ready.contains(&pattern.task_index);
         let mut is_there = vec![false; texts.len()];
         for row in of_task {
             let position = usize::try_from(row.map_index.max(0)).unwrap_or(usize::MAX);
@@ -190,39 +209,39 @@ pub(super) fn plan(rows: &[ScopeInstance], ready: &[u32], values: &[Map<String, 
 }
 
 /// Rows that end with a scope for which there are no values: the state and the reason of each, and which ones.
-pub(super) type Ends = Vec<(&'static str, String, Vec<i64>)>;
+pub type Ends = Vec<(&'static str, String, Vec<TaskInstanceKey>)>;
 
 /// How the instances end that have asked for a mapping over nothing, or one that cannot be evaluated: those that would have run
 /// with the mapping; in a group, the others as what is before them says.
-pub(super) fn ends(expansion: &Expansion, state: &'static str, reason: &str) -> Ends {
-    let mut ends: Ends = vec![(state, reason.to_owned(), expansion.instances.iter().map(|task| task.0).collect())];
+pub fn ends(expansion: &Expansion, state: &'static str, reason: &str) -> Ends {
+    let mut ends: Ends = vec![(state, reason.to_owned(), expansion.instances.clone())];
     for (task, ending) in &expansion.ending {
         let (state, why) = match ending {
             // It would not have run, but neither was there anything to run it for.
             Ending::Skipped(_) if reason == EMPTY_MAP => ("skipped", EMPTY_MAP),
             ending => ending.state_and_reason(),
         };
-        ends.push((state, why.to_owned(), vec![task.0]));
+        ends.push((state, why.to_owned(), vec![*task]));
     }
     ends
 }
 
 /// Whether all rows of a scope stand as they did when the run began, so that those that are added stand like the ones that they
 /// are copies of.
-pub(super) fn is_untouched(rows: &[ScopeInstance]) -> bool {
+pub fn is_untouched(rows: &[ScopeInstance]) -> bool {
     rows.iter().all(|row| row.is_undecided() && row.must_expand && row.map_index < 0)
 }
 
 /// A task, one of those before it, and whether their instances belong together.
-#[derive(Serialize)]
-pub(super) struct Edge {
+#[derive(Debug, Serialize)]
+pub struct Edge {
     index: u32,
     upstream: u32,
     together: bool,
 }
 
 /// The edges to the tasks of a scope.
-pub(super) fn edges(graph: &DagGraph, tasks: &[u32]) -> Vec<Edge> {
+pub fn edges(graph: &DagGraph, tasks: &[u32]) -> Vec<Edge> {
     let edge = |index: u32, upstream: u32| Edge { index, upstream, together: graph.go_together(index, upstream) };
     tasks
         .iter()
@@ -230,14 +249,15 @@ pub(super) fn edges(graph: &DagGraph, tasks: &[u32]) -> Vec<Edge> {
         .collect()
 }
 
-#[derive(Serialize)]
-pub(super) struct Raise {
+/// How many upstream instances more a task has.
+#[derive(Debug, Serialize)]
+pub struct Raise {
     index: u32,
     by: i64,
 }
 
 /// How many upstream instances more the tasks after a scope have, given how many were added of each task.
-pub(super) fn raises(graph: &DagGraph, added: &HashMap<u32, i64>) -> Vec<Raise> {
+pub fn raises(graph: &DagGraph, added: &HashMap<u32, i64>) -> Vec<Raise> {
     let mut by_child: HashMap<u32, i64> = HashMap::new();
     for (&task, &count) in added {
         for &child in graph.downstream[task as usize].iter().filter(|&&child| !graph.go_together(task, child)) {
@@ -245,4 +265,13 @@ pub(super) fn raises(graph: &DagGraph, added: &HashMap<u32, i64>) -> Vec<Raise> 
         }
     }
     by_child.into_iter().map(|(index, by)| Raise { index, by }).collect()
+}
+
+/// Whether an instance of the task still has to be expanded.
+pub fn mapping_stage(graph: &DagGraph, task: u32, must_expand: bool) -> MappingStage {
+    match graph.scope_of(task) {
+        Some(scope) if must_expand && scope.group_id.is_some() => MappingStage::OfGroup,
+        Some(_) if must_expand => MappingStage::OfTask,
+        _ => MappingStage::Done,
+    }
 }

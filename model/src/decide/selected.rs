@@ -2,20 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use flow_model::DagGraph;
+use crate::graph::DagGraph;
 
 /// Whole tasks, and single instances of others (the task and the map index).
-#[derive(Default)]
-pub(crate) struct Selected {
+#[derive(Debug, Clone, Default)]
+pub struct Selected {
+    /// Whole tasks.
     pub tasks: HashSet<u32>,
+    /// Single instances: the task and the map index.
     pub instances: HashSet<(u32, i64)>,
 }
 
 impl Selected {
+    /// Whether an instance, given by its task and map index, is among them.
     pub fn has(&self, (task, map_index): (u32, i64)) -> bool {
         self.tasks.contains(&task) || self.instances.contains(&(task, map_index))
     }
 
+    /// Adds others.
     pub fn add(&mut self, more: Selected) {
         self.tasks.extend(more.tasks);
         self.instances.extend(more.instances);

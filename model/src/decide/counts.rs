@@ -2,41 +2,48 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flow_model::decision::{MappingStage, ProducerCounts, Votes};
-use flow_model::plan::{RunSnapshot, TouchedTask};
-use flow_model::trigger_rule::UpstreamCounts;
-use flow_model::{DagGraph, TaskState};
 use serde::Serialize;
 
-use crate::rows::index;
+use super::plan::{RunSnapshot, TouchedTask};
+use super::task::{MappingStage, ProducerCounts, Votes};
+use crate::graph::DagGraph;
+use crate::ids::{DagRunKey, TaskInstanceKey};
+use crate::state::TaskState;
+use crate::trigger_rule::UpstreamCounts;
 
 /// The map index of an instance that is not mapped, or not expanded yet.
 const UNEXPANDED: i64 = -1;
 
-/// A move into or out of a finished state, or back to `none`.
-#[derive(sqlx::FromRow)]
-pub(super) struct ChangeRow {
+/// A move of a task instance into or out of a finished state, or back to `none`.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Orders the changes.
     pub id: i64,
-    pub dag_run_id: i64,
-    pub task_instance_id: i64,
-    pub task_index: i64,
+    /// The run.
+    pub run: DagRunKey,
+    /// The task instance.
+    pub task_instance: TaskInstanceKey,
+    /// Its task; none of the DAG's for a change of nothing, which is there only to have the run looked at.
+    pub task_index: u32,
+    /// -1 for an instance that is not mapped, or not expanded yet.
     pub map_index: i64,
-    #[sqlx(try_from = "String")]
-    from_state: TaskState,
-    #[sqlx(try_from = "String")]
-    to_state: TaskState,
+    /// The state it left.
+    pub from: TaskState,
+    /// The state it has.
+    pub to: TaskState,
 }
 
-impl ChangeRow {
+impl Change {
+    /// Whether it has failed for good.
     pub fn is_failure(&self) -> bool {
-        self.to_state == TaskState::Failed
+        self.to == TaskState::Failed
     }
 }
 
 /// How the upstream counts change of all instances of a task, or of the one with a map index.
-#[derive(Serialize)]
-pub(super) struct CountDelta {
-    run: i64,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CountDelta {
+    run: DagRunKey,
     index: u32,
     map: Option<i64>,
     success: i64,
@@ -47,24 +54,25 @@ pub(super) struct CountDelta {
 }
 
 /// The changes of upstream counts. Two statements: one row must not be met twice by the same.
-#[derive(Default)]
-pub(super) struct Deltas {
+#[derive(Debug, Default)]
+pub struct Deltas {
+    /// Of all instances of tasks.
     pub of_tasks: Vec<CountDelta>,
+    /// Of single instances.
     pub of_instances: Vec<CountDelta>,
 }
 
 /// Run, task, and map index where only one instance is meant.
-type Place = (i64, u32, Option<i64>);
+type Place = (DagRunKey, u32, Option<i64>);
 
 /// Takes the changes into the runs' counts, and says how the counts of the tasks after them change. A task that became
 /// undecided again (it was cleared), needs a setup that has moved, or may have been left out is touched with no change of
 /// its counts.
-pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow]) -> Deltas {
+pub fn take_in(runs: &mut HashMap<DagRunKey, RunSnapshot>, changes: &[Change]) -> Deltas {
     let mut counts: BTreeMap<Place, UpstreamCounts> = BTreeMap::new();
     for change in changes {
-        let Some(run) = runs.get_mut(&change.dag_run_id) else { continue };
-        let (from, to) = (change.from_state, change.to_state);
-        let task = index(change.task_index);
+        let Some(run) = runs.get_mut(&change.run) else { continue };
+        let (from, to, task) = (change.from, change.to, change.task_index);
         // A change of nothing is there only to have the run looked at.
         let Some(children) = run.graph.downstream.get(task as usize) else { continue };
         run.unfinished += i64::from(from.is_finished()) - i64::from(to.is_finished());
@@ -84,7 +92,7 @@ pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow
             }
         }
         if to == TaskState::None {
-            counts.entry((change.dag_run_id, task, Some(change.map_index))).or_default();
+            counts.entry((change.run, task, Some(change.map_index))).or_default();
         }
     }
     deltas(counts)
@@ -92,9 +100,9 @@ pub(super) fn take_in(runs: &mut HashMap<i64, RunSnapshot>, changes: &[ChangeRow
 
 /// Which instances of another task count an instance that has moved. In a mapped group those with its map index; and one that
 /// was decided about before the group was expanded has none: it counts them all, and they all count it.
-fn places(graph: &DagGraph, change: &ChangeRow, other: u32) -> Vec<Place> {
-    let run = change.dag_run_id;
-    if change.map_index < 0 || !graph.go_together(index(change.task_index), other) {
+fn places(graph: &DagGraph, change: &Change, other: u32) -> Vec<Place> {
+    let run = change.run;
+    if change.map_index < 0 || !graph.go_together(change.task_index, other) {
         return vec![(run, other, None)];
     }
     vec![(run, other, Some(change.map_index)), (run, other, Some(UNEXPANDED))]
@@ -129,30 +137,42 @@ const fn is_failure(state: TaskState) -> bool {
 
 /// A task whose state touched tasks look at, besides the counts that they carry: all its instances, or the one with a map
 /// index.
-#[derive(Serialize, PartialEq, Eq, Hash)]
-pub(crate) struct UpstreamQuestion {
-    run: i64,
+#[derive(Debug, Serialize, PartialEq, Eq, Hash)]
+pub struct UpstreamQuestion {
+    run: DagRunKey,
     index: u32,
     map: Option<i64>,
 }
 
-/// So many instances are in this state, and have left out these tasks.
-#[derive(sqlx::FromRow)]
-pub(crate) struct UpstreamState {
-    dag_run_id: i64,
-    pub task_index: i64,
-    map_index: Option<i64>,
-    #[sqlx(try_from = "String")]
+/// Instances of a task that are in the same state and have left out the same tasks.
+#[derive(Debug, Clone)]
+pub struct UpstreamState {
+    /// The run.
+    pub run: DagRunKey,
+    /// Their task.
+    pub task_index: u32,
+    /// The map index, where only one instance was asked about.
+    pub map_index: Option<i64>,
+    /// Their state.
     pub state: TaskState,
-    skips: Option<String>,
+    /// The tasks that they left out: those of a branch or short circuit.
+    pub skips: Vec<u32>,
     /// It was never expanded, and not because there was nothing to map it over.
-    is_whole: bool,
+    pub is_whole: bool,
+    /// How many they are.
     pub instances: i64,
+}
+
+impl UpstreamState {
+    /// Whether these instances of a branch or short circuit left the task out.
+    pub fn leaves_out(&self, task: u32) -> bool {
+        self.skips.contains(&task)
+    }
 }
 
 /// About the instances of another task that belong to a touched one: see [`places`].
 fn questions(run: &RunSnapshot, touched: &TouchedTask, other: u32) -> Vec<UpstreamQuestion> {
-    let question = |map| UpstreamQuestion { run: run.run.0, index: other, map };
+    let question = |map| UpstreamQuestion { run: run.run, index: other, map };
     if touched.map_index < 0 || !run.graph.go_together(touched.task_index, other) {
         return vec![question(None)];
     }
@@ -168,7 +188,7 @@ fn producers<'a>(graph: &'a DagGraph, touched: &TouchedTask) -> &'a [u32] {
 }
 
 /// The setups, deciders and producers that the touched tasks look at.
-pub(crate) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuestion> {
+pub fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuestion> {
     let mut questions = HashSet::new();
     for run in runs {
         for touched in &run.touched {
@@ -182,10 +202,10 @@ pub(crate) fn upstream_questions(runs: &[RunSnapshot]) -> HashSet<UpstreamQuesti
 }
 
 /// Takes the answers in.
-pub(crate) fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) {
+pub fn look_upstream(runs: &mut [RunSnapshot], states: &[UpstreamState]) {
     let mut answers: HashMap<UpstreamQuestion, Vec<&UpstreamState>> = HashMap::new();
     for state in states {
-        let place = UpstreamQuestion { run: state.dag_run_id, index: index(state.task_index), map: state.map_index };
+        let place = UpstreamQuestion { run: state.run, index: state.task_index, map: state.map_index };
         answers.entry(place).or_default().push(state);
     }
     let answer = |questions: Vec<UpstreamQuestion>| -> Vec<&UpstreamState> {
@@ -225,7 +245,7 @@ fn votes(decider: &[&UpstreamState], task: u32) -> Votes {
     for row in decider {
         match row.state {
             TaskState::Removed => {}
-            TaskState::Success if leaves_out(row, task) => votes.left_out += row.instances,
+            TaskState::Success if row.leaves_out(task) => votes.left_out += row.instances,
             state if state.is_finished() => votes.others += row.instances,
             _ => votes.pending += row.instances,
         }
@@ -247,10 +267,4 @@ fn produced(producer: &[&UpstreamState]) -> ProducerCounts {
         }
     }
     counts
-}
-
-/// Whether these instances of a branch or short circuit left the task out.
-pub(crate) fn leaves_out(decider: &UpstreamState, task: u32) -> bool {
-    let skips: Option<Vec<u32>> = decider.skips.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    skips.is_some_and(|skips| skips.contains(&task))
 }

@@ -1,11 +1,11 @@
 //! What a scheduler tick sees (snapshots, taken by the store under locks) and what it decides (plans, applied in the
-//! same transaction). The deciding functions live in the scheduler crate.
+//! same transaction).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decision::{Ending, Standing};
+use super::task::{Ending, Standing};
 use crate::graph::DagGraph;
 use crate::ids::{DagRunKey, TaskInstanceKey};
 use crate::state::RunState;
