@@ -1,6 +1,7 @@
 //! Mistakes, with their place and a hint.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -31,6 +32,22 @@ pub struct Diagnostic {
     pub column: usize,
     /// Bytes of the file.
     pub span: Range<usize>,
+    /// The file that line, column and span belong to, where it is not the DAG file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
+}
+
+/// Another file that a mistake is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Script {
+    /// Its path relative to the DAG file.
+    pub path: String,
+    /// Its text.
+    #[serde(skip)]
+    pub source: Arc<str>,
+    /// Bytes of the DAG file that name it.
+    #[serde(skip)]
+    pub named_at: Range<usize>,
 }
 
 /// Collects mistakes; lines and columns are worked out at the end.
@@ -49,6 +66,7 @@ impl Problems {
             line: 1,
             column: 1,
             span,
+            script: None,
         });
         self.0.last_mut().expect("one was just added")
     }
@@ -59,13 +77,13 @@ impl Problems {
 
     /// Whether there is a mistake at a place already.
     pub fn has_at(&self, span: &Range<usize>) -> bool {
-        self.0.iter().any(|problem| problem.span == *span)
+        self.0.iter().any(|problem| *problem.place() == *span)
     }
 
     /// Keeps of what was noted after the first `count` only what is worth telling.
     pub fn forget_after(&mut self, count: usize, is_worth: impl Fn(&Range<usize>) -> bool) {
         let later = self.0.split_off(count);
-        self.0.extend(later.into_iter().filter(|problem| is_worth(&problem.span)));
+        self.0.extend(later.into_iter().filter(|problem| is_worth(problem.place())));
     }
 
     pub fn len(&self) -> usize {
@@ -75,12 +93,16 @@ impl Problems {
     /// The mistakes in order of their places, each told once.
     pub fn finish(mut self, source: &str) -> Vec<Diagnostic> {
         for problem in &mut self.0 {
+            let source = problem.script.as_ref().map_or(source, |script| &script.source);
             let start = (0..=problem.span.start.min(source.len())).rev().find(|at| source.is_char_boundary(*at));
             let before = &source[..start.unwrap_or(0)];
             problem.line = before.matches('\n').count() + 1;
             problem.column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         }
-        self.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
+        self.0.sort_by_key(|problem| {
+            let place = problem.place();
+            (place.start, place.end, problem.script.is_some(), problem.span.start, problem.span.end)
+        });
         self.0.dedup();
         self.0
     }
@@ -101,6 +123,11 @@ impl From<Vec<Diagnostic>> for Problems {
 }
 
 impl Diagnostic {
+    /// Bytes of the DAG file that it is about.
+    fn place(&self) -> &Range<usize> {
+        self.script.as_ref().map_or(&self.span, |script| &script.named_at)
+    }
+
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = Some(label.into());
         self

@@ -26,9 +26,9 @@ mod walk;
 mod watch;
 
 pub use check::{CheckedFile, ParsedDag, check_file, check_text};
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Script, Severity};
 pub use folder::{Folder, Scan};
 pub use links::{NamedDag, check_links};
-pub use render::render;
+pub use render::{render, script_path};
 pub use schema::schema;
 pub use watch::Watcher;

@@ -11,13 +11,32 @@ use crate::diagnostic::{Diagnostic, Severity};
 /// Everything that was found in a file, for a terminal or a page.
 pub fn render(file: &CheckedFile, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
-    let path = flow_model::visible(&file.path);
-    let source = excerpts(&file.source);
     file.diagnostics()
         .iter()
-        .map(|diagnostic| renderer.render(&[group(&path, &source, &visible(diagnostic))]).to_string())
+        .map(|diagnostic| {
+            let (path, source) = match &diagnostic.script {
+                Some(script) => (script_path(&file.path, &script.path), &*script.source),
+                None => (file.path.clone(), file.source.as_str()),
+            };
+            let (path, source) = (flow_model::visible(&path), excerpts(source));
+            renderer.render(&[group(&path, &source, &visible(diagnostic))]).to_string()
+        })
         .collect::<Vec<_>>()
         .join("\n\n")
+}
+
+/// How a script's path is written, next to how the DAG file's is.
+pub fn script_path(dag_file: &str, script: &str) -> String {
+    let folder = dag_file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let joined = if folder.is_empty() { script.to_owned() } else { format!("{folder}/{script}") };
+    let mut steps: Vec<&str> = Vec::new();
+    for step in joined.split('/') {
+        match steps.last() {
+            Some(last) if step == ".." && !matches!(*last, ".." | "" | ".") => drop(steps.pop()),
+            _ => steps.push(step),
+        }
+    }
+    steps.join("/")
 }
 
 /// The text that excerpts are taken from: a character that is not seen has one in its place that is, with as many bytes, so

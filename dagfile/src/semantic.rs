@@ -95,7 +95,11 @@ pub(crate) fn read(
     // What templates name may stand in what could not be read.
     if is_whole {
         let starts = schedule.as_ref().map_or(&[][..], |(_, starts)| starts);
-        templates::check(&templates::File { source, root, layout: &layout, is_scheduled, starts }, problems, warnings);
+        templates::check(
+            &templates::File { source, root, layout: &layout, is_scheduled, starts, files },
+            problems,
+            warnings,
+        );
     }
     if !has_shape {
         return None;

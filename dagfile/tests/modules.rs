@@ -277,3 +277,17 @@ fn parameters_of_a_query_in_a_file_are_compared_too() {
         assert_eq!(found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>(), [told]);
     }
 }
+
+#[test]
+fn a_plugin_in_python_brings_the_modules_beside_it() {
+    let dag = "[tasks.a]\nplugin = 'greet'\n";
+    let python = ("plugins/greet", "#!/usr/bin/env python3\nimport json, wording, elsewhere\n");
+    let files = [python, ("plugins/wording.py", "import deeper\n"), ("plugins/deeper.py", ""), ("elsewhere.py", "")];
+    // Python looks beside the plugin, and not at the top of the DAG folder.
+    assert_eq!(published("greet.toml", dag, &files), ["plugins/deeper.py", "plugins/wording.py"]);
+    let broken = [python, ("plugins/wording.py", "from wording.more import x\n")];
+    let told = mistake("greet.toml", dag, &broken);
+    assert!(told.starts_with("`wording` is no package, so there is no `wording.more` (`plugins/wording.py`"), "{told}");
+    let shell = [("plugins/greet", "#!/bin/sh\nimport wording\n"), ("plugins/wording.py", "")];
+    assert_eq!(published("greet.toml", dag, &shell), Vec::<String>::new());
+}

@@ -235,9 +235,13 @@ pub struct Bash {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-template" = "shell"))]
     pub command: Option<String>,
-    /// A script file beside the DAG file, instead of `command`. It is published with the DAG and is not a template.
+    /// A script file beside the DAG file, instead of `command`. It is published with the DAG, and a template as far as its
+    /// braces name something that templates know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// Whether every brace of the `script` is the template's, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<bool>,
     /// Arguments for the script: `$1`, `$2` ... (templates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-template" = "text"))]

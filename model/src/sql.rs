@@ -7,5 +7,5 @@ mod script;
 
 pub use dialect::Dialect;
 pub use parameters::{Fault, Misfit, Readings};
-pub use scan::{Kind, Token};
+pub use scan::{Kind, Token, scan};
 pub use script::{Script, Statement};

@@ -26,7 +26,7 @@ named_enum!(
         Markdown = "markdown",
         /// A template that gives markup: HTML or Slack's.
         Markup = "markup",
-        /// Not a template, but SQL: values come in through parameters.
+        /// A template that gives SQL: its values are bound.
         Sql = "sql",
         /// Not a template, but Python: values come in as arguments.
         Python = "python",
@@ -50,12 +50,9 @@ impl TemplateKind {
             | TemplateKind::Path
             | TemplateKind::Addresses
             | TemplateKind::Markdown
-            | TemplateKind::Markup => true,
-            TemplateKind::Sql
-            | TemplateKind::Python
-            | TemplateKind::Prose
-            | TemplateKind::Data
-            | TemplateKind::Documentation => false,
+            | TemplateKind::Markup
+            | TemplateKind::Sql => true,
+            TemplateKind::Python | TemplateKind::Prose | TemplateKind::Data | TemplateKind::Documentation => false,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! never written into the text, and what the last statement answers comes back as JSON within limits.
 
 mod answer;
+mod bind;
 mod calendar;
 mod client;
 mod error;
@@ -16,6 +17,7 @@ mod sqlite;
 mod target;
 
 pub use answer::{Answer, Keep};
+pub use bind::{Bound, Piece, bind};
 pub use client::{Observer, Progress, Request, SqlClient};
 pub use error::SqlError;
 pub use flow_model::sql::{Dialect, Script, Statement};

@@ -1,6 +1,7 @@
 //! What can be said about a template without rendering it: whether the engine can read it, and whether what it names can ever
 //! be there. Every mistake is found, not only the first; only a text that the engine cannot read ends at its first one.
 
+mod blocks;
 mod probe;
 mod references;
 mod syntax;
@@ -11,8 +12,11 @@ use std::ops::Range;
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 
+use crate::braces::{Guarded, Reading};
 use crate::names::from_airflow_2;
 use crate::program::Program;
+use crate::sinks::sql::NO_SAFE;
+pub(crate) use blocks::captures;
 use flow_model::suggest::{listed, nearest};
 use probe::Engine;
 pub use references::{Argument, Reference, Step};
@@ -57,10 +61,57 @@ pub trait Vocabulary {
 
 /// Everything that is wrong with a template, in order of the places. `is_shell`: it is shell code, which has braces of its own.
 pub fn analyse(source: &str, is_shell: bool, vocabulary: &dyn Vocabulary) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    if is_shell {
-        faults.extend(syntax::lengths_in_shell(source));
+    let faults = if is_shell { syntax::lengths_in_shell(source) } else { Vec::new() };
+    analysed(source, faults, Engine::new(), vocabulary)
+}
+
+/// As [`analyse`], of SQL. `template`: whether its author says that it is one.
+pub fn analyse_sql(source: &str, template: Option<bool>, vocabulary: &dyn Vocabulary) -> Vec<Fault> {
+    let guarded = guarded(source, template, true, vocabulary);
+    if !guarded.is_template {
+        return Vec::new();
     }
+    let mut faults = analysed(&guarded.text, Vec::new(), Engine::of_sql(), vocabulary);
+    faults.extend(captures(&guarded.text));
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+    for fault in &mut faults {
+        let is_own = guarded.doubtful.iter().any(|place| place.contains(&fault.span.start));
+        let escape = "braces that are SQL's own stand between `{% raw %}` and `{% endraw %}`";
+        if is_own && !fault.is_warning {
+            fault.hint = format!("{}; {escape}", fault.hint);
+        }
+    }
+    faults
+}
+
+/// As [`analyse`], of a script file for a shell. `template`: whether its author says that it is one.
+pub fn analyse_shell_file(source: &str, template: Option<bool>, vocabulary: &dyn Vocabulary) -> Vec<Fault> {
+    if template == Some(true) {
+        return analyse(source, true, vocabulary);
+    }
+    let guarded = guarded(source, template, false, vocabulary);
+    let mut faults = Vec::new();
+    if guarded.is_template {
+        faults = analysed(&guarded.text, faults, Engine::new(), vocabulary);
+    }
+    for place in guarded.doubtful {
+        faults.push(Fault::warning(
+            place.clone(),
+            format!("`{}` is not rendered: it names nothing that templates know", &source[place]),
+            "`template = true` beside `script` makes every brace the template's, and `template = false` none",
+        ));
+    }
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+    faults
+}
+
+fn guarded(source: &str, template: Option<bool>, takes_doubtful: bool, vocabulary: &dyn Vocabulary) -> Guarded {
+    let (names, is_open) = (vocabulary.names(), vocabulary.is_open());
+    let knows = |name: &str| is_open || names.iter().any(|known| known == name);
+    Guarded::read(source, &Reading { template, takes_doubtful, knows: &knows })
+}
+
+fn analysed(source: &str, mut faults: Vec<Fault>, engine: Engine, vocabulary: &dyn Vocabulary) -> Vec<Fault> {
     match parse(source, "template", minijinja::syntax::SyntaxConfig::default()) {
         Err(error) => {
             if faults.is_empty() {
@@ -68,7 +119,7 @@ pub fn analyse(source: &str, is_shell: bool, vocabulary: &dyn Vocabulary) -> Vec
             }
         }
         Ok(root) => {
-            let mut visitor = Visitor::new(source, &root, vocabulary);
+            let mut visitor = Visitor::new(source, &root, engine, vocabulary);
             visitor.statement(&root);
             faults.extend(visitor.faults);
             // What only the code generator refuses.
@@ -97,9 +148,9 @@ struct Visitor<'a, 'v> {
 }
 
 impl<'a, 'v> Visitor<'a, 'v> {
-    fn new(source: &'a str, root: &Stmt<'a>, vocabulary: &'v dyn Vocabulary) -> Self {
+    fn new(source: &'a str, root: &Stmt<'a>, engine: Engine, vocabulary: &'v dyn Vocabulary) -> Self {
         let (locals, guarded) = references::declared(root);
-        Visitor { source, vocabulary, engine: Engine::new(), locals, guarded, faults: Vec::new() }
+        Visitor { source, vocabulary, engine, locals, guarded, faults: Vec::new() }
     }
 
     fn statement(&mut self, statement: &Stmt<'a>) {
@@ -146,6 +197,9 @@ impl<'a, 'v> Visitor<'a, 'v> {
                 if !self.engine.has_filter(filter.name) {
                     let hint = self.engine.filter_hint(filter.name);
                     self.faults.push(Fault::error(span, format!("there is no filter `{}`", filter.name), hint));
+                } else if filter.name == "safe" && self.engine.is_of_sql {
+                    let (message, hint) = NO_SAFE;
+                    self.faults.push(Fault::error(span, message, hint));
                 }
                 filter.expr.iter().for_each(|inner| self.expression(inner));
                 self.arguments(&filter.args);

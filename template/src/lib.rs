@@ -23,13 +23,13 @@ mod sinks;
 mod values;
 mod words;
 
-pub use braces::first_expression;
+pub use braces::{Guarded, Reading, without_template};
 pub use dates::{DateValue, is_method_of_dates};
 pub use error::TemplateError;
 pub use json::{from_json, from_table};
 pub use macros::Macros;
 pub use renderer::{Renderer, Scope, is_template};
-pub use sinks::{ShellScript, UrlStart};
+pub use sinks::{ShellScript, SqlPiece, UrlStart};
 
 #[cfg(test)]
 mod tests;

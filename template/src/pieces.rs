@@ -1,6 +1,7 @@
 //! Rendered text in pieces: what of it is the author's, and what is a value. Whoever quotes the text afterwards sees where
 //! each value stands.
 
+use minijinja::Value;
 use minijinja::value::ValueKind;
 
 /// Rendered text: the author's text and values, in order.
@@ -23,6 +24,8 @@ pub(crate) struct PlacedValue {
     pub text: String,
     /// What it was before it became text.
     pub kind: ValueKind,
+    /// The value itself.
+    pub native: Value,
     /// Whether the author has percent-encoded it already.
     pub is_encoded: bool,
 }
@@ -49,6 +52,16 @@ impl Pieces {
     /// The pieces in order, as a slice.
     pub fn as_slice(&self) -> &[Piece] {
         &self.0
+    }
+
+    /// The same with other text of the author's.
+    pub fn with_own(mut self, replaced: impl Fn(&str) -> String) -> Self {
+        for piece in &mut self.0 {
+            if let Piece::Own(text) = piece {
+                *text = replaced(text);
+            }
+        }
+        self
     }
 
     /// The text that they make together.

@@ -17,6 +17,7 @@ use crate::filters::urlencoded;
 use crate::pieces::{Pieces, PlacedValue};
 use crate::program::run_if_program;
 use crate::python;
+use crate::sinks::sql::Identifier;
 
 /// Collects the pieces of one rendering.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ struct Recorded {
     pieces: Pieces,
     /// What the formatter is printing now.
     printing: Option<Printed>,
+    /// Whether what has no value is one all the same.
+    keeps_nothing: bool,
     /// Labelled texts by where they are.
     labelled: HashMap<usize, (Label, Value)>,
 }
@@ -50,6 +53,12 @@ enum Label {
 }
 
 impl Recorder {
+    /// One for places that have a word for nothing: `{{ x if false }}` is a value there.
+    pub fn keeping_nothing() -> Self {
+        let recorded = Recorded { keeps_nothing: true, ..Recorded::default() };
+        Recorder(Arc::new(Mutex::new(recorded)))
+    }
+
     /// Lets an environment print through this recorder.
     pub fn attach(&self, environment: &mut Environment<'_>) {
         let recorder = self.clone();
@@ -95,15 +104,21 @@ impl Recorder {
     }
 
     fn printed(&self, state: &mut State<'_, '_>, value: &Value) -> Result<Printed, Error> {
-        if value.is_undefined() || self.has(Label::Safe, value) {
+        if (value.is_undefined() && !self.lock().keeps_nothing) || self.has(Label::Safe, value) {
             return Ok(Printed::Own);
         }
-        let text = match state.auto_escape() {
-            AutoEscape::None => python::text(value),
+        let text = match (value.downcast_object_ref::<Identifier>(), state.auto_escape()) {
+            (Some(identifier), _) => identifier.text(),
+            (None, AutoEscape::None) => python::text(value),
             // In `{% autoescape %}`.
             _ => minijinja::filters::escape(state, value)?.to_string(),
         };
-        Ok(Printed::Value(PlacedValue { text, kind: value.kind(), is_encoded: self.has(Label::Encoded, value) }))
+        Ok(Printed::Value(PlacedValue {
+            text,
+            kind: value.kind(),
+            native: value.clone(),
+            is_encoded: self.has(Label::Encoded, value),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Recorded> {

@@ -2,18 +2,21 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flow_model::operator::branch::is_truthy;
 use minijinja::value::Object;
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
+use crate::analysis::captures;
+use crate::braces::{Guarded, Reading};
 use crate::engine::environment;
 use crate::error::TemplateError;
 use crate::pieces::{Piece, Pieces};
 use crate::program::Program;
 use crate::recorder::Recorder;
-use crate::sinks::{self, ShellScript, UrlStart};
+use crate::sinks::{self, ShellScript, SqlPiece, UrlStart};
 use crate::values;
 
 /// What the names of a template stand for.
@@ -153,6 +156,64 @@ impl Renderer {
         })
     }
 
+    /// As [`Renderer::shell`], of a script file. `template`: whether its author says that it is a template; without a word, it is
+    /// one as far as its braces can be meant for one.
+    ///
+    /// # Errors
+    /// As [`Renderer::shell`].
+    pub fn shell_file(
+        &self,
+        field: &str,
+        source: &str,
+        template: Option<bool>,
+    ) -> Result<Option<ShellScript>, TemplateError> {
+        let guarded = self.guarded(source, template, false);
+        if !guarded.is_template {
+            return Ok(None);
+        }
+        let pieces = self.pieces(field, &guarded.text)?.with_own(|text| guarded.restored(text));
+        sinks::shell::quote(&pieces).map(Some).map_err(|(line, message)| TemplateError {
+            field: field.to_owned(),
+            line: Some(line),
+            message,
+        })
+    }
+
+    /// Renders SQL in pieces: who knows the database binds the values and quotes the names. `template` as in
+    /// [`Renderer::shell_file`].
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a block would capture SQL as a value, or the author calls a value `safe`.
+    pub fn sql(&self, field: &str, source: &str, template: Option<bool>) -> Result<Vec<SqlPiece>, TemplateError> {
+        let guarded = self.guarded(source, template, true);
+        if !guarded.is_template {
+            return Ok(vec![SqlPiece::Text(source.to_owned())]);
+        }
+        if let Some(fault) = captures(&guarded.text).into_iter().next() {
+            let line = Some(source[..fault.span.start].matches('\n').count() + 1);
+            return Err(TemplateError {
+                field: field.to_owned(),
+                line,
+                message: format!("{}\nhint: {}", fault.message, fault.hint),
+            });
+        }
+        let mut environment = environment();
+        let recorder = Recorder::keeping_nothing();
+        recorder.attach(&mut environment);
+        let is_spent = sinks::sql::add_filters(&mut environment);
+        let pieces = self.rendered(field, &guarded.text, &environment, &recorder)?;
+        if is_spent.load(Ordering::Relaxed) {
+            return Err(TemplateError::refused(field, sinks::sql::SPENT.to_owned()));
+        }
+        sinks::sql::pieces(&pieces, |text| guarded.restored(text))
+            .map_err(|message| TemplateError::refused(field, message))
+    }
+
+    fn guarded(&self, source: &str, template: Option<bool>, takes_doubtful: bool) -> Guarded {
+        let knows = |name: &str| self.scope.knows(name);
+        Guarded::read(source, &Reading { template, takes_doubtful, knows: &knows })
+    }
+
     /// Renders a URL: each value stays in the part of it in which it stands.
     ///
     /// # Errors
@@ -239,9 +300,19 @@ impl Renderer {
         let mut environment = environment();
         let recorder = Recorder::default();
         recorder.attach(&mut environment);
+        self.rendered(field, source, &environment, &recorder)
+    }
+
+    fn rendered(
+        &self,
+        field: &str,
+        source: &str,
+        environment: &Environment<'_>,
+        recorder: &Recorder,
+    ) -> Result<Pieces, TemplateError> {
         let program = Program::template(field, source).map_err(|error| TemplateError::syntax(field, source, &error))?;
         program
-            .render_to(&environment, &self.context, recorder.clone())
+            .render_to(environment, &self.context, recorder.clone())
             .map_err(|error| self.explain(field, source, &error, || program.undeclared_variables()))?;
         Ok(recorder.take())
     }

@@ -5,7 +5,9 @@ pub(crate) mod image;
 pub(crate) mod markdown;
 pub(crate) mod path;
 pub(crate) mod shell;
+pub(crate) mod sql;
 pub(crate) mod url;
 
 pub use shell::ShellScript;
+pub use sql::SqlPiece;
 pub use url::UrlStart;

@@ -238,11 +238,12 @@ async fn prepare(
     iteration: u32,
     masker: &Masker,
 ) -> Result<Readiness, PrepareError> {
+    let file = published::text(workshop, order).await?;
     with_lookups(workshop, order, Map::new(), masker, |renderer| {
         if let Some(reason) = control::refusal(order, iteration, renderer)? {
             return Ok(Readiness::Refused(reason));
         }
-        Ok(Readiness::Ready(Box::new(operators::prepare(order, workshop.store.now(), renderer)?)))
+        Ok(Readiness::Ready(Box::new(operators::prepare(order, workshop.store.now(), file.as_deref(), renderer)?)))
     })
     .await
 }
@@ -349,7 +350,7 @@ async fn carry_out(
             .await
         }
         Work::Sql(work) => {
-            let running = sql::run(workshop, order, *work, log);
+            let running = sql::run(workshop, *work, log);
             until_stopped(timeout, &mut stop, running).await
         }
         Work::Notice(notice) => {

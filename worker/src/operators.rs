@@ -30,7 +30,7 @@ pub use notice::Notice;
 pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, PythonCode, PythonProgram, ScriptFile};
 pub use sensor::{Look, SensorWork};
-pub use sql::SqlWork;
+pub use sql::{SqlWork, Statements};
 pub use trigger_dag::TriggerDagWork;
 
 /// A task with every template rendered.
@@ -77,19 +77,25 @@ pub struct Prepared {
     pub map_label: Option<String>,
 }
 
-/// Renders the task of an order. `now` is for what depends on the present.
+/// Renders the task of an order. `now` is for what depends on the present, `file` is the text of the task's file that may be a
+/// template.
 ///
 /// # Errors
 /// A template is broken or names what does not exist; or an XCom has to be fetched first.
-pub fn prepare(order: &WorkOrder, now: Timestamp, renderer: &Renderer) -> Result<Prepared, TemplateError> {
+pub fn prepare(
+    order: &WorkOrder,
+    now: Timestamp,
+    file: Option<&str>,
+    renderer: &Renderer,
+) -> Result<Prepared, TemplateError> {
     let task = order.task();
     let mut rendered = Map::new();
     let work = match &task.operator {
-        Operator::Bash(bash) => Work::Process(process::bash(task, bash, renderer, &mut rendered)?),
+        Operator::Bash(bash) => Work::Process(process::bash(task, bash, file, renderer, &mut rendered)?),
         Operator::Command(command) => Work::Process(process::command(task, command, renderer, &mut rendered)?),
         Operator::Python(python) => Work::Process(process::python(task, python, renderer, &mut rendered)?),
         Operator::Http(http) => Work::Http(Box::new(http::prepare(http, renderer, &mut rendered)?)),
-        Operator::Sql(sql) => Work::Sql(Box::new(sql::prepare(sql, renderer, &mut rendered)?)),
+        Operator::Sql(sql) => Work::Sql(Box::new(sql::prepare(sql, file, renderer, &mut rendered)?)),
         Operator::Webhook(webhook) => {
             Work::Notice(Box::new(notice::webhook(webhook, notice::what(order), renderer, &mut rendered)?))
         }

@@ -4,7 +4,7 @@ mod context;
 mod secrets;
 mod xcom;
 
-pub use flow_template::{Renderer, ShellScript, TemplateError, UrlStart, is_template};
+pub use flow_template::{Renderer, ShellScript, SqlPiece, TemplateError, UrlStart, is_template};
 
 pub use context::AttemptScope;
 pub(crate) use context::params_of;

@@ -22,6 +22,7 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
                         .hint("give it `follow`, `otherwise`, or both");
                 }
             }
+            check_stdin(branch.stdin.is_some() && branch.bash.is_none(), node, problems);
             for (name, written) in branch.weekday.iter().zip(node.deepest(&["weekday"]).items()) {
                 if weekday(name).is_none() {
                     problems
@@ -46,8 +47,17 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
         Operator::ShortCircuit(short) => {
             let ways = [short.condition.is_some(), short.bash.is_some()];
             exactly_one("short_circuit", &["condition", "bash"], &ways, node, problems);
+            check_stdin(short.stdin.is_some() && short.bash.is_none(), node, problems);
         }
         _ => {}
+    }
+}
+
+fn check_stdin(is_for_nobody: bool, node: &Node, problems: &mut Problems) {
+    if is_for_nobody {
+        problems
+            .add(node.deepest(&["stdin"]).span.clone(), "`stdin` is what `bash` reads, and there is none")
+            .hint("take it away, or write the script that reads it as `bash`");
     }
 }
 

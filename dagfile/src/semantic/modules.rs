@@ -57,6 +57,12 @@ impl<'f, 'p> Modules<'f, 'p> {
         Modules { files, path, seen: BTreeSet::new(), waiting: Vec::new(), keys: BTreeSet::new() }
     }
 
+    /// Looks beside a script only.
+    pub fn beside(files: &'f mut Files<'p>, script: &str) -> Self {
+        let path = vec![parent(&files.relative_to_root(script))];
+        Modules { files, path, seen: BTreeSet::new(), waiting: Vec::new(), keys: BTreeSet::new() }
+    }
+
     /// The files that a source needs, by their keys.
     pub fn of_source(mut self, name: &str, text: &str, node: &Node, problems: &mut Problems) -> BTreeSet<String> {
         self.waiting.push(Source { name: name.to_owned(), text: text.to_owned(), package: None });

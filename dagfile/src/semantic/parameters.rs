@@ -41,7 +41,8 @@ enum Written<'a> {
 
 impl<'a> Query<'a> {
     /// `None`: it cannot be read, and that was told.
-    fn of(node: &'a Node, source: &str, files: &Files<'_>) -> Option<Self> {
+    fn of(operator: &'a Node, source: &str, files: &Files<'_>) -> Option<Self> {
+        let node = operator;
         let given = match node.get("parameters").map(|parameters| &parameters.kind) {
             Some(Kind::Table(entries)) => entries.as_slice(),
             Some(_) => return None,
@@ -64,8 +65,9 @@ impl<'a> Query<'a> {
             }
             _ => return None,
         };
-        let is_spliced = flow_template::first_expression(&sql).is_some();
-        (!is_spliced).then_some(Query { sql, node, written, dialects, given })
+        let template = operator.get("template").and_then(Node::boolean);
+        let sql = flow_template::without_template(&sql, template);
+        Some(Query { sql, node, written, dialects, given })
     }
 
     fn check(&self, problems: &mut Problems) {

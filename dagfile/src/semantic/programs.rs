@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flow_model::Task;
-use flow_model::operator::{Bash, Operator, Python};
+use flow_model::operator::{Bash, Operator, Plugin, Python};
 
 use super::files::Files;
 use super::layout::Placed;
@@ -19,6 +19,11 @@ const PROGRAMS: [&str; 7] = ["bash", "command", "python", "plugin", "branch", "s
 pub(super) fn check_bash(bash: &Bash, node: &Node, problems: &mut Problems) {
     let ways = [("command", bash.command.as_deref()), ("script", bash.script.as_deref())];
     one_of("bash", &ways, node, problems);
+    if bash.template.is_some() && bash.script.is_none() {
+        problems
+            .add(node.deepest(&["template"]).span.clone(), "`template` is about a `script`, and there is none")
+            .hint("take it away: `bash` in the DAG file is a template");
+    }
 }
 
 pub(super) fn check_python(python: &Python, node: &Node, problems: &mut Problems) {
@@ -75,6 +80,7 @@ pub(super) fn files(
             keys.extend(requirements::read(python, node, files, problems));
             keys
         }
+        Operator::Plugin(plugin) => of_plugin(plugin, node.deepest(&["name"]), files, problems),
         _ => BTreeSet::new(),
     };
     if let (Operator::Python(python), Some(output)) = (operator, task.entry("output"))
@@ -111,6 +117,20 @@ fn of_python(
         (None, None, Some(code)) => {
             Modules::new(files, None).of_source("code", code, node.deepest(&["code"]), problems)
         }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The modules beside a plugin that is a Python script. Python itself looks there, and nowhere else in the DAG folder.
+fn of_plugin(plugin: &Plugin, node: &Node, files: &mut Files<'_>, problems: &mut Problems) -> BTreeSet<String> {
+    let published = plugin.published_path().and_then(|path| {
+        let text = files.text_of(&files.relative_to_root(&path))?;
+        Some((path, text))
+    });
+    let is_python =
+        |text: &str| text.lines().next().is_some_and(|line| line.starts_with("#!") && line.contains("python"));
+    match published {
+        Some((path, text)) if is_python(&text) => Modules::beside(files, &path).of_source(&path, &text, node, problems),
         _ => BTreeSet::new(),
     }
 }

@@ -19,6 +19,13 @@ pub(super) fn warn(root: &Node, warnings: &mut Problems) {
     }
 }
 
+/// The same of a script file.
+pub(super) fn warn_of_script(text: &str, node: &Node, warnings: &mut Problems) {
+    if is_raw(text) {
+        warn_of("bash", node, warnings);
+    }
+}
+
 fn warn_of(key: &str, node: &Node, warnings: &mut Problems) {
     let (what, may) = if CODE.contains(&key) {
         ("shell code", "run any command")

@@ -51,13 +51,6 @@ fn check_query(query: &str, node: &Node, problems: &mut Problems) {
     let place = node.deepest(&["query"]).span.clone();
     if query.trim().is_empty() {
         problems.add(place, "the query is empty").hint("write at least one statement");
-    } else if let Some(expression) = flow_template::first_expression(query) {
-        problems
-            .add(
-                place,
-                format!("a query is not a template, and `{expression}` looks like one: a value in it could become SQL"),
-            )
-            .hint("write `:name` where the value belongs, without quotes, and `parameters = { name = \"{{ ... }}\" }`");
     }
 }
 

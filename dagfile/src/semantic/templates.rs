@@ -8,11 +8,12 @@ mod vocabulary;
 
 use flow_model::TemplateKind;
 use flow_model::start::Start;
-use flow_template::analysis::{Fault, analyse};
+use flow_template::analysis::{Fault, analyse, analyse_shell_file, analyse_sql};
 use flow_template::is_template;
 
+use super::files::Files;
 use super::layout::Layout;
-use crate::diagnostic::Problems;
+use crate::diagnostic::{Problems, Script};
 use crate::schema::{self, task_schema};
 use crate::spelling::Spelling;
 use crate::tree::Node;
@@ -29,6 +30,8 @@ pub(super) struct File<'a> {
     pub is_scheduled: bool,
     /// What starts runs from outside.
     pub starts: &'a [Start],
+    /// The files that tasks name.
+    pub files: &'a Files<'a>,
 }
 
 /// Checks every template of the file.
@@ -63,6 +66,7 @@ pub(super) fn check(file: &File<'_>, problems: &mut Problems, warnings: &mut Pro
             };
             checker.walk(&entry.node, &entry.key, task_schema(), place);
         }
+        checker.script(&task.entry.node, Place::Task(position));
     }
 }
 
@@ -100,13 +104,14 @@ impl Checker<'_, '_> {
 
     fn text(&mut self, text: &Text<'_>, place: Place) {
         match text.kind {
+            Some(TemplateKind::Sql) => self.query(text, place),
             Some(kind) if kind.is_template() => {
                 // In shell code a comment begins where none is closed, too.
                 if is_template(text.text) {
                     self.template(text, kind, place);
                 }
             }
-            Some(TemplateKind::Documentation | TemplateKind::Sql) => {}
+            Some(TemplateKind::Documentation) => {}
             Some(TemplateKind::Python) => self.python(text, place),
             Some(TemplateKind::Prose | TemplateKind::Data) => self.literal(text),
             Some(_) | None => self.word(text),
@@ -115,7 +120,47 @@ impl Checker<'_, '_> {
 
     fn template(&mut self, text: &Text<'_>, kind: TemplateKind, place: Place) {
         let words = Words { names: self.names, place };
-        let faults = analyse(text.text, kind == TemplateKind::Shell, &words);
+        self.tell_all(text, analyse(text.text, kind == TemplateKind::Shell, &words));
+    }
+
+    fn query(&mut self, text: &Text<'_>, place: Place) {
+        let operator = place.task().and_then(|task| self.file.layout.tasks[task].entry.node.get("sql"));
+        let template = operator.and_then(|sql| sql.get("template")).and_then(Node::boolean);
+        let words = Words { names: self.names, place };
+        self.tell_all(text, analyse_sql(text.text, template, &words));
+    }
+
+    /// The file of a task that is a template.
+    fn script(&mut self, task: &Node, place: Place) {
+        let (operator, key) = match (task.get("bash"), task.get("sql")) {
+            (Some(bash), _) => (bash, "script"),
+            (None, Some(sql)) => (sql, "file"),
+            (None, None) => return,
+        };
+        let Some((named, path)) = operator.get(key).and_then(|node| Some((node, node.text()?))) else { return };
+        let files = self.file.files;
+        let Some(source) = files.text_of(&files.relative_to_root(path)) else { return };
+        let template = operator.get("template").and_then(Node::boolean);
+        let words = Words { names: self.names, place };
+        let faults = match key {
+            "file" => analyse_sql(&source, template, &words),
+            _ => analyse_shell_file(&source, template, &words),
+        };
+        if key == "script" && template != Some(false) {
+            super::splices::warn_of_script(&source, named, self.warnings);
+        }
+        let script = Script { path: path.to_owned(), source: source.into(), named_at: named.span.clone() };
+        for fault in faults {
+            let list = if fault.is_warning { &mut *self.warnings } else { &mut *self.problems };
+            let told = list.add(fault.span, fault.message);
+            told.script = Some(script.clone());
+            if !fault.hint.is_empty() {
+                told.hint(fault.hint);
+            }
+        }
+    }
+
+    fn tell_all(&mut self, text: &Text<'_>, faults: Vec<Fault>) {
         if faults.is_empty() {
             return;
         }

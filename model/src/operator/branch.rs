@@ -35,6 +35,10 @@ pub struct Branch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-template" = "shell"))]
     pub bash: Option<String>,
+    /// For `bash`: text that the script reads from its standard input (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
+    pub stdin: Option<String>,
     /// Weekdays (`mon`, `tuesday` ...) on which `follow` goes on; on others `otherwise`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "texts_schema")]
@@ -76,6 +80,10 @@ pub struct ShortCircuit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-template" = "shell"))]
     pub bash: Option<String>,
+    /// For `bash`: text that the script reads from its standard input (a template).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-template" = "text"))]
+    pub stdin: Option<String>,
     /// Skips everything after it, whatever their trigger rules say. With `false` only the tasks directly after it are
     /// skipped, and the trigger rules decide about the rest.
     #[serde(default = "yes")]
@@ -176,6 +184,7 @@ mod tests {
         Branch {
             choose: None,
             bash: None,
+            stdin: None,
             weekday: weekday.iter().map(|&day| day.to_owned()).collect(),
             between: between.map(str::to_owned),
             timezone: timezone.to_owned(),

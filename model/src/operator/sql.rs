@@ -23,14 +23,14 @@ named_enum!(
     }
 );
 
-/// Runs SQL on PostgreSQL, SQLite, MySQL or MariaDB. Values never become a part of the SQL: `:name` in the query stands for
-/// one of the `parameters`, which is bound.
+/// Runs SQL on PostgreSQL, SQLite, MySQL or MariaDB. Values never become a part of the SQL: a template's values are bound where
+/// they stand, names are written `{{ ... | identifier }}`, and `:name` stands for one of the `parameters`.
 ///
 /// ```toml
 /// [tasks.orders.sql]
 /// connection = "warehouse"
-/// query = "select id, amount from orders where day = :day"
-/// parameters = { day = "{{ ds }}" }
+/// query = "select id, amount from orders where day = {{ ds }} and region = :region"
+/// parameters = { region = "eu" }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,13 +43,16 @@ pub struct Sql {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-template" = "path"))]
     pub sqlite: Option<String>,
-    /// One or several statements, separated by `;`. It is not a template.
+    /// One or several statements, separated by `;` (a template).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-template" = "sql"))]
     pub query: Option<String>,
-    /// A file beside the DAG file that holds them, instead of `query`. It is published with the DAG.
+    /// A file beside the DAG file that holds them, instead of `query`. It is published with the DAG, and a template, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Whether every brace is the template's, or none. Without it those are that name something that templates know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<bool>,
     /// The values of `:name` in the query; every text inside is a template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(extend("x-template" = "value"))]

@@ -34,7 +34,7 @@ impl Dialect {
     }
 
     /// Whether a backslash takes the next character's meaning away; in PostgreSQL only in `E'...'`.
-    pub(super) fn has_backslash_escapes(self, quote: u8, follows_e: bool) -> bool {
+    pub fn has_backslash_escapes(self, quote: u8, follows_e: bool) -> bool {
         match self {
             Dialect::MySql => quote != b'`',
             Dialect::Postgres => quote == b'\'' && follows_e,

@@ -39,7 +39,7 @@ pub struct Token {
 }
 
 /// Cuts a script into tokens.
-pub(super) fn scan(dialect: Dialect, text: &str) -> Vec<Token> {
+pub fn scan(dialect: Dialect, text: &str) -> Vec<Token> {
     let mut scanner = Scanner { dialect, text, delimiter: ";", at: 0, is_at_start: true };
     let mut tokens = Vec::new();
     while scanner.at < text.len() {

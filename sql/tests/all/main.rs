@@ -1,5 +1,6 @@
 //! Scripts, and what databases make of them. The servers are real, private, and gone afterwards.
 
+mod bind;
 mod databases;
 mod limits;
 mod mysql;

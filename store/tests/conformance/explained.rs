@@ -29,6 +29,7 @@ fn short_circuit() -> Operator {
     Operator::ShortCircuit(ShortCircuit {
         condition: Some("no".to_owned()),
         bash: None,
+        stdin: None,
         ignore_downstream_trigger_rules: true,
     })
 }

@@ -23,6 +23,7 @@ mod past;
 mod people;
 mod plans;
 mod pooler;
+mod published;
 mod questions;
 mod queueing;
 mod schedules;

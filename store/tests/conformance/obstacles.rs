@@ -182,6 +182,7 @@ async fn branch(bench: &Bench) {
     dag.tasks[0].operator = Operator::ShortCircuit(ShortCircuit {
         condition: Some("no".to_owned()),
         bash: None,
+        stdin: None,
         ignore_downstream_trigger_rules: true,
     });
     dag.tasks[3].trigger_rule = TriggerRule::OneSuccess;

@@ -24,17 +24,31 @@ pub(super) struct Engine {
     filters: Vec<String>,
     tests: Vec<String>,
     globals: Vec<String>,
+    /// Whether it has what SQL has.
+    pub is_of_sql: bool,
 }
 
 impl Engine {
     pub fn new() -> Self {
         let mut environment = environment();
         Recorder::default().attach(&mut environment);
+        Engine::of(environment, false)
+    }
+
+    /// The engine as SQL has it.
+    pub fn of_sql() -> Self {
+        let mut environment = environment();
+        Recorder::default().attach(&mut environment);
+        crate::sinks::sql::add_filters(&mut environment);
+        Engine::of(environment, true)
+    }
+
+    fn of(environment: Environment<'static>, is_of_sql: bool) -> Self {
         let described = format!("{environment:?}");
         let globals = environment.globals().map(|(name, _)| name.to_owned()).collect();
         let filters = listed(&described, "filters: [");
         let tests = listed(&described, "tests: [");
-        Engine { environment, filters, tests, globals }
+        Engine { environment, filters, tests, globals, is_of_sql }
     }
 
     pub fn has_filter(&self, name: &str) -> bool {
@@ -57,6 +71,9 @@ impl Engine {
 
     /// What to do about a filter that there is not.
     pub fn filter_hint(&self, name: &str) -> String {
+        if name == "identifier" {
+            return "only SQL has identifiers: `query` and `file` of `sql`, and `query` of `sql_sensor`".to_owned();
+        }
         match (filter_of_airflow(name), nearest(name, self.filters.iter().map(String::as_str))) {
             (Some(hint), _) => hint.to_owned(),
             (None, Some(meant)) => format!("did you mean `{meant}`?"),

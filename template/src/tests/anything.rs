@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::renderer;
 use super::shell::hostile;
-use crate::{Renderer, UrlStart};
+use crate::{Renderer, SqlPiece, UrlStart};
 
 /// What may stand in brackets after a filter, a function or a method.
 const ARGUMENTS: [&str; 14] = [
@@ -155,6 +155,18 @@ fn is_its_text_everywhere(value: &str, source: &str) -> Result<bool, TestCaseErr
     }
     for around in ["§", "r.example/§:1", "§/app"] {
         compare(&of, &plain, source, around, |renderer, text| renderer.image("text", text))?;
+    }
+    for around in ["select §", "select '§', \"§\" -- §\n"] {
+        // Blocks that capture, and `safe`, are refused.
+        let Ok(pieces) = of.sql("text", &around.replace('§', source), Some(true)) else { continue };
+        let own: String = pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                SqlPiece::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        prop_assert_eq!(own, around.replace('§', ""), "{} in {}", source, around);
     }
     compare(&of, &plain, source, "x: §", |renderer, text| renderer.text("text", text))?;
     compare(&of, &plain, source, "ssh -i §", |renderer, text| renderer.variable("text", "GIT_SSH_COMMAND", text))?;

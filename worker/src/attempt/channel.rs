@@ -47,6 +47,7 @@ pub(super) enum Said {
 #[derive(Debug)]
 enum Question {
     Start,
+    Previous,
     XCom(Pull),
     Conn(Named),
     Var(Named),
@@ -61,6 +62,7 @@ impl Question {
         let fields = Value::Object(fields);
         Ok(match what.as_str().unwrap_or_default() {
             "start" => Question::Start,
+            "previous" => Question::Previous,
             "xcom" => Question::XCom(serde_json::from_value(fields)?),
             "conn" => Question::Conn(serde_json::from_value(fields)?),
             "var" => Question::Var(serde_json::from_value(fields)?),
@@ -186,6 +188,7 @@ impl<'a> Channel<'a> {
                 }
                 Ok(json!({ "context": context, "with": self.with }))
             }
+            Question::Previous => Ok(context::previous(self.find(&Wanted::PreviousSuccess).await?.as_ref())),
             Question::XCom(pull) => self.pull(pull).await,
             Question::Conn(Named { name }) => {
                 let found = self.find(&Wanted::Connection(name.clone())).await?;

@@ -150,6 +150,9 @@ async fn script(
     let (written, shown) = match file {
         // Beside the task's own things it would be a module that others could import by mistake.
         ScriptFile::Inline { name, text } => (folder.write(&format!(".code/{name}"), text.as_bytes()), name),
+        ScriptFile::Rendered { path, text } => {
+            (folder.write(&published::place_of(order, &path), text.as_bytes()), path)
+        }
         ScriptFile::Published { path } => {
             let content = published::published(workshop, order, &path).await?.ok_or_else(|| {
                 StartError::Task(format!("the script `{path}` was not published with this version of the DAG"))

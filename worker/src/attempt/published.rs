@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
+use flow_model::operator::{Bash, Operator, Sql};
 use flow_store::WorkOrder;
 
-use super::Workshop;
 use super::folder::AttemptFolder;
 use super::launch::StartError;
+use super::{PrepareError, Workshop};
 
 /// The content of a file, by its path relative to the DAG file. `None`: it was not published with the version.
 pub(super) async fn published(
@@ -19,6 +20,28 @@ pub(super) async fn published(
     let Some(hash) = hash_of(order, path) else { return Ok(None) };
     let content = workshop.store.dag_file(hash).await;
     content.map(Some).map_err(|error| StartError::Infrastructure(format!("cannot read the file `{path}`: {error}")))
+}
+
+/// The text of the task's file that may be a template.
+pub(super) async fn text(workshop: &Workshop, order: &WorkOrder) -> Result<Option<String>, PrepareError> {
+    let path = match &order.task().operator {
+        Operator::Bash(Bash { script: Some(path), .. }) => path,
+        Operator::Sql(Sql { file: Some(path), query: None, .. }) => path,
+        _ => return Ok(None),
+    };
+    let Some(hash) = hash_of(order, path) else {
+        return Err(PrepareError::Template(format!(
+            "the file `{path}` was not published with this version of the DAG"
+        )));
+    };
+    let content = workshop.store.dag_file(hash).await?;
+    let is_sql = matches!(order.task().operator, Operator::Sql(_));
+    match String::from_utf8(content) {
+        Ok(text) => Ok(Some(text)),
+        // A shell takes any bytes; they are no template.
+        Err(_) if !is_sql => Ok(None),
+        Err(_) => Err(PrepareError::Template(format!("the file `{path}` is not UTF-8\nhint: save it as UTF-8"))),
+    }
 }
 
 /// The hash of a file's content, by its path relative to the DAG file.

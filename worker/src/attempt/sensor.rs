@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use flow_model::deferral::{OnTimeout, Trigger};
-use flow_model::operator::sensor::{ExternalTaskSensor, RedisStreamSensor, Waiting, WeekDay};
+use flow_model::operator::sensor::{ExternalTaskSensor, RedisStreamSensor, SqlSensor, Waiting, WeekDay};
 use flow_model::schedule::time_zone;
 use flow_model::{Deferral, Timestamp};
+use flow_sql::{Bound, SqlClient};
 use flow_store::WorkOrder;
 use jiff::civil;
 use serde_json::json;
 
-use super::{Ended, Ending, StopSignal, Workshop, script};
+use super::{Ended, Ending, StopSignal, Workshop, script, secrecy, sql};
 use crate::log::AttemptLog;
-use crate::operators::{Look, ProcessWork, SensorWork};
+use crate::operators::{Look, ProcessWork, SensorWork, Statements};
 
 /// Timers are not looked at; their deferrals say so with a pause that never matters.
 const NO_POLL: Duration = Duration::from_secs(60);
@@ -41,6 +42,10 @@ pub(super) async fn run(
         Look::Entries(sensor) => entries(order, sensor),
         Look::External(sensor) => external(order, sensor),
         Look::Trigger(trigger) => Ok(trigger),
+        Look::Row(sensor, query) => match row(workshop, *sensor, &query, log).await {
+            Ok(trigger) => Ok(trigger),
+            Err(ending) => return Ended::new(ending),
+        },
     };
     match trigger {
         Err(why) => Ended::new(Ending::FailedForGood(why)),
@@ -63,6 +68,15 @@ fn deferral(order: &WorkOrder, trigger: Trigger, waiting: Waiting) -> Deferral {
         soft_fail: waiting.soft_fail,
         ..Deferral::new(trigger, waiting.poll.interval)
     }
+}
+
+/// The triggerer gets a query whose values are bound already.
+async fn row(workshop: &Workshop, sensor: SqlSensor, query: &Statements, log: &AttemptLog) -> Result<Trigger, Ending> {
+    let SqlSensor { connection, parameters, fail_on_empty, query_timeout: timeout, .. } = sensor;
+    let over = secrecy::connected(workshop, &connection, log).await?;
+    let bound = SqlClient::dialect(&over).and_then(|dialect| query.bind(dialect, &parameters));
+    let Bound { text: query, parameters } = bound.map_err(|error| sql::ending(&error))?;
+    Ok(Trigger::Sql { connection, query, parameters, fail_on_empty, timeout })
 }
 
 /// One look by a process of its own. Not yet: the slot is given back until the next one.

@@ -4,12 +4,9 @@ use flow_model::Connection;
 use flow_model::limits::XCOM_BYTES_MAX;
 use flow_model::operator::Sql;
 use flow_model::operator::sql::Fetch;
-use flow_sql::{Answer, Keep, Progress, Request, SqlError};
-use flow_store::WorkOrder;
+use flow_sql::{Answer, Keep, Progress, Request, SqlClient, SqlError};
 use serde_json::{Value, json};
 
-use super::launch::StartError;
-use super::published::published;
 use super::{Ended, Ending, Workshop, secrecy};
 use crate::log::AttemptLog;
 use crate::operators::SqlWork;
@@ -19,23 +16,24 @@ use crate::template::RETURN_VALUE;
 /// Characters of a statement in the log.
 const SHOWN_CHARS_MAX: usize = 200;
 
-pub(super) async fn run(workshop: &Workshop, order: &WorkOrder, work: SqlWork, log: &AttemptLog) -> Ended {
-    let sql = work.sql;
-    match answer(workshop, order, &sql, log).await {
+pub(super) async fn run(workshop: &Workshop, work: SqlWork, log: &AttemptLog) -> Ended {
+    match answer(workshop, &work, log).await {
         Ok(answer) => {
-            let xcoms = left(&sql, answer).into_iter().map(|(key, value)| xcom(key, &value)).collect();
+            let xcoms = left(&work.sql, answer).into_iter().map(|(key, value)| xcom(key, &value)).collect();
             Ended { kind: Ending::Success, exit_code: None, xcoms, skips: Vec::new() }
         }
         Err(ending) => Ended::new(ending),
     }
 }
 
-async fn answer(workshop: &Workshop, order: &WorkOrder, sql: &Sql, log: &AttemptLog) -> Result<Answer, Ending> {
-    let script = script(workshop, order, sql).await?;
+async fn answer(workshop: &Workshop, work: &SqlWork, log: &AttemptLog) -> Result<Answer, Ending> {
+    let sql = &work.sql;
     let connection = connection(workshop, sql, log).await?;
+    let bound = SqlClient::dialect(&connection).and_then(|dialect| work.statements.bind(dialect, &sql.parameters));
+    let bound = bound.map_err(|error| ending(&error))?;
     let request = Request {
-        sql: &script,
-        parameters: &sql.parameters,
+        sql: &bound.text,
+        parameters: &bound.parameters,
         autocommit: sql.autocommit,
         keep: match sql.fetch {
             Fetch::Rows => Keep::All { rows_max: sql.max_rows as usize, bytes_max: XCOM_BYTES_MAX },
@@ -55,27 +53,8 @@ async fn connection(workshop: &Workshop, sql: &Sql, log: &AttemptLog) -> Result<
     secrecy::connected(workshop, sql.connection.as_deref().unwrap_or_default(), log).await
 }
 
-/// The statements.
-async fn script(workshop: &Workshop, order: &WorkOrder, sql: &Sql) -> Result<String, Ending> {
-    let Some(path) = &sql.file else { return Ok(sql.query.clone().unwrap_or_default()) };
-    let content = published(workshop, order, path).await.map_err(|error| match error {
-        StartError::Task(why) => Ending::FailedForGood(why),
-        StartError::Infrastructure(why) => Ending::Lost(why),
-    })?;
-    let content = content.ok_or_else(|| {
-        Ending::FailedForGood(format!("the file `{path}` was not published with this version of the DAG"))
-    })?;
-    let text = String::from_utf8(content)
-        .map_err(|_| Ending::FailedForGood(format!("the file `{path}` is not UTF-8\nhint: save it as UTF-8")))?;
-    if let Some(expression) = flow_template::first_expression(&text) {
-        return Err(Ending::FailedForGood(format!(
-            "the file `{path}` has `{expression}`, as in a template, and SQL is none: a value in it could become SQL\nhint: write `:name` where the value belongs, and give `name` in `parameters`"
-        )));
-    }
-    Ok(text)
-}
-
-fn ending(error: &SqlError) -> Ending {
+/// What an error of SQL means for the try.
+pub(super) fn ending(error: &SqlError) -> Ending {
     if error.is_permanent() { Ending::FailedForGood(error.to_string()) } else { Ending::Failed(error.to_string()) }
 }
 

@@ -7,6 +7,7 @@ use flow_model::{Task, Timestamp};
 use flow_store::WorkOrder;
 use serde_json::{Map, Value, json};
 
+use super::process::Input;
 use super::{Work, process};
 use crate::template::{Renderer, TemplateError};
 
@@ -26,7 +27,14 @@ pub(super) fn branch(
         return Ok(Work::Value(chosen));
     }
     if let Some(code) = &branch.bash {
-        let work = process::shell(order.task(), code, Vec::new(), &SKIP_ON_EXIT_CODE, renderer, rendered)?;
+        let work = process::shell(
+            order.task(),
+            code,
+            &Input { args: &[], stdin: branch.stdin.as_deref() },
+            &SKIP_ON_EXIT_CODE,
+            renderer,
+            rendered,
+        )?;
         return Ok(Work::Process(work));
     }
     let at = if branch.use_logical_date { order.logical_date.unwrap_or(order.run_after) } else { now };
@@ -42,7 +50,14 @@ pub(super) fn short_circuit(
     rendered: &mut Map<String, Value>,
 ) -> Result<Work, TemplateError> {
     if let Some(code) = &short.bash {
-        let work = process::shell(task, code, Vec::new(), &SKIP_ON_EXIT_CODE, renderer, rendered)?;
+        let work = process::shell(
+            task,
+            code,
+            &Input { args: &[], stdin: short.stdin.as_deref() },
+            &SKIP_ON_EXIT_CODE,
+            renderer,
+            rendered,
+        )?;
         return Ok(Work::Process(work));
     }
     let (holds, shown) = renderer.condition("condition", short.condition.as_deref().unwrap_or_default())?;

@@ -66,7 +66,9 @@ fn prepared_with(mut dag: Dag, operator: Operator, value: &str) -> Result<String
         log_before: flow_store::LogBefore::default(),
     };
     let renderer = Renderer::new(Arc::new(AttemptScope::new(order.clone(), Arc::new(Lookups::default()))));
-    prepare(&order, at, &renderer).map(|it| format!("{:?} {:?}", it.work, it.rendered)).map_err(|it| it.to_string())
+    prepare(&order, at, None, &renderer)
+        .map(|it| format!("{:?} {:?}", it.work, it.rendered))
+        .map_err(|it| it.to_string())
 }
 
 /// A value of the shape that a schema takes, with a template in each text.
@@ -113,6 +115,11 @@ fn with_key(operator: &str, dag: &Dag, path: &[&str], value: &Value) -> Option<O
         ALTERNATIVES.iter().filter(|other| **other != key).for_each(|other| {
             table.as_object_mut().unwrap().remove(*other);
         });
+    }
+    if key == "stdin" && matches!(operator, "branch" | "short_circuit") {
+        let way = if operator == "branch" { "choose" } else { "condition" };
+        table.as_object_mut().unwrap().remove(way);
+        table["bash"] = json!("cat");
     }
     match path {
         [key] => table[*key] = value.clone(),

@@ -87,6 +87,13 @@ pub enum ScriptFile {
         /// Its text.
         text: String,
     },
+    /// What a file that was published with the DAG version, and is a template, has come to.
+    Rendered {
+        /// Its path beside the DAG file.
+        path: String,
+        /// Its text.
+        text: String,
+    },
     /// A file that was published with the DAG version.
     Published {
         /// Its path beside the DAG file.
@@ -97,18 +104,25 @@ pub enum ScriptFile {
 pub(super) fn bash(
     task: &Task,
     bash: &Bash,
+    file: Option<&str>,
     renderer: &Renderer,
     rendered: &mut Map<String, Value>,
 ) -> Result<ProcessWork, TemplateError> {
     let Some(path) = &bash.script else {
         let code = bash.command.as_deref().unwrap_or_default();
-        let args = arguments(&bash.args, renderer, rendered)?;
-        let stdin = standard_input(bash.stdin.as_deref(), renderer, rendered)?;
-        let work = shell(task, code, args, &bash.skip_on_exit_code, renderer, rendered)?;
-        return Ok(ProcessWork { stdin, ..work });
+        let input = Input { args: &bash.args, stdin: bash.stdin.as_deref() };
+        return shell(task, code, &input, &bash.skip_on_exit_code, renderer, rendered);
     };
-    let env = environment(task, renderer, rendered)?;
-    let file = ScriptFile::Published { path: path.clone() };
+    let mut env = environment(task, renderer, rendered)?;
+    let text = file.map(|text| renderer.shell_file("script", text, bash.template)).transpose()?.flatten();
+    let file = match text {
+        Some(script) => {
+            rendered.insert("script".to_owned(), json!(script.shown));
+            env.extend(script.variables);
+            ScriptFile::Rendered { path: path.clone(), text: script.code }
+        }
+        None => ScriptFile::Published { path: path.clone() },
+    };
     let program = Program::Script { interpreter: "bash".to_owned(), file };
     let args = arguments(&bash.args, renderer, rendered)?;
     let stdin = standard_input(bash.stdin.as_deref(), renderer, rendered)?;
@@ -128,11 +142,19 @@ fn standard_input(
     Ok(stdin)
 }
 
+/// What a program is given besides its code: templates.
+pub(super) struct Input<'a> {
+    /// Its arguments.
+    pub args: &'a [String],
+    /// Text for its standard input.
+    pub stdin: Option<&'a str>,
+}
+
 /// Shell code that is a template.
 pub(super) fn shell(
     task: &Task,
     code: &str,
-    args: Vec<String>,
+    input: &Input<'_>,
     skip_on_exit_code: &[i32],
     renderer: &Renderer,
     rendered: &mut Map<String, Value>,
@@ -147,7 +169,9 @@ pub(super) fn shell(
     } else {
         Program::BashCode(script.code)
     };
-    finish(task, program, args, env, None, skip_on_exit_code, renderer)
+    let args = arguments(input.args, renderer, rendered)?;
+    let stdin = standard_input(input.stdin, renderer, rendered)?;
+    finish(task, program, args, env, stdin, skip_on_exit_code, renderer)
 }
 
 pub(crate) fn command(

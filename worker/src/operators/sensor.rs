@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use flow_model::Task;
 use flow_model::deferral::Trigger;
+use flow_model::operator::Operator;
 use flow_model::operator::sensor::{
     ExternalTaskSensor, FileSensor, HttpSensor, RedisStreamSensor, SqlSensor, Waiting, WeekDay,
 };
-use flow_model::operator::{Bash, Operator};
 use serde_json::{Map, Value, json};
 
-use super::process::{self, ProcessWork};
+use super::process::{self, Input, ProcessWork};
+use super::sql::{Statements, statements};
 use crate::template::{Renderer, TemplateError};
 
 /// A sensor with every template rendered.
@@ -47,6 +48,8 @@ pub enum Look {
     },
     /// What the triggerer looks at.
     Trigger(Trigger),
+    /// A row, for a query that is bound once the language of its database is known.
+    Row(Box<SqlSensor>, Statements),
     /// Entries of a stream.
     Entries(RedisStreamSensor),
     /// A run of another DAG.
@@ -77,7 +80,7 @@ pub(super) fn prepare(
         }
         Operator::FileSensor(sensor) => Look::Trigger(file(sensor, renderer, rendered)?),
         Operator::HttpSensor(sensor) => Look::Trigger(http(sensor, renderer, rendered)?),
-        Operator::SqlSensor(sensor) => Look::Trigger(sql(sensor, renderer, rendered)?),
+        Operator::SqlSensor(sensor) => sql(sensor, renderer, rendered)?,
         Operator::RedisKeySensor(sensor) => {
             rendered.insert("connection".to_owned(), json!(sensor.connection));
             let key = show(rendered, "key", renderer.text("key", &sensor.key)?);
@@ -102,14 +105,9 @@ pub(super) fn prepare(
             Look::External(ExternalTaskSensor { external_dag_id, external_logical_date, ..sensor.clone() })
         }
         Operator::CommandSensor(sensor) => {
-            let bash = Bash {
-                command: Some(sensor.command.clone()),
-                script: None,
-                args: Vec::new(),
-                stdin: None,
-                skip_on_exit_code: sensor.skip_on_exit_code.clone(),
-            };
-            Look::Process(process::bash(task, &bash, renderer, rendered)?)
+            let input = Input { args: &[], stdin: sensor.stdin.as_deref() };
+            let work = process::shell(task, &sensor.command, &input, &sensor.skip_on_exit_code, renderer, rendered)?;
+            Look::Process(work)
         }
         _ => return Ok(None),
     };
@@ -161,17 +159,22 @@ fn http(sensor: &HttpSensor, renderer: &Renderer, rendered: &mut Map<String, Val
     })
 }
 
-fn sql(sensor: &SqlSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Trigger, TemplateError> {
+fn sql(sensor: &SqlSensor, renderer: &Renderer, rendered: &mut Map<String, Value>) -> Result<Look, TemplateError> {
     let parameters = super::sql::parameters(&sensor.parameters, renderer)?;
+    let query = statements("query", &sensor.query, None, renderer)?;
     rendered.insert("connection".to_owned(), json!(sensor.connection));
-    rendered.insert("query".to_owned(), json!(sensor.query));
+    rendered.insert("query".to_owned(), json!(query.shown()));
     rendered.insert("parameters".to_owned(), json!(parameters));
-    Ok(Trigger::Sql {
-        connection: sensor.connection.clone(),
-        query: sensor.query.clone(),
-        parameters,
-        fail_on_empty: sensor.fail_on_empty,
-        timeout: sensor.query_timeout,
+    let sensor = SqlSensor { parameters, ..sensor.clone() };
+    Ok(match query.constant() {
+        Some(text) => Look::Trigger(Trigger::Sql {
+            connection: sensor.connection,
+            query: text.to_owned(),
+            parameters: sensor.parameters,
+            fail_on_empty: sensor.fail_on_empty,
+            timeout: sensor.query_timeout,
+        }),
+        None => Look::Row(Box::new(sensor), query),
     })
 }
 

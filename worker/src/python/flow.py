@@ -26,7 +26,9 @@ import decimal
 import json
 import os
 import pathlib
+import random
 import socket
+import time
 import uuid
 from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Union
 
@@ -35,6 +37,7 @@ __all__ = [
     "Context",
     "Fail",
     "FlowError",
+    "Macros",
     "NotFound",
     "Skip",
     "TaskInstance",
@@ -55,7 +58,13 @@ context: "Context"
 """What templates know, under the same names: `flow.context.ds`, `flow.context["run_id"]`."""
 
 _MISSING: Any = object()
-_DATES = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date")
+_DATES = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date", "end_date")
+_PREVIOUS = (
+    "prev_data_interval_start_success",
+    "prev_data_interval_end_success",
+    "prev_start_date_success",
+    "prev_end_date_success",
+)
 _started: Optional[Dict[str, Any]] = None
 
 
@@ -134,6 +143,85 @@ class TaskInstance(Record):
 
 class Context(Record):
     """Airflow's names for what a task knows; dates are aware datetimes in UTC."""
+
+    _previous: Optional[Dict[str, Any]] = None
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name] if name in _PREVIOUS else super().__getattr__(name)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in _PREVIOUS:
+            return super().__getitem__(name)
+        # Only who wants to know them costs the database a question.
+        if self._previous is None:
+            dates = _ask("previous")
+            self._previous = {f"prev_{field}_success": _date(dates[field]) for field in dates}
+        return self._previous[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._fields
+        yield from _PREVIOUS
+
+    def __len__(self) -> int:
+        return len(self._fields) + len(_PREVIOUS)
+
+
+class Macros:
+    """What templates have as `macros`: of Python itself, as Airflow hands it to templates."""
+
+    # In this order: from the second on, the name means the class here.
+    timedelta = datetime.timedelta
+    datetime = datetime.datetime
+    time = time
+    uuid = uuid
+    json = json
+    random = staticmethod(random.random)
+
+    @property
+    def dateutil(self) -> Any:
+        """The package, where it is installed."""
+        _needed("dateutil.parser", "python-dateutil")
+        _needed("dateutil.relativedelta", "python-dateutil")
+        return _needed("dateutil.tz", "python-dateutil")
+
+    @staticmethod
+    def ds_add(ds: str, days: int) -> str:
+        """A day (YYYY-MM-DD), days later."""
+        return (datetime.date.fromisoformat(ds) + datetime.timedelta(days)).isoformat()
+
+    @staticmethod
+    def ds_format(ds: str, input_format: str, output_format: str) -> str:
+        """A date written in another way."""
+        return datetime.datetime.strptime(str(ds), input_format).strftime(output_format)
+
+    @staticmethod
+    def ds_format_locale(ds: str, input_format: str, output_format: str, locale: Optional[str] = None) -> str:
+        """A date in the words of a language, by CLDR's patterns. It takes the package `babel`."""
+        _needed("babel.dates", "babel")
+        from babel.dates import format_datetime
+
+        day = datetime.datetime.strptime(str(ds), input_format)
+        return str(format_datetime(day, format=output_format, locale=locale or "en_US"))
+
+    @staticmethod
+    def datetime_diff_for_humans(dt: Any, since: Optional[datetime.datetime] = None) -> str:
+        """`3 days before`. It takes the package `pendulum`."""
+        pendulum = _needed("pendulum", "pendulum")
+        at = pendulum.instance(dt)
+        return str(at.diff_for_humans() if since is None else at.diff_for_humans(pendulum.instance(since)))
+
+    def __repr__(self) -> str:
+        return "macros"
+
+
+def _needed(module: str, package: str) -> Any:
+    import importlib
+
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        raise FlowError(f"this Python has no `{module}`\nhint: name `{package}` in `requirements`") from None
+    return importlib.import_module(module.partition(".")[0])
 
 
 class Connection(Record):
@@ -259,7 +347,7 @@ def _start() -> Dict[str, Any]:
         for name in ("dag", "dag_run", "task"):
             fields[name] = Record(fields[name])
         fields["var"] = Record({"value": _Variables(False), "json": _Variables(True)})
-        fields.update(ti=ti, task_instance=ti, conn=_Connections())
+        fields.update(ti=ti, task_instance=ti, conn=_Connections(), macros=Macros())
         answer["context"] = Context(fields)
         answer["params"] = fields["params"]
         _started = answer
@@ -322,9 +410,11 @@ def _plain(value: Any) -> Any:
 
 
 def _dated(name: str, value: Any) -> Any:
-    if name in _DATES and isinstance(value, str):
-        return datetime.datetime.fromisoformat(value)
-    return value
+    return _date(value) if name in _DATES else value
+
+
+def _date(value: Any) -> Any:
+    return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _list(values: List[str]) -> str:

@@ -10,6 +10,8 @@ pub fn command(file: &str, found: &Diagnostic) -> String {
     };
     let hint = found.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
     let text = escaped(&format!("{}{hint}", found.message));
+    let script = found.script.as_ref().map(|script| flow_dagfile::script_path(file, &script.path));
+    let file = script.as_deref().unwrap_or(file);
     format!("::{level} file={},line={},col={}::{text}", property(file), found.line, found.column)
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const fn task(self) -> Option<usize> {
+    pub const fn task(self) -> Option<usize> {
         match self {
             Place::Task(task) | Place::Callback(task) | Place::Until(task) => Some(task),
             Place::Dag | Place::RunCallback | Place::Shared | Place::SharedCallback => None,

@@ -13,17 +13,16 @@ sensor!(
     /// ```toml
     /// [tasks.loaded.sql_sensor]
     /// connection = "warehouse"
-    /// query = "select count(*) from loads where day = :day and done"
-    /// parameters = { day = "{{ ds }}" }
+    /// query = "select count(*) from loads where day = {{ ds }} and done"
     /// ```
     SqlSensor {
         /// The connection's name.
         connection: String,
-        /// The query. It is not a template: `:name` in it stands for one of the `parameters`.
+        /// The query (a template, whose values are bound). `:name` in it stands for one of the `parameters`.
         #[schemars(extend("x-template" = "sql"))]
         query: String,
         /// The values of `:name` in the query; every text inside is a template. They are kept while the sensor waits, so
-        /// they must not hold secrets.
+        /// they must not hold secrets; nor may values in the query.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         #[schemars(extend("x-template" = "value"))]
         parameters: Map<String, Value>,

@@ -119,6 +119,7 @@ fn short_circuit(ignore_downstream_trigger_rules: bool) -> Operator {
     Operator::ShortCircuit(ShortCircuit {
         condition: Some("no".to_owned()),
         bash: None,
+        stdin: None,
         ignore_downstream_trigger_rules,
     })
 }

@@ -54,6 +54,8 @@ async fn succeed(home: Home) {
         ("mapped_files", "summary", "lines of each file: 3 1"),
         ("mapped_group", "report", "3 customers done"),
         ("mapping", "report", "9 in all: north has 4, south has 5"),
+        ("sql", "show", "Robert'); drop table orders; --: 2 orders, 42 in all"),
+        ("sql", "list", "somebody else: 5"),
         ("form", "remind", "next month: A keyboard"),
         ("kubernetes_pod", "report", "the sum is not known: nobody asked a cluster"),
     ] {

@@ -18,6 +18,7 @@ mod plugins;
 mod python;
 mod redis;
 mod refusals;
+mod scripts;
 mod secrets;
 mod sensors;
 mod sinks;

@@ -193,6 +193,36 @@ def task(day, files, *, ds=None, params=None, ti=None, run_id="none", absent=5):
     assert_eq!(large.values()["return_value"], json!((1 << 20) - 10));
 }
 
+/// What templates know, code knows, too; but for `xcom`, which is `flow.xcom`.
+#[tokio::test]
+async fn code_has_the_names_of_templates() {
+    let source = r#"
+import flow, datetime
+flow.push("names", list(flow.context))
+macros = flow.context.macros
+assert macros.ds_add("2026-02-28", 1) == "2026-03-01" and macros.ds_add("2026-03-01", -1) == "2026-02-28"
+assert macros.ds_format("2026-03-05", "%Y-%m-%d", "%d/%m") == "05/03"
+assert macros.datetime is datetime.datetime and macros.timedelta(days=1).days == 1
+assert macros.json.loads("[1]") == [1] and 0 <= macros.random() < 1 and macros.uuid.uuid4() and macros.time.time()
+assert flow.context.inlets == [] and flow.context["outlets"] == [] and flow.context.test_mode is False
+assert flow.context.prev_start_date_success is None and flow.context["prev_data_interval_end_success"] is None
+assert flow.context.ti.operator == "noop" and flow.context.dag_run.external_trigger and flow.context.ti.start_date.tzinfo
+try:
+    flow.context.nothing
+except AttributeError as error:
+    assert "there is no `nothing` here" in str(error)
+else:
+    raise AssertionError
+"#;
+    let names = code(source).await.values()["names"].clone();
+    for name in flow_template::names::TEMPLATE_NAMES.iter().filter(|name| **name != "xcom") {
+        assert!(names.as_array().unwrap().contains(&json!(name)), "{name}");
+    }
+    let asks = "def task(*, prev_end_date_success='unset', macros=None, outlets=None):\n    return [prev_end_date_success, macros.ds_add('2026-01-01', 1), outlets]\n";
+    let ended = run(&bench(), "call", asks, json!({})).await;
+    assert_eq!(ended.values()["return_value"], json!([null, "2026-01-02", []]));
+}
+
 #[tokio::test]
 async fn a_function_that_does_not_fit_is_told() {
     let with = json!({ "day": 1 });
