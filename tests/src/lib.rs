@@ -19,7 +19,7 @@ pub use cluster::Cluster;
 pub use echo::{HttpEcho, RawRequest};
 pub use outside::Outside;
 pub use processes::{alive, descendants_with, send_signal};
-pub use program::{Done, Program};
+pub use program::{Done, Program, built};
 pub use random::Random;
 pub use role::Role;
 pub use standalone::Standalone;

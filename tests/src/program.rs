@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 /// `flowctl` with the environment that it is run in: nothing of Flow's settings is inherited from the shell.
 #[derive(Debug, Clone)]
@@ -38,15 +38,24 @@ impl Done {
     }
 }
 
+/// The folder that the program has been built into.
+///
+/// # Panics
+/// This executable cannot be found.
+pub fn built() -> PathBuf {
+    let executable = std::env::current_exe().expect("this executable can be found");
+    let beside = executable.parent().expect("an executable is in a folder");
+    let target = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+    target.to_owned()
+}
+
 impl Program {
     /// The program, run in `folder`.
     ///
     /// # Errors
     /// It has not been built.
     pub fn new(folder: &Path) -> Result<Program> {
-        let executable = std::env::current_exe().context("cannot find this executable")?;
-        let beside = executable.parent().context("this executable is in no folder")?;
-        let target = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+        let target = built();
         let path = target.join("flowctl");
         anyhow::ensure!(path.is_file(), "`{}` does not exist\nhint: cargo build -p flowctl", path.display());
         // Tasks call `flowctl xcom push`.

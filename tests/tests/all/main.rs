@@ -7,6 +7,7 @@ mod chaos;
 mod cluster;
 mod examples;
 mod linters;
+mod python;
 mod standalone;
 mod streams;
 mod values;

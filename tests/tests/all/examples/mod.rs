@@ -11,12 +11,12 @@ use flow_testbed::{Redis, shared_postgres};
 use flow_tests::{Api, Cluster, Done, Program, Role, Standalone, eventually, eventually_within};
 
 /// An installation of either kind.
-enum Home {
+pub enum Home {
     Alone(Box<Standalone>),
     OnServers(Box<Servers>),
 }
 
-struct Servers {
+pub struct Servers {
     cluster: Cluster,
     api: Api,
     roles: Vec<Role>,
@@ -26,7 +26,7 @@ struct Servers {
 
 impl Home {
     /// `flowctl standalone`. `prepare` writes the DAGs into the folder that it is given.
-    async fn alone(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
+    pub async fn alone(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
         let mut standalone = Standalone::new().configured(configure);
         prepare(standalone.folder());
         standalone.start().await;
@@ -34,7 +34,7 @@ impl Home {
     }
 
     /// A process for each role.
-    async fn on_servers(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
+    pub async fn on_servers(prepare: impl FnOnce(&Path), configure: impl FnOnce(Program) -> Program) -> Home {
         let redis = Redis::start().expect("Redis starts");
         let database = shared_postgres().create_database().expect("a database");
         let cluster = Cluster::new(&database, &redis.url()).expect("an installation").configured(configure);
@@ -51,14 +51,14 @@ impl Home {
         home
     }
 
-    fn api(&self) -> &Api {
+    pub fn api(&self) -> &Api {
         match self {
             Home::Alone(standalone) => standalone.api(),
             Home::OnServers(servers) => &servers.api,
         }
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         match self {
             Home::Alone(standalone) => standalone.folder(),
             Home::OnServers(servers) => servers.cluster.folder(),
@@ -66,7 +66,7 @@ impl Home {
     }
 
     /// Runs a command beside it.
-    fn flowctl(&self, args: &[&str]) -> Done {
+    pub fn flowctl(&self, args: &[&str]) -> Done {
         match self {
             Home::Alone(standalone) => standalone.flowctl(args),
             Home::OnServers(servers) => {
@@ -78,16 +78,22 @@ impl Home {
 
     /// The DAGs in its folder.
     fn dags(&self) -> Vec<String> {
-        let names = std::fs::read_dir(self.folder().join("dags")).expect("the folder can be read").flatten();
-        let mut dags: Vec<String> =
-            names.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned)).collect();
+        let (mut folders, mut dags) = (vec![self.folder().join("dags")], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the folder can be read").flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                }
+                dags.extend(entry.file_name().to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
+            }
+        }
         dags.sort();
         dags
     }
 
     /// Waits for the end of a run.
     #[track_caller]
-    fn ends<'a>(&'a self, dag: &'a str, run: &'a str) -> impl Future<Output = String> + 'a {
+    pub fn ends<'a>(&'a self, dag: &'a str, run: &'a str) -> impl Future<Output = String> + 'a {
         let what = format!("run `{run}` of `{dag}` ends");
         async move {
             eventually_within(Duration::from_secs(90), &what, async || {
@@ -99,7 +105,7 @@ impl Home {
     }
 
     /// What `flowctl` shows of a run and of the logs of its failed tasks, for the message of a test that fails.
-    fn shown(&self, dag: &str, run: &str) -> String {
+    pub fn shown(&self, dag: &str, run: &str) -> String {
         let tasks = self.flowctl(&["runs", "show", dag, run]).stdout;
         let failed = tasks.lines().filter(|line| line.contains("failed")).filter_map(|line| line.split(' ').next());
         let logs = failed.map(|task| self.flowctl(&["tasks", "logs", dag, task, "--run", run]).stdout);
@@ -107,7 +113,7 @@ impl Home {
     }
 
     /// Stops everything, and checks the history.
-    async fn stop_and_audit(self) {
+    pub async fn stop_and_audit(self) {
         match self {
             Home::Alone(mut standalone) => standalone.stop_and_audit().await,
             Home::OnServers(servers) => {

@@ -15,80 +15,6 @@ async fn reason(api: &Api, dag: &str, run: &str, task: &str) -> String {
     api.log(dag, run, task, 1).await.unwrap().join("\n")
 }
 
-const LOAD: &str = r#"
-import flow
-from sales import rates
-from . import rounding
-
-def orders(day, files, numbers, nothing, *, params=None, ti=None, logical_date=None):
-    print("this line is no output")
-    assert logical_date.tzinfo is not None
-    flow.push("named", ti.xcom_pull("list_files"))
-    return {"day": day, "files": files, "n": rounding.up(sum(numbers) * rates.RATE), "nothing": nothing}
-"#;
-
-const DAG: &str = r#"
-[params]
-numbers = { type = "array", default = [1, 2.5] }
-
-[tasks.list_files]
-command = ["echo", '["a b", "$(id)", "ö"]']
-output = "json"
-
-[tasks.orders]
-depends_on = ["list_files"]
-outputs = { return_value = { type = "object" } }
-python = { call = "sales.load:orders", with = { day = "{{ ds }}", files = ["{{ xcom.list_files[1] }}", 1], numbers = [1, 2], nothing = true } }
-
-[tasks.script]
-depends_on = ["orders"]
-python = { script = "scripts/report.py", args = ["{{ ds }}"], stdin = "{{ xcom.orders.day }}" }
-files = ["queries/*.sql"]
-
-[tasks.shared.bash]
-script = "../shared/hello.sh"
-stdin = "from {{ ds }}"
-args = ["x"]
-"#;
-
-fn installation() -> Standalone {
-    let flow = Standalone::new();
-    write(&flow, "sales/__init__.py", "");
-    write(&flow, "sales/load.py", LOAD);
-    write(&flow, "sales/rates.py", "RATE = 2\n");
-    write(&flow, "sales/rounding.py", "import math\ndef up(value): return math.ceil(value)\n");
-    let report = "import sys, flow, helper\nfrom sales.rates import RATE\nprint(helper.text(sys.argv[1], sys.stdin.read(), open('queries/a.sql').read(), RATE, flow.xcom('orders')['n']))\n";
-    write(&flow, "team/scripts/report.py", report);
-    write(&flow, "team/scripts/helper.py", "def text(*parts): return '|'.join(map(str, parts))\n");
-    write(&flow, "team/queries/a.sql", "select 1");
-    write(&flow, "shared/hello.sh", "echo \"$1 $(cat) $(basename \"$PWD\")\"\n");
-    write(&flow, "team/load.toml", DAG);
-    flow
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn functions_scripts_and_their_modules() {
-    let mut flow = installation();
-    flow.flowctl(&["dags", "check", "dags"]).expect(0);
-    flow.start().await;
-    flow.wait_for_dag("load").await;
-    // What is published is what runs: the folder is not needed any more, and a change belongs to another version.
-    write(&flow, "sales/rates.py", "RATE = 1000\n");
-    let args = ["trigger", "load", "--logical-date", "2026-03-05", "--wait"];
-    flow.flowctl(&args).expect(0);
-    let run = flow.api().get("/api/v2/dags/load/dagRuns").await["dag_runs"][0]["dag_run_id"].clone();
-    let run = run.as_str().unwrap();
-    let orders = flow.api().xcom("load", run, "orders", "return_value").await;
-    let rate = orders["n"].as_i64().unwrap() / 3;
-    assert!(rate == 2 || rate == 1000, "{orders}");
-    assert_eq!(orders, json!({ "day": "2026-03-05", "files": ["$(id)", 1], "n": 3 * rate, "nothing": true }));
-    assert_eq!(flow.api().xcom("load", run, "orders", "named").await, json!(["a b", "$(id)", "ö"]));
-    let script = flow.api().xcom("load", run, "script", "return_value").await;
-    assert_eq!(script, json!(format!("2026-03-05|2026-03-05|select 1|{rate}|{}", 3 * rate)));
-    assert_eq!(flow.api().xcom("load", run, "shared", "return_value").await, json!("x from 2026-03-05 team"));
-    flow.stop_and_audit().await;
-}
-
 const ENDS: &str = r#"
 [default_args]
 retries = 1
@@ -240,7 +166,7 @@ code = "print(1)"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_are_installed_once_for_all_who_need_the_same() {
-    let mut flow = Standalone::new().env("PIP_NO_INDEX", "1");
+    let mut flow = Standalone::new().configured(crate::python::without_uv);
     wheel(&flow, "wheels/demo_package-1.0-py3-none-any.whl", "1.0", "NAME = 'first'");
     write(&flow, "requirements/main.txt", "# packages\n-r more.txt\n");
     let more = format!("{}\n", flow.path("wheels/demo_package-1.0-py3-none-any.whl").display());

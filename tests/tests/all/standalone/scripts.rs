@@ -123,7 +123,7 @@ async fn what_would_become_sql_is_refused() {
         ("name", "select \"{{ conf.x }}\"", "inside of `\""),
         ("list", "select '{{ conf.list }}'", "a list stands inside of a text"),
         ("joined", "select {{ conf.list | map('identifier') | join(', ') }}", "an identifier became a part of a text"),
-        ("number", "select 1 as {{ 7 | identifier }}", "`identifier` takes a name"),
+        ("number", "select 1 as {{ conf.n | identifier }}", "`identifier` takes a name"),
     ];
     let mut dag = String::new();
     for (name, text, _) in cases {
@@ -132,7 +132,7 @@ async fn what_would_become_sql_is_refused() {
     }
     flow.write_dag("refused", &dag);
     flow.start().await;
-    let conf = r#"{"x": "1; drop table t", "list": ["a"]}"#;
+    let conf = r#"{"x": "1; drop table t", "list": ["a"], "n": 7}"#;
     let run = flow.flowctl(&["trigger", "refused", "--conf", conf]).expect(0).stdout.trim().to_owned();
     assert_eq!(flow.finished("refused", &run).await, "failed");
     for (name, _, told) in cases {
