@@ -8,6 +8,7 @@ mod cluster;
 mod examples;
 mod linters;
 mod python;
+mod regressions;
 mod standalone;
 mod streams;
 mod values;

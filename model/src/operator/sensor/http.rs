@@ -88,6 +88,7 @@ impl ResponseCheck {
     /// # Errors
     /// In words: what does not fit.
     pub fn check(&self, body: &str) -> Result<(), String> {
+        let body = crate::outside::without_mark(body);
         let parsed = || serde_json::from_str::<Value>(body).map_err(|_| "the answer is not JSON".to_owned());
         let found = match &self.path {
             Some(path) => lookup(&parsed()?, path)
@@ -184,6 +185,7 @@ mod tests {
         assert_eq!(check(json!({"contains": "done"}), body), Ok(()));
         assert!(check(json!({"path": "state", "contains": "ing"}), body).is_err());
         assert_eq!(check(json!({"equals": "ok"}), "ok\n"), Ok(()));
+        assert_eq!(check(json!({"path": "a", "equals": 1}), "\u{feff}{\"a\": 1}"), Ok(()));
         assert_eq!(check(json!({"path": "a", "equals": 1}), "<html>").unwrap_err(), "the answer is not JSON");
     }
 }
