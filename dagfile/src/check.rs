@@ -75,6 +75,10 @@ pub fn check_text(name: &str, source: &str, folder: Option<&Path>) -> CheckedFil
     let parsed = semantic::read(&text, &mut files, &mut problems, &mut warnings);
     // What could not be read has been told; that it is not as it should be is no news.
     problems.forget_after(told, |span| !root.is_broken_at(span));
+    problems.forget_echoes();
+    if !is_whole {
+        problems.forget_absences();
+    }
     if parsed.is_none() && problems.is_empty() {
         problems.add(0..0, "this file cannot be read").hint("please report this, with the file");
     }

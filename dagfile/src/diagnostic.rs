@@ -35,6 +35,9 @@ pub struct Diagnostic {
     /// The file that line, column and span belong to, where it is not the DAG file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
+    /// What it has to do with others.
+    #[serde(skip)]
+    pub(crate) about: About,
 }
 
 /// Another file that a mistake is in.
@@ -48,6 +51,18 @@ pub struct Script {
     /// Bytes of the DAG file that name it.
     #[serde(skip)]
     pub named_at: Range<usize>,
+}
+
+/// Whether a mistake may be the other side of another one. Tables are named by the keys that lead to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum About {
+    /// It stands for itself.
+    #[default]
+    Itself,
+    /// A key in a table that does not know it.
+    Stray { key: String, meant: Option<String>, table: Vec<String> },
+    /// One of these keys is missing.
+    Absent { keys: Vec<&'static str>, table: Vec<String> },
 }
 
 /// Collects mistakes; lines and columns are worked out at the end.
@@ -67,6 +82,7 @@ impl Problems {
             column: 1,
             span,
             script: None,
+            about: About::Itself,
         });
         self.0.last_mut().expect("one was just added")
     }
@@ -75,15 +91,36 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// Whether there is a mistake at a place already.
-    pub fn has_at(&self, span: &Range<usize>) -> bool {
-        self.0.iter().any(|problem| *problem.place() == *span)
-    }
-
     /// Keeps of what was noted after the first `count` only what is worth telling.
     pub fn forget_after(&mut self, count: usize, is_worth: impl Fn(&Range<usize>) -> bool) {
         let later = self.0.split_off(count);
         self.0.extend(later.into_iter().filter(|problem| is_worth(problem.place())));
+    }
+
+    /// Says in which table is missing what was found missing after the first `count`.
+    pub fn place_absences(&mut self, count: usize, place: &[String]) {
+        for problem in self.0.iter_mut().skip(count) {
+            if let About::Absent { table, .. } = &mut problem.about {
+                *table = place.to_vec();
+            }
+        }
+    }
+
+    /// A key in the wrong table is one mistake: that the right one lacks it is no second one.
+    pub fn forget_echoes(&mut self) {
+        let strays: Vec<About> =
+            self.0.iter().map(|it| it.about.clone()).filter(|about| matches!(about, About::Stray { .. })).collect();
+        self.0.retain(|it| !strays.iter().any(|stray| stray.explains(&it.about)));
+    }
+
+    /// What was told of a place gives way to something better.
+    pub fn forget_at(&mut self, span: &Range<usize>) {
+        self.0.retain(|problem| *problem.place() != *span);
+    }
+
+    /// What is missing may stand in what could not be read.
+    pub fn forget_absences(&mut self) {
+        self.0.retain(|problem| !matches!(problem.about, About::Absent { .. }));
     }
 
     pub fn len(&self) -> usize {
@@ -122,10 +159,39 @@ impl From<Vec<Diagnostic>> for Problems {
     }
 }
 
+impl About {
+    /// Whether what is missing there is this key.
+    fn explains(&self, absence: &About) -> bool {
+        let (About::Stray { key, meant, table }, About::Absent { keys, table: lacking }) = (self, absence) else {
+            return false;
+        };
+        let is_meant = meant.as_deref().is_some_and(|meant| table == lacking && keys.contains(&meant));
+        lacking.starts_with(around(table)) && (is_meant || keys.contains(&key.as_str()))
+    }
+}
+
+/// The part of a file that a stray key was meant for: the task that its table belongs to, else all that is in the table.
+fn around(table: &[String]) -> &[String] {
+    let mut at = 0;
+    while at + 1 < table.len() && matches!(table[at].as_str(), "tasks" | "task_groups") {
+        at += 2;
+        if table[at - 2] == "tasks" {
+            break;
+        }
+    }
+    &table[..at]
+}
+
 impl Diagnostic {
     /// Bytes of the DAG file that it is about.
     fn place(&self) -> &Range<usize> {
         self.script.as_ref().map_or(&self.span, |script| &script.named_at)
+    }
+
+    /// Says which keys are missing: one of them would do.
+    pub(crate) fn absent(&mut self, keys: impl IntoIterator<Item = &'static str>) -> &mut Self {
+        self.about = About::Absent { keys: keys.into_iter().collect(), table: Vec::new() };
+        self
     }
 
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {

@@ -23,6 +23,15 @@ impl<'a> Level<'a> {
         has_key(self.schema, key)
     }
 
+    /// The keys that lead to it from the top of the file.
+    pub fn path(&self) -> Vec<String> {
+        let mut path = self.above.map(Level::path).unwrap_or_default();
+        if self.above.is_some() {
+            path.push(self.key.to_owned());
+        }
+        path
+    }
+
     /// The header below which its keys stand, such as `tasks.load.sql`.
     fn header(&self) -> String {
         match self.above {
@@ -98,6 +107,18 @@ pub(crate) fn in_another_table(key: &str, span: &Range<usize>, level: &Level<'_>
     }
 }
 
+/// What to do about a missing key that stands in one of the table's own tables, which takes any.
+pub(crate) fn too_deep(table: &Node, keys: &[&str]) -> Option<String> {
+    table.entries().iter().find_map(|entry| {
+        let found = entry.node.entries().iter().find(|below| keys.contains(&below.key.as_str()))?;
+        let (key, name) = (&found.key, &entry.key);
+        Some(match is_inline(&entry.node, &found.key_span) {
+            true => format!("`{key}` stands within the braces of `{name}`: write it outside of them"),
+            false => format!("`{key}` stands below the header of `{name}`: move it above that header"),
+        })
+    })
+}
+
 /// What to do about a key of operators that the task does not have.
 pub(crate) fn in_what_could_be_there(key: &str, level: &Level<'_>) -> Option<String> {
     let properties = level.schema["properties"].as_object()?;
@@ -117,7 +138,9 @@ fn long_form(schema: &Value) -> Option<&Value> {
 pub(crate) fn warn(source: &str, root: &Node, warnings: &mut Problems) {
     let mut warn_of = |table: Option<&Node>, outer: &Node, schema: &Value, what: &str, place: &str| {
         for Entry { key, key_span, .. } in table.map(Node::entries).unwrap_or_default() {
-            let is_setting = has_key(schema, key) && outer.get(key).is_none();
+            // A task without an operator is told where that stands.
+            let is_operator = OPERATORS.iter().any(|form| form.name == key);
+            let is_setting = has_key(schema, key) && outer.get(key).is_none() && !is_operator;
             let is_below = table.is_some_and(|table| !is_inline(table, key_span));
             if is_setting && is_below && source.matches(key.as_str()).count() == 1 {
                 let message = format!("`{key}` is {what} here, and the file does not use it");

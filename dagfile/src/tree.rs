@@ -56,7 +56,8 @@ pub(crate) fn parse(source: &str, problems: &mut Problems) -> Node {
 
 /// What to do about an error that the TOML parser describes.
 fn syntax_hint(message: &str) -> &'static str {
-    const HINTS: [(&str, &str); 12] = [
+    const HINTS: [(&str, &str); 13] = [
+        ("leading zero", "take the zeros before the number away; as a text it stands in quotes"),
         ("missing comma", "put a comma between them"),
         ("extra `=`", "write one `=` between key and value"),
         ("unexpected key or value", "a line is one `key = value`: take away what stands behind it"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use flow_model::time::duration_text;
 use serde_json::Value;
 
-use crate::diagnostic::Problems;
+use crate::diagnostic::{About, Problems};
 use crate::headers::{self, Level};
 use crate::schema::{OPERATORS, resolve};
 use crate::tree::{Kind, Node};
@@ -142,7 +142,7 @@ fn check_alternatives(
 }
 
 fn check_table(level: &Level<'_>, problems: &mut Problems) {
-    let Level { node, schema, key: what, .. } = *level;
+    let Level { node, schema, .. } = *level;
     let properties = schema["properties"].as_object();
     for entry in node.entries() {
         if let Some(property) = properties.and_then(|properties| properties.get(&entry.key)) {
@@ -156,13 +156,17 @@ fn check_table(level: &Level<'_>, problems: &mut Problems) {
     }
     for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if node.entry(required).is_none() {
-            missing(node, required, what, problems);
+            missing(node, required, level, problems);
         }
     }
 }
 
-fn missing(node: &Node, required: &str, what: &str, problems: &mut Problems) {
-    problems.add(node.span.clone(), format!("`{what}` has no `{required}`")).hint(format!("add `{required}`"));
+fn missing(node: &Node, required: &'static str, level: &Level<'_>, problems: &mut Problems) {
+    let before = problems.len();
+    let hint = headers::too_deep(node, &[required]).unwrap_or_else(|| format!("add `{required}`"));
+    let problem = problems.add(node.span.clone(), format!("`{}` has no `{required}`", level.key));
+    problem.absent([required]).hint(hint);
+    problems.place_absences(before, &level.path());
 }
 
 /// The key that was probably meant by one that is not known.
@@ -181,7 +185,8 @@ fn unknown_key(key: &str, span: &Range<usize>, known: &[&str], level: &Level<'_>
     problems
         .add(span.clone(), format!("unknown key `{key}`"))
         .label("not a key here")
-        .hint(instead(key, span, known, level));
+        .hint(instead(key, span, known, level))
+        .about = About::Stray { key: key.to_owned(), meant: meant(key, known).map(str::to_owned), table: level.path() };
 }
 
 /// What to do about a key that is not known.

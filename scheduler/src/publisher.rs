@@ -42,6 +42,8 @@ pub struct PublishReport {
     pub published: usize,
     /// Files with errors.
     pub broken: usize,
+    /// Places at which published files name pools that are not there.
+    pub unknown_pools: usize,
     /// DAGs that were retired.
     pub retired: u64,
     /// DAG files in the folder.
@@ -151,6 +153,7 @@ impl DagPublisher {
         let good: Vec<NewDagVersion> = self.unpublished.iter().filter_map(new_version).collect();
         if !good.is_empty() {
             report.published = self.store.publish_dags(now, &good, self.options.paused_upon_creation).await?.len();
+            report.unknown_pools = self.warn_of_pools().await?;
             // Broken files are left to be recorded, should the next step fail.
             self.unpublished.retain(|file| file.result.is_err());
         }
@@ -179,6 +182,27 @@ impl DagPublisher {
         }
         Ok(())
     }
+
+    /// Says which pools the files name that are not there: what names them waits.
+    async fn warn_of_pools(&mut self) -> Result<usize, StoreError> {
+        let pools = self.store.pools_in_use().await?.into_iter().map(|pool| pool.name).collect();
+        // What else there is to warn of, the check tells.
+        for parsed in self.unpublished.iter_mut().filter_map(|file| file.result.as_mut().ok()) {
+            parsed.warnings.clear();
+        }
+        flow_dagfile::check_pools(&mut self.unpublished, &pools);
+        Ok(self.unpublished.iter().filter(|file| file.result.is_ok()).map(tell).sum())
+    }
+}
+
+/// Logs what was found of pools, and counts it.
+fn tell(file: &CheckedFile) -> usize {
+    let warnings = file.diagnostics();
+    for warning in warnings {
+        let hint = warning.hint.as_deref().unwrap_or_default();
+        tracing::warn!(file = file.path, line = warning.line, hint, "{}", warning.message);
+    }
+    warnings.len()
 }
 
 fn new_version(file: &CheckedFile) -> Option<NewDagVersion> {

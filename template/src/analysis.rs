@@ -14,12 +14,14 @@ use minijinja::machinery::{Span, parse};
 
 use crate::braces::{Guarded, Reading};
 use crate::names::from_airflow_2;
+use crate::operators::compare_constants;
 use crate::program::Program;
 use crate::sinks::sql::NO_SAFE;
 pub(crate) use blocks::captures;
 use flow_model::suggest::{listed, nearest};
 use probe::Engine;
 pub use references::{Argument, Reference, Step};
+pub(crate) use references::{refuse_comparisons, refuse_comparisons_in};
 pub(crate) use syntax::explain;
 
 /// Something about a template that is wrong, or probably not meant.
@@ -181,6 +183,11 @@ impl<'a, 'v> Visitor<'a, 'v> {
     }
 
     fn expression(&mut self, expression: &Expr<'a>) {
+        if let Err(error) = compare_constants(expression) {
+            let message = error.detail().unwrap_or_default().to_owned();
+            let hint = "compare values of one kind: `| int`, `| float` and `| string` change it";
+            self.faults.push(Fault::error(references::extent(expression), message, hint));
+        }
         match expression {
             Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => self.path(expression, None),
             Expr::Call(call) => {
@@ -251,10 +258,12 @@ impl<'a, 'v> Visitor<'a, 'v> {
             ));
             return;
         }
-        let hint = match (from_airflow_2(name), nearest(name, self.engine.globals())) {
-            (Some(hint), _) => hint.to_owned(),
-            (None, Some(meant)) => format!("did you mean `{meant}`?"),
-            (None, None) => format!(
+        let meant = (from_airflow_2(name), nearest(name, self.engine.globals()), self.engine.filter_meant(name));
+        let hint = match meant {
+            (Some(hint), ..) => hint.to_owned(),
+            (None, Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, None, Some(meant)) => format!("that is a filter here: `{{{{ value | {meant} }}}}`"),
+            (None, None, None) => format!(
                 "the functions are {}; most things are filters here, such as `| length`",
                 listed(self.engine.globals())
             ),

@@ -7,6 +7,7 @@ mod braces;
 mod dates;
 mod engine;
 mod error;
+pub mod fields;
 mod filters;
 mod json;
 mod macros;
@@ -27,7 +28,7 @@ pub use braces::{Guarded, Reading, without_template};
 pub use dates::{DateValue, is_method_of_dates};
 pub use error::TemplateError;
 pub use json::{from_json, from_table};
-pub use macros::Macros;
+pub use macros::{MACRO_NAMES, Macros};
 pub use renderer::{Renderer, Scope, is_template};
 pub use sinks::{ShellScript, SqlPiece, UrlStart};
 

@@ -20,7 +20,7 @@ use crate::arguments::{Arguments, invalid};
 use crate::dates::{self, DateValue};
 
 /// What `macros` has.
-const NAMES: [&str; 11] = [
+pub const MACRO_NAMES: [&str; 11] = [
     "datetime",
     "timedelta",
     "dateutil",
@@ -105,7 +105,7 @@ impl Macros {
 }
 
 fn names() -> String {
-    NAMES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    MACRO_NAMES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A function that can also be named without calling it.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use minijinja::machinery::ast::{BinOpKind, CompareOpKind, Expr};
 use minijinja::machinery::{self, Instruction, Instructions};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
@@ -86,7 +87,10 @@ pub(crate) fn comparable(operator: &str, left: &Value, right: &Value) -> Result<
         // The engine says so.
         return Ok(());
     }
-    if order(left) != order(right) || !dates::are_comparable(left, right) {
+    // Of two tables, or two nones, neither is less than the other.
+    let has_order = !matches!(order(left), ValueKind::Map | ValueKind::None);
+    let are_alike = order(left) == order(right) && python::is_tuple(left) == python::is_tuple(right);
+    if !are_alike || !has_order || !dates::are_comparable(left, right) {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
             format!("`{operator}` does not compare {} with {}", dates::kind(left), dates::kind(right)),
@@ -95,6 +99,45 @@ pub(crate) fn comparable(operator: &str, left: &Value, right: &Value) -> Result<
     if order(left) == ValueKind::Seq {
         let differing = left.try_iter()?.zip(right.try_iter()?).find(|(one, other)| one != other);
         return differing.map_or(Ok(()), |(one, other)| comparable(operator, &one, &other));
+    }
+    Ok(())
+}
+
+/// The engine orders values that are written out by itself, whatever their kinds are: what Python refuses of that.
+///
+/// # Errors
+/// As [`comparable`].
+pub(crate) fn compare_constants(expression: &Expr<'_>) -> Result<(), Error> {
+    let orders = |left: &Value, operator: &CompareOpKind, right: &Value| match operator {
+        CompareOpKind::Lt => comparable("<", left, right).map(|()| Some(left < right)),
+        CompareOpKind::Lte => comparable("<=", left, right).map(|()| Some(left <= right)),
+        CompareOpKind::Gt => comparable(">", left, right).map(|()| Some(left > right)),
+        CompareOpKind::Gte => comparable(">=", left, right).map(|()| Some(left >= right)),
+        _ => Ok(None),
+    };
+    if let Expr::BinOp(operation) = expression {
+        let operator = match operation.op {
+            BinOpKind::Lt => CompareOpKind::Lt,
+            BinOpKind::Lte => CompareOpKind::Lte,
+            BinOpKind::Gt => CompareOpKind::Gt,
+            BinOpKind::Gte => CompareOpKind::Gte,
+            _ => return Ok(()),
+        };
+        if let (Some(left), Some(right)) = (operation.left.as_const(), operation.right.as_const()) {
+            orders(&left, &operator, &right)?;
+        }
+        return Ok(());
+    }
+    let Expr::Compare(chain) = expression else { return Ok(()) };
+    let mut left = chain.expr.as_const();
+    for operand in &chain.ops {
+        let right = operand.expr.as_const();
+        let (Some(one), Some(other)) = (&left, &right) else { break };
+        // What comes behind is asked only if this holds.
+        if orders(one, &operand.op, other)? != Some(true) {
+            break;
+        }
+        left = right;
     }
     Ok(())
 }

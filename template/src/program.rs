@@ -11,7 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{AutoEscape, Environment, Error, Output, State, Value};
 
-use crate::operators;
+use crate::{analysis, operators};
 
 /// A template or an expression whose syntax is right.
 pub(crate) struct Program<'source> {
@@ -31,6 +31,10 @@ impl<'source> Program<'source> {
             default_auto_escape: Arc::new(|_| AutoEscape::None),
         };
         let mut compiled = CompiledTemplate::new(name, source, &config)?;
+        // Most templates compare nothing: they are not read twice.
+        if source.contains(['<', '>']) {
+            analysis::refuse_comparisons(&machinery::parse(source, name, SyntaxConfig::default())?)?;
+        }
         with_operators(&mut compiled.instructions);
         compiled.blocks.values_mut().for_each(with_operators);
         Ok(Program { name, compiled, is_expression: false })
@@ -42,7 +46,9 @@ impl<'source> Program<'source> {
     /// The expression's syntax is broken.
     pub fn expression(name: &'source str, source: &'source str) -> Result<Self, Error> {
         let mut generator = CodeGenerator::new(name, source);
-        generator.compile_expr(&machinery::parse_expr(source)?);
+        let parsed = machinery::parse_expr(source)?;
+        analysis::refuse_comparisons_in(&parsed)?;
+        generator.compile_expr(&parsed);
         let (mut instructions, blocks) = generator.finish();
         with_operators(&mut instructions);
         let compiled = CompiledTemplate {

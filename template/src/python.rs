@@ -4,6 +4,7 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use crate::dates;
+use crate::filters::Group;
 
 /// A value as `str` prints it.
 pub(crate) fn text(value: &Value) -> String {
@@ -31,7 +32,7 @@ fn written(value: &Value, sorts_keys: bool) -> String {
         ValueKind::Number => number(value),
         ValueKind::Seq | ValueKind::Iterable if !prints_itself(value) => {
             let items: Vec<String> = value.try_iter().into_iter().flatten().map(|item| repr(&item)).collect();
-            match (value.is_tuple(), items.as_slice()) {
+            match (is_tuple(value), items.as_slice()) {
                 (true, [one]) => format!("({one},)"),
                 (true, several) => format!("({})", several.join(", ")),
                 (false, several) => format!("[{}]", several.join(", ")),
@@ -50,6 +51,11 @@ fn written(value: &Value, sorts_keys: bool) -> String {
         }
         _ => dates::repr(value).unwrap_or_else(|| value.to_string()),
     }
+}
+
+/// Whether a list is one that never changes in Python, and is printed in parentheses.
+pub(crate) fn is_tuple(value: &Value) -> bool {
+    value.is_tuple() || value.downcast_object_ref::<Group>().is_some()
 }
 
 /// Whether a list or a table has a text of its own, such as a connection, whose fields are nobody's business in a log.

@@ -57,7 +57,7 @@ use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::{check_sizes, xcom};
 use crate::run_as::RunAs;
-use crate::template::{AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
+use crate::template::{AttemptPlace, AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
 /// Times that templates may ask for further values before it is taken for a loop.
@@ -97,6 +97,8 @@ pub struct Workshop {
     pub kill_grace: Duration,
     /// How much a try may leave for people.
     pub artifact_limits: ArtifactLimits,
+    /// What templates may say about the place of an attempt.
+    pub place: Arc<AttemptPlace>,
 }
 
 /// Why an attempt must stop before it has ended by itself.
@@ -260,7 +262,7 @@ async fn with_lookups<T>(
     let lookups = Arc::new(Lookups::default());
     let mut named = order.clone();
     named.map_values.extend(names);
-    let renderer = Renderer::new(Arc::new(AttemptScope::new(named, Arc::clone(&lookups))));
+    let renderer = Renderer::new(Arc::new(AttemptScope::new(named, Arc::clone(&lookups), Arc::clone(&workshop.place))));
     for _ in 0..LOOKUP_ROUNDS_MAX {
         let error = match render(&renderer) {
             Ok(rendered) => return Ok(rendered),

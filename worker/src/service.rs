@@ -23,6 +23,7 @@ use crate::attempt::{EnvironmentOptions, Stop, Workshop, clean_environments, rem
 use crate::environment::TaskEnvironment;
 use crate::operators::HttpClient;
 use crate::run_as::RunAs;
+use crate::template::AttemptPlace;
 use crate::warden::WardenKeeper;
 use callbacks::CallbackBell;
 use report::Reporter;
@@ -35,6 +36,8 @@ pub struct WorkerOptions {
     pub slot: String,
     /// The machine it runs on.
     pub host: String,
+    /// Where people see the pages, without a slash at the end, for links in templates; `None`: nobody has said.
+    pub pages_url: Option<String>,
     /// Minted at this start.
     pub incarnation: Incarnation,
     /// The queues it serves.
@@ -117,6 +120,7 @@ impl Worker {
             wardens: WardenKeeper::new(std::mem::take(&mut options.warden_command), options.held.take()),
             http: HttpClient::default(),
             sql: flow_sql::SqlClient::default(),
+            place: Arc::new(AttemptPlace { host: options.host.clone(), pages_url: options.pages_url.clone() }),
             environment: match &options.run_as {
                 Some(user) => TaskEnvironment::inherited().of_user(user),
                 None => TaskEnvironment::inherited(),

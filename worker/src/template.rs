@@ -1,6 +1,7 @@
 //! What the names of an attempt's templates stand for.
 
 mod context;
+mod place;
 mod secrets;
 mod xcom;
 
@@ -8,6 +9,7 @@ pub use flow_template::{Renderer, ShellScript, SqlPiece, TemplateError, UrlStart
 
 pub use context::AttemptScope;
 pub(crate) use context::params_of;
+pub use place::AttemptPlace;
 pub(crate) use secrets::missing;
 pub use xcom::{Lookups, RETURN_VALUE, Wanted};
 

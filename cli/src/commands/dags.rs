@@ -1,5 +1,6 @@
 //! `flowctl dags`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use flow_dagfile::{CheckedFile, Severity, check_file};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{DagsCommand, Form};
 use crate::client::Client;
+use crate::commands::pools;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
@@ -48,7 +50,7 @@ const DETAILS: &[(&str, &str)] = &[
 /// The server refuses, or a path cannot be read.
 pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow::Result<Exit> {
     match command {
-        DagsCommand::Check { paths } => return check(&settings, form, &paths),
+        DagsCommand::Check { paths } => return check(&settings, form, &paths).await,
         DagsCommand::Reference { name } => return reference::print(form, name.as_deref()),
         DagsCommand::Schema => {
             output::json(&flow_dagfile::schema())?;
@@ -144,6 +146,7 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
         output::list(form, &starts, &columns)?;
     }
     let tasks = client.get(&format!("/api/v2/dags/{}/tasks", segment(dag))).await?;
+    warn_of_pools(client, &tasks).await?;
     let columns = [
         ("TASK", "task_id"),
         ("OPERATOR", "operator_name"),
@@ -154,6 +157,19 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
     ];
     say!();
     output::list(form, tasks["tasks"].as_array().map_or(&[], Vec::as_slice), &columns)
+}
+
+/// Says which pools tasks name that are not there.
+async fn warn_of_pools(client: &Client, tasks: &Value) -> anyhow::Result<()> {
+    let pools = pools::names(client).await?;
+    let tasks = tasks["tasks"].as_array().map_or(&[][..], Vec::as_slice);
+    let named: BTreeSet<&str> = tasks.iter().filter_map(|task| task["pool"].as_str()).collect();
+    for pool in named.into_iter().filter(|pool| !pools.contains(*pool)) {
+        tell!(
+            "warning: there is no pool `{pool}`, so the tasks that name it wait\nhint: flowctl pools set {pool} <slots>"
+        );
+    }
+    Ok(())
 }
 
 /// What is wrong with the file of a DAG, if anything. A file that was never published is known by its name only.
@@ -202,8 +218,8 @@ async fn pause(client: &Client, form: Form, dag: &str, is_paused: bool) -> anyho
     Ok(())
 }
 
-/// Checks files without a server: CI and editors use it.
-fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+/// Checks files without a server: CI and editors use it. Only one that is named, or runs here, knows the pools.
+async fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<Exit> {
     use std::io::IsTerminal;
     let mut files: Vec<CheckedFile> = Vec::new();
     let default = [settings.dags.folder.clone()];
@@ -213,6 +229,9 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
     // Only whole folders know which DAGs there are.
     if paths.iter().all(|path| path.is_dir()) {
         flow_dagfile::check_links(&mut files);
+    }
+    if let Some(pools) = known_pools(settings).await {
+        flow_dagfile::check_pools(&mut files, &pools);
     }
     let broken = files.iter().filter(|file| file.result.is_err()).count();
     let color = std::io::stderr().is_terminal();
@@ -239,6 +258,22 @@ fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<E
         say!("{} files checked, {broken} broken", files.len());
     }
     Ok(if broken > 0 { Exit::Usage } else { Exit::Success })
+}
+
+/// The pools of the web role that is configured, or of the standalone that runs here.
+async fn known_pools(settings: &Settings) -> Option<BTreeSet<String>> {
+    let is_named = !settings.client.url.is_empty();
+    let names = match Client::find(settings) {
+        Ok(client) => pools::names(&client).await,
+        Err(error) => Err(error),
+    };
+    names
+        .inspect_err(|error| {
+            if is_named {
+                tell!("note: pools are not checked: {error}");
+            }
+        })
+        .ok()
 }
 
 fn checked(path: &Path) -> anyhow::Result<Vec<CheckedFile>> {

@@ -1,5 +1,7 @@
 //! `flowctl pools`.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -38,4 +40,22 @@ pub async fn run(client: &Client, form: Form, command: PoolsCommand) -> anyhow::
         }
     }
     Ok(Exit::Success)
+}
+
+/// The names of all pools.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn names(client: &Client) -> anyhow::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    let mut seen = 0;
+    loop {
+        let page = client.get(&format!("/api/v2/pools?limit=100&offset={seen}")).await?;
+        let pools = page["pools"].as_array().map_or(&[][..], Vec::as_slice);
+        seen += pools.len();
+        names.extend(pools.iter().filter_map(|pool| pool["name"].as_str()).map(str::to_owned));
+        if pools.is_empty() || seen as u64 >= page["total_entries"].as_u64().unwrap_or_default() {
+            return Ok(names);
+        }
+    }
 }

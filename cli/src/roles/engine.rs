@@ -23,6 +23,8 @@ pub struct Engine {
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
     pub host: String,
+    /// Where people see the pages, as far as this process knows.
+    pub pages_url: Option<String>,
     pub incarnation: Incarnation,
 }
 
@@ -48,7 +50,10 @@ impl Engine {
         let queue = Engine::open_queue(&settings)?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let secrets = secrets::open(&settings, store.clone())?;
-        Ok(Engine { settings, store, queue, secrets, metrics, host, incarnation: Incarnation(rand::random()) })
+        let pages_url = settings.web.public_url.trim_end_matches('/');
+        let pages_url = (!pages_url.is_empty()).then(|| pages_url.to_owned());
+        let incarnation = Incarnation(rand::random());
+        Ok(Engine { settings, store, queue, secrets, metrics, host, pages_url, incarnation })
     }
 
     /// The configured queue.

@@ -56,7 +56,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let listener = web::bind(&settings.web.bind, "web.bind").await?;
     let address = listener.local_addr()?;
     secrets::ensure_key(&settings)?;
-    let engine = Engine::start(settings, "standalone", true).await?;
+    let mut engine = Engine::start(settings, "standalone", true).await?;
+    engine.pages_url.get_or_insert_with(|| format!("http://{address}"));
     let slot = Slot { name: format!("{}:{}", engine.host, slot.name), ..slot };
 
     // Workers outlive the rest, so that what ends during the drain is still scheduled on; the web role goes last.

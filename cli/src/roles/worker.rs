@@ -52,6 +52,7 @@ pub(super) async fn serve(engine: &Engine, slot: &Slot, shutdown: CancellationTo
     let options = WorkerOptions {
         slot: slot.name.clone(),
         host: engine.host.clone(),
+        pages_url: engine.pages_url.clone(),
         incarnation: engine.incarnation,
         queues: settings.worker.queues.clone(),
         concurrency: settings.worker.concurrency,

@@ -216,6 +216,14 @@ impl<'a> Layout<'a> {
         std::iter::successors(group, |group| self.groups[*group].parent).collect()
     }
 
+    /// The keys that lead to a task from the top of the file.
+    pub fn path_of(&self, task: usize) -> Vec<String> {
+        let placed = &self.tasks[task];
+        let groups = self.groups_around(placed.group).into_iter().rev();
+        let groups = groups.flat_map(|group| ["task_groups", &self.groups[group].entry.key]);
+        groups.chain(["tasks", &placed.entry.key]).map(str::to_owned).collect()
+    }
+
     /// The tasks in a group, at any depth.
     fn members(&self, group: usize) -> BTreeSet<usize> {
         (0..self.tasks.len()).filter(|task| self.groups_around(self.tasks[*task].group).contains(&group)).collect()

@@ -30,7 +30,10 @@ pub(crate) fn check_slack(slack: &Slack, node: &Node, problems: &mut Problems) {
 pub(crate) fn check_email(email: &Email, node: &Node, problems: &mut Problems) {
     check_connection(&email.connection, node, problems);
     if email.text.is_none() && email.html.is_none() {
-        problems.add(node.span.clone(), "`email` has no message").hint("give it a `text`, or `html`, or both");
+        problems
+            .add(node.span.clone(), "`email` has no message")
+            .absent(["text", "html"])
+            .hint("give it a `text`, or `html`, or both");
     }
     for (key, texts) in [("to", &email.to), ("cc", &email.cc), ("bcc", &email.bcc)] {
         let place = node.deepest(&[key]);

@@ -14,12 +14,14 @@ const OPERATORS: [&str; 2] = ["sql", "sql_sensor"];
 
 /// Checks every query of the file.
 pub(super) fn check(source: &str, layout: &Layout<'_>, files: &Files<'_>, problems: &mut Problems) {
-    for placed in &layout.tasks {
+    for (position, placed) in layout.tasks.iter().enumerate() {
+        let before = problems.len();
         for node in OPERATORS.iter().filter_map(|name| placed.entry.node.get(name)) {
             if let Some(query) = Query::of(node, source, files) {
                 query.check(problems);
             }
         }
+        problems.place_absences(before, &layout.path_of(position));
     }
 }
 
@@ -120,7 +122,10 @@ impl<'a> Query<'a> {
                 (self.node.span.clone(), format!("{message} (line {line}, column {column} of `{path}`)"))
             }
         };
-        problems.add(span, message).hint(hint);
+        let problem = problems.add(span, message).hint(hint);
+        if given.is_empty() {
+            problem.absent(["parameters"]);
+        }
     }
 
     /// How other tools write parameters is tried first.

@@ -53,6 +53,7 @@ pub(super) fn check_approval(approval: &Approval, node: &Node, problems: &mut Pr
                     place("defaults").span.clone(),
                     "`defaults` count when the time is over, but there is no `timeout`",
                 )
+                .absent(["timeout"])
                 .hint("set `timeout = \"1d\"`, for instance");
         }
         check_default_answer(&approval.params, "defaults", node, problems);
@@ -64,6 +65,7 @@ pub(super) fn check_form(form: &Form, node: &Node, problems: &mut Problems) {
     if form.params.is_empty() {
         problems
             .add(node.deepest(&["params"]).span.clone(), "the form has no fields")
+            .absent(["params"])
             .hint("declare them in `params`, or ask for a decision with `approval`");
     }
     if form.defaults_on_timeout {
@@ -73,6 +75,7 @@ pub(super) fn check_form(form: &Form, node: &Node, problems: &mut Problems) {
                     node.deepest(&["defaults_on_timeout"]).span.clone(),
                     "there is no `timeout` after which defaults could count",
                 )
+                .absent(["timeout"])
                 .hint("set `timeout = \"1d\"`, for instance");
         }
         check_default_answer(&form.params, "defaults_on_timeout", node, problems);

@@ -43,9 +43,11 @@ pub(super) fn check_python(python: &Python, node: &Node, problems: &mut Problems
                     .hint("give it values by name: with = { day = \"{{ ds }}\" }");
             }
         }
-        None if !python.with.is_empty() => {
+        // Where nothing runs, that is the mistake.
+        None if !python.with.is_empty() && (python.code.is_some() || python.script.is_some()) => {
             problems
                 .add(node.deepest(&["with"]).span.clone(), "`with` holds the arguments of a `call`, and there is none")
+                .absent(["call"])
                 .hint("in code and scripts, `import flow` has `flow.params`, `flow.context` and `flow.xcom(...)`");
         }
         None => {}
@@ -147,13 +149,14 @@ fn is_call(text: &str) -> bool {
 }
 
 /// Exactly one of several ways to say what is run, and not nothing.
-fn one_of(operator: &str, ways: &[(&str, Option<&str>)], node: &Node, problems: &mut Problems) {
-    let given: Vec<(&str, &str)> = ways.iter().filter_map(|(name, text)| Some((*name, (*text)?))).collect();
+fn one_of(operator: &str, ways: &[(&'static str, Option<&str>)], node: &Node, problems: &mut Problems) {
+    let given: Vec<(&'static str, &str)> = ways.iter().filter_map(|(name, text)| Some((*name, (*text)?))).collect();
     match given.as_slice() {
         [] => {
             let names = ways.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
             problems
                 .add(node.span.clone(), format!("`{operator}` has nothing to run"))
+                .absent(ways.iter().map(|(name, _)| *name))
                 .hint(format!("give it {names}"));
         }
         [(name, text)] if text.trim().is_empty() => {

@@ -132,6 +132,7 @@ pub(crate) fn check_url(url: &str, connection: Option<&str>, node: &Node, proble
         None => {
             problems
                 .add(place, format!("`{url}` is not an HTTP URL"))
+                .absent(["connection"])
                 .hint("it begins with http:// or https://; or it is a path, and `connection` names the host");
         }
     }

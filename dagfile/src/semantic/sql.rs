@@ -16,6 +16,7 @@ pub(super) fn check(sql: &Sql, node: &Node, problems: &mut Problems) {
         (None, None) => {
             problems
                 .add(node.span.clone(), "`sql` has no statements")
+                .absent(["query", "file"])
                 .hint("give it a `query`, or the name of a `file` beside the DAG file");
         }
         (Some(query), None) => check_query(query, node, problems),
@@ -30,6 +31,7 @@ pub(super) fn check(sql: &Sql, node: &Node, problems: &mut Problems) {
         (None, None) => {
             problems
                 .add(node.span.clone(), "`sql` does not say where it runs")
+                .absent(["connection", "sqlite"])
                 .hint("give it a `connection`, or the path of a `sqlite` file");
         }
         (Some(connection), None) => check_connection(connection, node, problems),

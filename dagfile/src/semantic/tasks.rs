@@ -14,6 +14,7 @@ use super::files::Files;
 use super::layout::{Layout, Placed, Target, merge};
 use super::{branch, mapping, notice, people, programs, sql, trigger_dag};
 use crate::diagnostic::Problems;
+use crate::headers;
 use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
 use crate::tree::{Entry, Kind, Node};
@@ -42,7 +43,8 @@ pub(super) fn read(
             root.get("task_groups").is_some() || holder.is_some_and(|tasks| !matches!(tasks.kind, Kind::Table(_)));
         if !is_told {
             let span = holder.map_or(0..0, |tasks| tasks.span.clone());
-            problems.add(span, "this file has no tasks").hint(NO_TASKS);
+            let keys = OPERATORS.iter().map(|form| form.name).chain(["tasks"]);
+            problems.add(span, "this file has no tasks").absent(keys).hint(NO_TASKS);
         }
         return None;
     }
@@ -53,7 +55,9 @@ pub(super) fn read(
     let has_all_edges = !layout.tasks.iter().any(|it| it.entry.node.get("depends_on").is_some_and(Node::has_broken));
     for (position, placed) in layout.tasks.iter().enumerate() {
         check_settings(&placed.entry.node, problems);
+        let before = problems.len();
         let operator = operator(placed.entry, files, problems);
+        problems.place_absences(before, &layout.path_of(position));
         if let Some(Operator::Branch(chooser)) = &operator
             && has_all_edges
         {
@@ -238,10 +242,15 @@ fn operator(entry: &Entry, files: &mut Files<'_>, problems: &mut Problems) -> Op
             let known = OPERATORS.map(|form| form.name);
             let is_misspelt = || entry.node.entries().iter().any(|entry| meant(&entry.key, &known).is_some());
             if matches!(entry.node.kind, Kind::Table(_)) && !is_misspelt() {
+                let hint = headers::too_deep(&entry.node, &known).unwrap_or_else(|| {
+                    "give it one, such as `bash`, `command`, `python`, `http` or `noop`; docs/dag-file.md has them all"
+                        .to_owned()
+                });
                 problems
                     .add(entry.key_span.clone(), format!("task `{}` has no operator", entry.key))
+                    .absent(known)
                     .label("what should it do?")
-                    .hint("give it one, such as `bash`, `command`, `python`, `http` or `noop`; docs/dag-file.md has them all");
+                    .hint(hint);
             }
             None
         }

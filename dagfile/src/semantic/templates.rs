@@ -194,9 +194,12 @@ impl Checker<'_, '_> {
     /// Words of the machinery.
     fn word(&mut self, text: &Text<'_>) {
         let Some(braces) = braces(text.text) else { return };
-        if matches!(text.key, "depends_on" | "teardown_of") || self.problems.has_at(&text.node.span) {
+        // Of these it has been told better.
+        if matches!(text.key, "depends_on" | "teardown_of" | "secret") {
             return;
         }
+        // That it is no schedule, and the like, follows from that.
+        self.problems.forget_at(&text.node.span);
         self.problems
             .add(text.node.span.clone(), format!("`{}` takes no template: `{braces}` would not be rendered", text.key))
             .hint(

@@ -11,6 +11,7 @@ use minijinja::{Environment, ErrorKind, Value};
 use super::{Fault, references};
 use crate::dates::DateValue;
 use crate::engine::environment;
+use crate::fields::{self, FieldKind};
 use crate::macros::Macros;
 use crate::names::filter_of_airflow;
 use crate::program::Program;
@@ -81,6 +82,15 @@ impl Engine {
         }
     }
 
+    /// The filter that does what a function of this name does elsewhere.
+    pub fn filter_meant(&self, name: &str) -> Option<&str> {
+        match name {
+            "len" | "size" => Some("length"),
+            "str" => Some("string"),
+            _ => nearest(name, self.filters.iter().map(String::as_str)),
+        }
+    }
+
     /// What to do about a test that there is not.
     pub fn test_hint(&self, name: &str) -> String {
         match nearest(name, self.tests.iter().map(String::as_str)) {
@@ -100,6 +110,9 @@ impl Engine {
     ) -> Option<Fault> {
         let mut names = HashSet::new();
         free_names(expression, &mut names);
+        if reads_what_is_free(expression) {
+            return None;
+        }
         if names.iter().any(|name| locals.contains(name.as_str())) {
             return None;
         }
@@ -147,6 +160,21 @@ fn free_names(expression: &Expr<'_>, names: &mut HashSet<String>) {
     references::inside(expression, &mut |inner| free_names(inner, names));
 }
 
+/// Whether an expression reads something of `dag_run` and the like whose type is not known: what was passed to the run, what
+/// other tasks left, or the whole.
+fn reads_what_is_free(expression: &Expr<'_>) -> bool {
+    if let Some(reference) = references::read(expression, None)
+        && let Some(fields) = fields::fields_of(&reference.steps[0].name)
+    {
+        let is_fixed =
+            |step: &references::Step| fields.iter().any(|(name, kind)| *name == step.name && *kind != FieldKind::Table);
+        return !reference.steps.get(1).is_some_and(is_fixed);
+    }
+    let mut is_free = false;
+    references::inside(expression, &mut |inner| is_free |= reads_what_is_free(inner));
+    is_free
+}
+
 /// A value of the type that a name has in every run.
 fn sample(name: &str) -> Option<Value> {
     let at: Timestamp = "2026-03-05T06:30:00Z".parse().ok()?;
@@ -158,7 +186,7 @@ fn sample(name: &str) -> Option<Value> {
         "logical_date" | "data_interval_start" | "data_interval_end" | "run_after" => Some(DateValue::value(at)),
         "try_number" | "map_index" => Some(Value::from(1)),
         "macros" => Some(Value::from_object(Macros::new(at))),
-        _ => None,
+        _ => fields::sample(name, at),
     }
 }
 

@@ -6,7 +6,10 @@ use std::ops::Range;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{BinOp, BinOpKind, CallArg, Expr, Macro, Stmt};
 
+use minijinja::Error;
+
 use super::range;
+use crate::operators::compare_constants;
 
 /// A name on a path, and where it stands in the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +204,7 @@ fn whole<'t, 'a>(expression: &'t Expr<'a>) -> Child<'t, 'a> {
 }
 
 /// All bytes of an expression: what the engine notes of a filter begins with the filter's name.
-fn extent(expression: &Expr<'_>) -> Range<usize> {
+pub(super) fn extent(expression: &Expr<'_>) -> Range<usize> {
     let mut all = range(expression.span());
     inside(expression, &mut |inner| {
         let inner = extent(inner);
@@ -298,6 +301,7 @@ impl<'a> Declared<'a> {
             Stmt::Macro(declared) => self.macro_of(declared),
             Stmt::CallBlock(block) => self.macro_of(&block.macro_decl),
             Stmt::Block(_) => self.locals.extend(["self", "super"]),
+            Stmt::IfCond(branch) => self.asks_for_a_task(&branch.expr),
             _ => {}
         }
         children(statement, &mut |child| match child {
@@ -332,6 +336,7 @@ impl<'a> Declared<'a> {
                     self.guard(&operation.right, Some(step.name));
                 }
             }
+            Expr::IfExpr(choice) => self.asks_for_a_task(&choice.test_expr),
             Expr::Compare(comparison) => {
                 if let (Some(step), [operand]) = (written(&comparison.expr), comparison.ops.as_slice()) {
                     self.guard(&operand.expr, Some(step.name));
@@ -342,10 +347,51 @@ impl<'a> Declared<'a> {
         inside(expression, &mut |inner| self.expression(inner));
     }
 
+    /// `{% if ti %}`: callbacks of a DAG know no task.
+    fn asks_for_a_task(&mut self, condition: &Expr<'a>) {
+        if let Expr::Var(variable) = condition
+            && matches!(variable.id, "ti" | "task" | "task_instance")
+        {
+            self.guard(condition, None);
+        }
+    }
+
     fn guard(&mut self, expression: &Expr<'a>, member: Option<String>) {
         if let Some(reference) = read(expression, None) {
             let path = reference.path();
             self.guarded.insert(member.map_or(path.clone(), |member| format!("{path}.{member}")));
         }
     }
+}
+
+/// Refuses to order values of different kinds that are written out.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn refuse_comparisons(statement: &Stmt<'_>) -> Result<(), Error> {
+    let mut refused = Ok(());
+    children(statement, &mut |child| {
+        if refused.is_ok() {
+            refused = match child {
+                Child::Statement(statement) => refuse_comparisons(statement),
+                Child::Whole(expression, _) | Child::Block(expression) => refuse_comparisons_in(expression),
+                Child::Foreign(..) => Ok(()),
+            };
+        }
+    });
+    refused
+}
+
+/// As [`refuse_comparisons`], of one expression.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn refuse_comparisons_in(expression: &Expr<'_>) -> Result<(), Error> {
+    let mut refused = compare_constants(expression);
+    inside(expression, &mut |inner| {
+        if refused.is_ok() {
+            refused = refuse_comparisons_in(inner);
+        }
+    });
+    refused
 }

@@ -29,9 +29,14 @@ pub(super) fn add_filters(environment: &mut Environment<'_>) {
 fn in_order(filter: &str, values: &Value, named: &Kwargs) -> Result<(), Error> {
     let path = named.peek::<Option<Value>>("attribute").ok().flatten();
     // Several attributes, one after the other, are for the engine.
-    let path = path.filter(|path| path.as_str().is_none_or(|path| !path.contains(',')));
+    if path.as_ref().and_then(Value::as_str).is_some_and(|path| path.contains(',')) {
+        return Ok(());
+    }
     let items = values.try_iter()?.map(|item| attribute(&item, path.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    items.iter().zip(items.iter().skip(1)).try_for_each(|(one, other)| comparable(filter, one, other))
+    // As Python's: `sort` leaves equals alone, `min` and `max` compare them.
+    let is_left = |one: &Value, other: &Value| filter == "sort" && one == other;
+    let mut pairs = items.iter().zip(items.iter().skip(1)).filter(|(one, other)| !is_left(one, other));
+    pairs.try_for_each(|(one, other)| comparable(filter, one, other))
 }
 
 /// What is left of a number that is divided by 2; nothing if that is no whole number.

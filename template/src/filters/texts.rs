@@ -67,7 +67,7 @@ fn pretty(value: &Value, indent: usize) -> String {
     let rest = format!(",\n{}", " ".repeat(indent + 1));
     if value.kind() != ValueKind::Map {
         let lines: Vec<String> = items.iter().map(|item| pretty(item, indent + 1)).collect();
-        let (open, close) = if value.is_tuple() { ('(', ')') } else { ('[', ']') };
+        let (open, close) = if python::is_tuple(value) { ('(', ')') } else { ('[', ']') };
         return format!("{open}{}{close}", lines.join(&rest));
     }
     let mut keys = items;

@@ -147,12 +147,10 @@ const DIFFERENCES: &[Difference] = &[
     Difference { what: "`isocalendar()`, printed whole", templates: &["isocalendar() }}"] },
     Difference { what: "`strftime(\"%s\")` of a date that is not in UTC", templates: &["strftime('%s')"] },
     Difference { what: "`\\| ts_nodash_with_tz` of a date west of Greenwich", templates: &["ny | ts_nodash_with_tz"] },
-    Difference { what: "`<` between two literals of different kinds", templates: &["{{ 'a' < 1 }}", "{{ none < 1 }}"] },
     Difference {
         what: "`unique` over lists, `dictsort` by values of different kinds",
         templates: &["nested | unique", "dictsort(by='value')"],
     },
-    Difference { what: "`groupby`", templates: &["groupby("] },
     Difference { what: "methods without a call, `.real` of a number", templates: &["attr('upper')", "n.real"] },
     Difference { what: "`encode`, `translate`", templates: &[".encode()", ".translate("] },
     Difference {

@@ -183,6 +183,67 @@ def filters():
     yield from ["'%s' | format(none)", "numbers | map('multiply') | list", "{'a': 1} | items | list", "[1, [2, 3]] | string", "lines | indent(4, first=true)", "rows | map(attribute='k') | join"]
 
 
+def groups_of():
+    yield from ["rows | groupby('k')", "rows | groupby(attribute='k') | length", "(rows | groupby('k'))[0].grouper", "(rows | groupby('k'))[0].list"]
+    yield from ["(rows | groupby('k'))[0][1] | length", "(rows | groupby('k'))[1].list[0].id", "(rows | groupby('k') | first)[1][0]['id']"]
+    yield from ["{% for k, items in rows | groupby('k') %}{{ k }}={{ items | length }}:{{ items | map(attribute='id') | join(',') }};{% endfor %}"]
+    yield from ["{% for group in rows | groupby('k') %}{{ group.grouper }}:{{ group.list | sum(attribute='id') }};{% endfor %}"]
+    yield from ["{% for k, items in rows | groupby('k') %}{{ loop.index }}{{ items[-1].id }}{{ items[1:] }}{% endfor %}"]
+    yield from ["rows | groupby('zz')", "rows | groupby('zz', default='none')", "[{'a': {'b': 2}}, {'a': {'b': 1}}] | groupby('a.b')"]
+    yield from ["[{'c': 'CA'}, {'c': 'ny'}, {'c': 'ca'}] | groupby('c')", "[{'c': 'CA'}, {'c': 'ny'}, {'c': 'ca'}] | groupby('c', case_sensitive=true)"]
+    yield from ["[{'a': 1}, {'a': 'x'}] | groupby('a')", "[{'a': 1}, {'a': none}] | groupby('a')", "[(1, 'x'), (2, 'y'), (1, 'z')] | groupby(0)"]
+    yield from ["[(1, 'x'), (2, 'y'), (1, 'z')] | groupby(0) | map(attribute='list') | list", "names | groupby('zz')", "[] | groupby('a')"]
+    yield from ["rows | groupby('k') | map('first') | list", "rows | groupby('k') | map(attribute='grouper') | join('+')", "rows | groupby('k') | list | length"]
+    yield from ["dict(rows | groupby('k'))", "rows | groupby('k') | tojson", "rows | groupby('k') | sort(attribute='0', reverse=true) | map(attribute=0) | list"]
+    yield from ["[{'d': dt, 'n': 1}, {'d': sthlm, 'n': 2}, {'d': leap, 'n': 3}] | groupby('d') | map(attribute='list') | map('length') | list"]
+
+
+def comparisons():
+    values = ["1", "1.5", "'a'", "none", "true", "[1]", "{'a': 1}", "(1,)", "dt", "n", "text", "numbers", "table", "dt.date()"]
+    for one, other in itertools.product(values, repeat=2):
+        for operator in ["<", ">=", "=="]:
+            yield f"{one} {operator} {other}"
+    yield from ["1 < 'a' < 2", "1 < 2 < 'a'", "1 < n < 'a'", "n < 10 < 'a'", "0 < n <= 7", "10 > n > 5 > 1", "1 < 2 > 1", "3 < 2 < 'a'", "n < 5 < 'a'"]
+    yield from ["leap < dt < micro", "leap < dt < 'x'", "leap < micro > dt", "'a' < 'b' < 'c'", "'a' < text", "1 == 1 < 2", "1 < 2 == true", "1 < 2 in [2]"]
+    yield from ["not 1 < 'a'", "(1 < 'a') or true", "'x' if 1 < 'a' else 'y'", "[1 < 'a']", "{% if 1 < 'a' %}x{% endif %}", "{% set x = 1 < 'a' %}{{ x }}"]
+    for name in ["sort", "min", "max"]:
+        for items in ["[1, 'a']", "['a', none]", "[none, none]", "[1, true, 0.5]", "[dt, 'x']", "[dt, none]", "[[1], ['a']]", "[[1, 'a'], [2, none]]", "[{}, {}]"]:
+            yield f"{items} | {name}"
+    yield from ["[dt, dt.date()] | sort", "['b', 'A', 'a'] | sort", "['b', 'A', 'a'] | max", "[dt, sthlm] | max", "mixed | sort", "mixed | max", "[[2, 1], [1, 2]] | max"]
+
+
+def everyday():
+    """What people write: Airflow's documentation, and what is asked again and again."""
+    yield from ["(dt - macros.timedelta(days=1)).strftime('%Y-%m-%d')", "macros.ds_add(ds, -1)", "macros.ds_add(ds, 7)", "(dt - macros.timedelta(days=1)) | ds"]
+    yield from ["macros.ds_format(ds, '%Y-%m-%d', '%m-%d-%y')", "macros.ds_format(macros.ds_add(ds, -30), '%Y-%m-%d', '%Y%m')", "dt.strftime('%Y/%m/%d/%H')"]
+    yield from ["dt.replace(day=1).strftime('%Y-%m-%d')", "(dt.replace(day=1) - macros.timedelta(days=1)).replace(day=1) | ds", "dt.subtract(months=1).start_of('month') | ds"]
+    yield from ["dt.add(days=1).strftime('%Y%m%d')", "dt.in_timezone('Europe/Berlin').strftime('%H:%M')", "dt.format('YYYY-MM-DD')", "dt.to_date_string()"]
+    yield from ["macros.datetime.strptime(ds, '%Y-%m-%d').strftime('%d %B %Y')", "(macros.datetime.strptime(ds, '%Y-%m-%d') - macros.timedelta(days=1)).strftime('%Y-%m-%d')"]
+    yield from ["macros.datetime(2026, 1, 31).isoformat()", "(macros.datetime.strptime(ds, '%Y-%m-%d') + macros.dateutil.relativedelta.relativedelta(months=-1)).strftime('%Y-%m')"]
+    yield from ["macros.dateutil.parser.parse('2026-03-05 10:00').strftime('%H')", "macros.json.dumps({'a': [1, 2]})", "macros.json.loads('{\"a\": 1}')['a']"]
+    yield from ["dt.int_timestamp", "dt.timestamp() | int", "(dt.timestamp() * 1000) | int", "dt.year", "'%02d' % dt.month", "'{:02d}'.format(dt.month)", "dt.day_of_week"]
+    yield from ["dt.weekday()", "'yes' if dt.weekday() >= 5 else 'no'", "'Q' ~ dt.quarter", "'Q' ~ ((dt.month - 1) // 3 + 1)", "dt.isocalendar()[1]", "dt.hour if dt.hour > 6 else 24"]
+    yield from ["table.get('zz', 'y')", "table['a'][1]", "table.a[0]", "table.get('a', [])[0]", "table.zz | default('x')", "table.zz is defined", "table['zz'] | default('x', true)"]
+    yield from ["ds.replace('-', '')", "ds.split('-')[0]", "ds[:7]", "ds[0:4] ~ '/' ~ ds[5:7]", "ds | replace('-', '/')", "path.split('/')[-1]", "path.split('/')[2:] | join('/')"]
+    yield from ["path | replace('s3://', '') | upper", "(csv.split(',') | length)", "csv.split(',') | select | list", "csv.split(',') | reject('equalto', '') | join('|')"]
+    yield from ["{% for d in range(3) %}{{ macros.ds_add(ds, -d) }}{% if not loop.last %},{% endif %}{% endfor %}", "{% for k, v in table.items() %}{{ k }}={{ v }};{% endfor %}"]
+    yield from ["{% if n > 5 and 'x' in csv %}a{% elif n == 7 %}b{% else %}c{% endif %}", "{% set y = dt.year %}{% set m = dt.month - 1 %}{{ y }}-{{ '%02d' | format(m) }}"]
+    yield from ["{%- for i in numbers -%} {{ i }} {%- endfor -%}", "{% for row in rows if row.k == 'x' %}{{ row.id }},{% endfor %}", "{% raw %}{{ ds }}{% endraw %}"]
+    yield from ["{% set ns = namespace(total=0) %}{% for row in rows %}{% set ns.total = ns.total + row.id %}{% endfor %}{{ ns.total }}", "{# ds #}x"]
+    yield from ["{% macro day(n) %}{{ macros.ds_add(ds, n) }}{% endmacro %}{{ day(-1) }} {{ day(1) }}", "{% with a = n * 2 %}{{ a }}{% endwith %}", "{% filter upper %}{{ text }}{% endfilter %}"]
+    yield from ["rows | map(attribute='k') | unique | join(',')", "rows | selectattr('id', 'gt', 1) | map(attribute='id') | list", "rows | selectattr('k', 'in', ['x']) | list | length"]
+    yield from ["rows | sum(attribute='id') / (rows | length)", "rows | sort(attribute='k,id') | map(attribute='id') | list", "rows | sort(attribute='id', reverse=true) | first", "(rows | last).id"]
+    yield from ["numbers | map('string') | map('upper') | join(\"', '\")", "\"'\" ~ names | join(\"','\") ~ \"'\"", "names | map('lower') | sort | join(' ')", "numbers | max + 1"]
+    yield from ["n | string ~ 'x'", "(n / 2) | round | int", "n // 2", "n ** 2", "(pi * 100) | int", "'7' | int + 1", "n in [1, 7]", "n not in numbers", "yes | string | lower", "yes | tojson"]
+    yield from ["dt < micro", "dt.date() == micro.date()", "(micro - dt).days", "((micro - dt).total_seconds() / 3600) | int", "(micro - dt).in_days()", "[dt, micro] | min | ds", "dt.diff(micro).in_days()"]
+    yield from ["dt.start_of('week') | ds", "dt.end_of('month').day", "dt.start_of('month').add(days=14) | ds", "dt.last_of('month') | ds", "dt.next() | ds", "dt.is_leap_year()", "dt.naive()"]
+    yield from ["dt.isoformat().replace(':', '%3A')", "dt | ts", "dt | ts_nodash", "dt | ds_nodash", "dt.strftime('%s') | int == dt.int_timestamp", "dt.to_iso8601_string()", "dt.tzinfo"]
+    yield from ["none | default('x')", "none or 'x'", "empty or 'x'", "zero or 1", "(table.c or 'x') | upper", "table.c is none", "not table.c", "table.zz or 'y'", "(table.zz | default({})).a"]
+    yield from ["text.lower().replace(', ', '_')", "text | lower | replace(' ', '_') | truncate(5, true, '')", "'a' ~ 1 ~ none ~ 1.0", "'%s/%s' % (ds, n)", "'{}/{}'.format(ds, n)", "[ds, n] | join('/')"]
+    yield from ["numbers | first", "numbers[0]", "numbers[5]", "numbers[5] | default('none')", "numbers[:2]", "numbers | length > 2", "numbers | batch(2) | map('list') | list", "range(1, n) | list | join"]
+    yield from ["text and 'x'", "'-'.join(numbers | map('string'))", "numbers + [4]", "dict(table, d=4) | length", "dict(a=1).a", "{'a': 1}['a']", "{'a': dt}.a.year", "('a', 'b')[1]", "1 if none else 2"]
+
+
 def dates():
     for zone in ZONES:
         yield zone
@@ -322,7 +383,7 @@ def main():
         "ts_nodash_with_tz": lambda value: value.isoformat().replace("-", "").replace(":", ""),
     }
     seen, groups = set(), {}
-    for group in (printing, percent, methods, filters, dates, macros):
+    for group in (printing, percent, methods, filters, groups_of, comparisons, everyday, dates, macros):
         entries = []
         for source in sorted(set(group())) if group is printing else group():
             if source not in seen:

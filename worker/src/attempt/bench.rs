@@ -95,6 +95,7 @@ impl Bench {
             wardens: WardenKeeper::new(Vec::new(), None),
             http: HttpClient::default(),
             sql: flow_sql::SqlClient::default(),
+            place: std::sync::Arc::default(),
             environment: TaskEnvironment::inherited(),
             run_as: None,
             plugins_folder: None,

@@ -65,7 +65,8 @@ fn prepared_with(mut dag: Dag, operator: Operator, value: &str) -> Result<String
         resume: None,
         log_before: flow_store::LogBefore::default(),
     };
-    let renderer = Renderer::new(Arc::new(AttemptScope::new(order.clone(), Arc::new(Lookups::default()))));
+    let renderer =
+        Renderer::new(Arc::new(AttemptScope::new(order.clone(), Arc::new(Lookups::default()), Arc::default())));
     prepare(&order, at, None, &renderer)
         .map(|it| format!("{:?} {:?}", it.work, it.rendered))
         .map_err(|it| it.to_string())

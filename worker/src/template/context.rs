@@ -13,6 +13,7 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json, json};
 
+use super::place::AttemptPlace;
 use super::secrets::{Variables, connections, missing};
 use super::xcom::{Lookups, Outputs, TaskInstanceValue, Wanted};
 
@@ -25,12 +26,13 @@ pub struct AttemptScope {
     order: WorkOrder,
     params: Map<String, Json>,
     lookups: Arc<Lookups>,
+    place: Arc<AttemptPlace>,
 }
 
 impl AttemptScope {
     /// The scope of a claimed task instance.
-    pub fn new(order: WorkOrder, lookups: Arc<Lookups>) -> Self {
-        AttemptScope { params: params_of(&order), order, lookups }
+    pub fn new(order: WorkOrder, lookups: Arc<Lookups>, place: Arc<AttemptPlace>) -> Self {
+        AttemptScope { params: params_of(&order), order, lookups, place }
     }
 
     /// The XComs that have been fetched for this attempt.
@@ -158,6 +160,8 @@ impl AttemptScope {
             ("operator", Value::from(self.order.task().operator.name())),
             ("queue", Value::from(&self.order.task().queue)),
             ("pool", Value::from(&self.order.task().pool)),
+            ("hostname", Value::from(&self.place.host)),
+            ("log_url", Value::from(self.place.log_url(order))),
         ]
         .into();
         Value::from_object(TaskInstanceValue { fields, lookups: Arc::clone(&self.lookups) })

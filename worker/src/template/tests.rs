@@ -4,6 +4,7 @@ use flow_model::graph::DagGraph;
 use flow_model::state::RunType;
 use flow_model::{ClaimId, DagRunKey, DagVersionKey, Epoch, TaskInstanceKey, Timestamp};
 use flow_store::{WorkOrder, XComInstances, XComPull, XComRun};
+use minijinja::Value;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -16,6 +17,10 @@ pub(super) fn scope(conf: serde_json::Value) -> Arc<AttemptScope> {
 }
 
 fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<AttemptScope> {
+    Arc::new(AttemptScope::new(order(conf, logical_date), Arc::new(Lookups::default()), Arc::default()))
+}
+
+fn order(conf: serde_json::Value, logical_date: Option<&str>) -> WorkOrder {
     let dag = serde_json::from_value(json!({
         "dag_id": "sales", "owner": "ann", "tags": [], "schedule": "none", "catchup": "latest",
         "max_active_runs": 1, "max_active_tasks": 1, "tasks": [{
@@ -29,7 +34,7 @@ fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<AttemptS
     .unwrap();
     let at = logical_date.map(|text| text.parse::<Timestamp>().unwrap());
     let serde_json::Value::Object(conf) = conf else { panic!("conf must be an object") };
-    let order = WorkOrder {
+    WorkOrder {
         task_instance: TaskInstanceKey(1),
         epoch: Epoch(1),
         claim: ClaimId(1),
@@ -52,8 +57,7 @@ fn scope_at(conf: serde_json::Value, logical_date: Option<&str>) -> Arc<AttemptS
         is_continued: false,
         resume: None,
         log_before: flow_store::LogBefore::default(),
-    };
-    Arc::new(AttemptScope::new(order, Arc::new(Lookups::default())))
+    }
 }
 
 fn pull(task_id: &str, key: &str, instances: XComInstances, run: XComRun) -> Wanted {
@@ -332,4 +336,67 @@ proptest! {
         let back = inside.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
         prop_assert_eq!(back, value);
     }
+}
+
+/// The names with their fields as they are in an attempt.
+fn real_fields(scope: &Arc<AttemptScope>, name: &str) -> (Value, Vec<String>) {
+    use minijinja::value::Object;
+    let value = scope.get_value(&Value::from(name)).unwrap();
+    let mut fields: Vec<String> = match value.downcast_object_ref::<xcom::TaskInstanceValue>() {
+        Some(instance) => instance.fields.keys().map(|field| (*field).to_owned()).collect(),
+        None => value.try_iter().unwrap().map(|field| field.to_string()).collect(),
+    };
+    fields.sort();
+    (value, fields)
+}
+
+#[test]
+fn the_fields_that_the_check_knows_are_those_that_there_are() {
+    use flow_template::fields::{FieldKind, WITH_FIELDS, fields_of};
+    use minijinja::value::ValueKind;
+    let scope = scope(json!({ "n": 5 }));
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dag-file.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    for name in WITH_FIELDS {
+        let (value, real) = real_fields(&scope, name);
+        let declared = fields_of(name).unwrap();
+        let mut names: Vec<&str> = declared.iter().map(|(field, _)| *field).collect();
+        names.sort_unstable();
+        assert_eq!(real, names, "{name}");
+        let row = guide.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`"))).unwrap();
+        for (field, kind) in declared {
+            let found = value.get_attr(field).unwrap();
+            let is_date = found.downcast_object_ref::<flow_template::DateValue>().is_some();
+            let fits = match kind {
+                FieldKind::Text => found.as_str().is_some(),
+                FieldKind::Number => found.is_number(),
+                FieldKind::Bool => found.kind() == ValueKind::Bool,
+                FieldKind::Date => is_date,
+                FieldKind::Texts => found.kind() == ValueKind::Seq,
+                FieldKind::Table => found.kind() == ValueKind::Map,
+                FieldKind::Nothing => found.is_none(),
+            };
+            assert!(fits || found.is_none(), "{name}.{field} is {found:?}, not {kind:?}");
+            assert!(row.contains(&format!("`.{field}`")), "docs/dag-file.md does not tell of {name}.{field}");
+        }
+    }
+}
+
+#[test]
+fn an_attempt_knows_where_it_runs_and_where_people_see_it() {
+    let order = |map_index| {
+        let mut order = order(json!({}), Some("2026-03-05T06:30:00Z"));
+        order.run_id = "scheduled__2026-03-05T06:30:00+00:00".to_owned();
+        order.map_index = map_index;
+        order
+    };
+    let rendered = |map_index, pages_url: Option<&str>| {
+        let place = AttemptPlace { host: "worker-7".to_owned(), pages_url: pages_url.map(str::to_owned) };
+        let scope = Arc::new(AttemptScope::new(order(map_index), Arc::new(Lookups::default()), Arc::new(place)));
+        Renderer::new(scope).text("text", "{{ ti.hostname }} {{ ti.log_url }}").unwrap()
+    };
+    let page = "/dags/sales/runs/scheduled__2026-03-05T06%3A30%3A00%2B00%3A00/tasks/load?try=2";
+    assert_eq!(rendered(-1, None), "worker-7 None");
+    assert_eq!(rendered(-1, Some("https://flow.example")), format!("worker-7 https://flow.example{page}"));
+    assert_eq!(rendered(4, Some("http://h:8080/x")), format!("worker-7 http://h:8080/x{page}&map_index=4"));
 }

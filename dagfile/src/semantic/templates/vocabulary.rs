@@ -1,6 +1,8 @@
 //! What the names of a template stand for, as far as the file tells.
 
+use flow_template::MACRO_NAMES;
 use flow_template::analysis::{Argument, Fault, Reference, Step, Vocabulary};
+use flow_template::fields::{fields_of, instead_of_field};
 use flow_template::names::TEMPLATE_NAMES;
 
 use super::names::{FileNames, TaskNames};
@@ -48,6 +50,9 @@ const OF_LOOPS: [&str; 2] = ["output", "iteration"];
 /// What the engine and its objects can do with a table.
 const TABLE_METHODS: [&str; 4] = ["get", "items", "keys", "values"];
 
+/// Names that mean something for a task only.
+const OF_TASKS: [&str; 6] = ["task", "task_instance", "ti", "task_instance_key_str", "map_index", "try_number"];
+
 /// The fields of a connection.
 const OF_CONNECTIONS: [&str; 9] =
     ["conn_id", "conn_type", "host", "port", "login", "password", "schema", "extra_dejson", "get_uri"];
@@ -80,13 +85,20 @@ impl Vocabulary for Words<'_> {
 
     fn look_at(&self, reference: &Reference<'_>) -> Vec<Fault> {
         let Some((first, rest)) = reference.steps.split_first() else { return Vec::new() };
+        if self.place == Place::RunCallback && OF_TASKS.contains(&first.name.as_str()) {
+            return no_task(reference).into_iter().collect();
+        }
         let fault = match first.name.as_str() {
             "params" => self.param(reference, rest),
             "conf" => self.conf(reference, rest),
             "xcom" => self.xcom(reference, rest),
-            "ti" | "task_instance" => return self.pull(reference, rest),
+            "ti" | "task_instance" if rest.first().is_some_and(|step| step.name == "xcom_pull") => {
+                return self.pull(reference, rest);
+            }
+            "dag" | "dag_run" | "task" | "ti" | "task_instance" => field(&first.name, reference, rest),
             "var" => variable(reference, rest),
             "conn" => connection(rest),
+            "macros" => macros(rest),
             _ => None,
         };
         fault.into_iter().collect()
@@ -228,10 +240,7 @@ impl Words<'_> {
 
     /// `ti.xcom_pull(task_ids="...")`.
     fn pull(&self, reference: &Reference<'_>, rest: &[Step]) -> Vec<Fault> {
-        let (Some(arguments), [method]) = (&reference.call, rest) else { return Vec::new() };
-        if method.name != "xcom_pull" {
-            return Vec::new();
-        }
+        let (Some(arguments), [_]) = (&reference.call, rest) else { return Vec::new() };
         let named = |name: &str| arguments.iter().find(|argument| argument.name == Some(name));
         let first = arguments.first().filter(|argument| argument.name.is_none());
         let Some(tasks) = named("task_ids").or(first) else { return Vec::new() };
@@ -266,6 +275,45 @@ impl Words<'_> {
             }
         }
     }
+}
+
+/// A callback of a DAG's runs names something of a task.
+fn no_task(reference: &Reference<'_>) -> Option<Fault> {
+    let name = &reference.steps[0].name;
+    (!reference.is_guarded).then(|| {
+        Fault::error(
+            reference.span(),
+            format!("`{name}` is not there: this is a callback of the DAG's runs, not of a task"),
+            "write it into a task's table, or into `[default_args]` for all tasks; what fits both asks first: `{% if ti %}`",
+        )
+    })
+}
+
+/// A field of something whose fields are fixed.
+fn field(name: &str, reference: &Reference<'_>, rest: &[Step]) -> Option<Fault> {
+    let (named, known) = (rest.first()?, fields_of(name)?);
+    let is_method = reference.call.is_some() && rest.len() == 1 && TABLE_METHODS.contains(&named.name.as_str());
+    let has_methods = !matches!(name, "ti" | "task_instance");
+    if reference.is_guarded || (is_method && has_methods) || known.iter().any(|(field, _)| *field == named.name) {
+        return None;
+    }
+    let names = || known.iter().map(|(field, _)| *field);
+    let hint = match (instead_of_field(name, &named.name), nearest(&named.name, names())) {
+        (Some(hint), _) => hint.to_owned(),
+        (None, Some(meant)) => format!("did you mean `{name}.{meant}`?"),
+        (None, None) => format!("`{name}` has {}", listed(names())),
+    };
+    Some(Fault::error(named.span.clone(), format!("`{name}` has no `{}`", named.name), hint))
+}
+
+/// Something of Airflow's `macros` that is not there.
+fn macros(rest: &[Step]) -> Option<Fault> {
+    let named = rest.first().filter(|step| !MACRO_NAMES.contains(&step.name.as_str()))?;
+    let hint = match nearest(&named.name, MACRO_NAMES) {
+        Some(meant) => format!("did you mean `macros.{meant}`?"),
+        None => format!("`macros` has {}", listed(MACRO_NAMES)),
+    };
+    Some(Fault::error(named.span.clone(), format!("`macros` has no `{}`", named.name), hint))
 }
 
 fn variable(reference: &Reference<'_>, rest: &[Step]) -> Option<Fault> {
