@@ -96,9 +96,16 @@ fn show_config(mut settings: Settings, form: Form) -> anyhow::Result<Exit> {
     }
     settings.database.url = url;
     if form == Form::Json {
-        crate::output::json(&serde_json::to_value(&settings)?)?;
+        let mut shown = serde_json::to_value(&settings)?;
+        shown["limits"] = flow_model::limits::all().map(|limit| (limit.name, limit.value)).collect();
+        crate::output::json(&shown)?;
     } else {
         anstream::print!("{}", toml::to_string(&settings)?);
+        // Comments, so that what is printed can be taken as a configuration file.
+        anstream::println!("\n# Limits that no setting changes:");
+        for limit in flow_model::limits::all() {
+            anstream::println!("# {} = {}  # {}", limit.name, limit.value, limit.meaning);
+        }
     }
     Ok(Exit::Success)
 }

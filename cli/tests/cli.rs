@@ -205,6 +205,10 @@ fn the_configuration_is_told_to_programs_too() {
     let shown = flowctl(here.path(), &["config", "show", "-o", "json"], &[]);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["worker"]["concurrency"], 3);
+    assert_eq!(shown["limits"]["xcom_bytes_max"], 1 << 20);
+    // For people they are comments: what is printed is a configuration.
+    let printed = told(here.path(), &["config", "show"], &[]);
+    assert!(printed.contains("# xcom_bytes_max = 1048576  # Bytes of one XCom"), "{printed}");
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! `on_success`, `on_failure`, `on_retry`, `on_skipped`.
 
 use flow_model::callback::Notifier;
+use flow_model::limits::NOTIFIERS_MAX;
 
 use crate::diagnostic::Problems;
 use crate::semantic::{check_email, check_slack, check_webhook};
 use crate::tree::Node;
 use flow_model::suggest::listed;
-
-/// Notifiers of one event at most: which of them have been reached is a bit mask.
-const NOTIFIERS_MAX: usize = 16;
 
 const KINDS: [&str; 4] = ["command", "webhook", "slack", "email"];
 

@@ -1,5 +1,6 @@
 //! From text to a DAG.
 
+use flow_model::limits::DAG_FILE_BYTES_MAX;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,6 @@ use crate::identity::Seen;
 use crate::links::NamedDag;
 use crate::semantic::Files;
 use crate::{headers, schema, semantic, tree, walk};
-
-/// A file larger than this is not read: no DAG that a person wrote is.
-pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A DAG file that was looked at.
 #[derive(Debug, Clone)]
@@ -149,11 +147,11 @@ fn read_text(path: &Path) -> Result<String, (String, &'static str)> {
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(DAG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let size = metadata.len().max(FILE_BYTES_MAX + 1);
-        let message = format!("the file has {size} bytes, and a DAG file may have {FILE_BYTES_MAX}");
+    if bytes.len() as u64 > DAG_FILE_BYTES_MAX {
+        let size = metadata.len().max(DAG_FILE_BYTES_MAX + 1);
+        let message = format!("the file has {size} bytes, and a DAG file may have {DAG_FILE_BYTES_MAX}");
         return Err((message, "keep data out of DAG files: tasks can read it from files or databases"));
     }
     match String::from_utf8(bytes) {

@@ -30,7 +30,8 @@ use std::ops::Range;
 
 use flow_model::callback::Callbacks;
 use flow_model::dag::Catchup;
-use flow_model::expand::{MAX_MAP_LENGTH, MAX_MAP_LENGTH_LIMIT};
+use flow_model::expand::MAX_MAP_LENGTH;
+use flow_model::limits::MAP_LENGTH_MAX;
 use flow_model::operator::Operator;
 use flow_model::schedule::Schedule;
 use flow_model::{Dag, Task};
@@ -177,7 +178,7 @@ fn named_dags(layout: &Layout<'_>, tasks: &[Task]) -> Vec<NamedDag> {
 /// Instances that one mapping may have.
 fn max_map_length(root: &Node) -> u32 {
     match root.get("max_map_length").map(|node| &node.kind) {
-        Some(Kind::Integer(length)) => u32::try_from(*length).unwrap_or(MAX_MAP_LENGTH).min(MAX_MAP_LENGTH_LIMIT),
+        Some(Kind::Integer(length)) => u32::try_from(*length).unwrap_or(MAX_MAP_LENGTH).min(MAP_LENGTH_MAX),
         _ => MAX_MAP_LENGTH,
     }
 }

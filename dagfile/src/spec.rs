@@ -1,5 +1,6 @@
 //! The parts of a DAG file as types: parsing, the JSON Schema and the check of keys and types follow from them.
 
+use flow_model::limits::DURATION_SECONDS_MAX;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -195,9 +196,6 @@ pub(crate) struct TaskSettings {
     /// For a teardown: whether its failure fails the run (default: false).
     pub on_failure_fail_dagrun: Option<bool>,
 }
-
-/// A hundred years: whatever is longer is a mistake, and would lead beyond what calendars can tell.
-const DURATION_SECONDS_MAX: u64 = 100 * 366 * 86_400;
 
 /// A duration: text with units, or a number of seconds.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 //! A callback never changes what happened. Each event gives one delivery for its list of notifiers, made in the
 //! transaction of the move; a worker carries it out, without a slot.
 
+use crate::limits::CALLBACK_TRIES_MAX;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,9 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::moves::{ANSWERED, Actor};
 use crate::operator::notice::{Email, Slack, Webhook};
 use crate::state::{RunState, TaskState, named_enum};
-
-/// Tries of a notifier at most.
-pub const TRIES_MAX: u32 = 3;
 
 named_enum!(
     /// What a callback is called for.
@@ -155,7 +153,7 @@ pub fn decide(notifiers: usize, delivered: i64, tries: u32) -> Delivery {
     let all = (1_i64 << notifiers.min(62)) - 1;
     if delivered & all == all {
         Delivery::Delivered
-    } else if tries >= TRIES_MAX {
+    } else if tries >= CALLBACK_TRIES_MAX {
         Delivery::GivenUp
     } else {
         Delivery::Again(Duration::from_secs(5) * 6_u32.saturating_pow(tries.saturating_sub(1)))

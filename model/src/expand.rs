@@ -1,6 +1,7 @@
 //! Mapping: one task, or a group of tasks, becomes as many as there are values. What `expand` may say, and the values
 //! that follow from it. Pure: whoever expands fetches the XComs first.
 
+use crate::limits::MAP_LENGTH_MAX;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,9 +9,6 @@ use serde_json::{Map, Value};
 
 /// Instances that a mapping may have unless the DAG says otherwise (Airflow: `core.max_map_length`).
 pub const MAX_MAP_LENGTH: u32 = 1_024;
-
-/// More than this is refused whatever the DAG says: a run of a million instances helps nobody.
-pub const MAX_MAP_LENGTH_LIMIT: u32 = 100_000;
 
 /// Over what a task or a group is mapped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,7 +94,7 @@ pub enum ExpandError {
     /// More instances than allowed.
     #[error(
         "the mapping has {length} instances, at most {max} are allowed; hint: map over less, or raise `max_map_length` \
-         in the DAG file (up to {MAX_MAP_LENGTH_LIMIT})"
+         in the DAG file (up to {MAP_LENGTH_MAX})"
     )]
     TooLong {
         /// Instances asked for.

@@ -1,15 +1,13 @@
 //! A folder of files as a source, as Docker and Kubernetes mount secrets: `variables/<key>` holds a value,
 //! `connections/<conn_id>` a URI or JSON.
 
+use flow_model::limits::SECRET_FILE_BYTES_MAX;
 use std::path::{Component, Path, PathBuf};
 
 use flow_model::SecretText;
 use flow_model::outside::without_mark;
 
 use crate::error::SecretsError;
-
-/// Bytes of one file at most.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A folder of secrets.
 #[derive(Debug, Clone)]
@@ -38,8 +36,11 @@ impl FileSource {
             }
             Err(error) => return Err(failed(error.to_string(), READABLE)),
         };
-        if length > FILE_BYTES_MAX {
-            return Err(failed(format!("it has {length} bytes, more than {FILE_BYTES_MAX}"), "is it the right file?"));
+        if length > SECRET_FILE_BYTES_MAX {
+            return Err(failed(
+                format!("it has {length} bytes, more than {SECRET_FILE_BYTES_MAX}"),
+                "is it the right file?",
+            ));
         }
         match tokio::fs::read_to_string(&path).await {
             Ok(text) => Ok(Some((SecretText::new(without_mark(&text).trim_end_matches(['\n', '\r'])), path.clone()))),

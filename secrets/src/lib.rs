@@ -14,6 +14,6 @@ mod vault;
 pub use error::SecretsError;
 pub use files::FileSource;
 pub use keys::{KEY_BYTES, Keyring, Sealed};
-pub use mask::{MASK, Masker, SECRET_CHARS_MIN};
+pub use mask::{MASK, Masker};
 pub use secrets::{Place, Secrets, Sources};
 pub use vault::{VaultSettings, VaultSource, VaultToken};

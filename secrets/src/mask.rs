@@ -3,6 +3,7 @@
 mod forms;
 mod known;
 
+use flow_model::limits::SECRET_CHARACTERS_MIN;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,9 +14,6 @@ use serde_json::Value;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
-/// Characters that a value must have to be hidden: shorter ones would hide ordinary words, and give away by it what they
-/// are.
-pub const SECRET_CHARS_MIN: usize = 6;
 /// Bytes of a secret's beginning at the end of a cut text that are enough to hide them.
 const CUT_BYTES_MIN: usize = 3;
 
@@ -38,7 +36,7 @@ impl Masker {
         let before = learned.forms.len();
         let whole = secret.expose().trim();
         for part in std::iter::once(whole).chain(whole.lines().map(str::trim)) {
-            if part.chars().count() >= SECRET_CHARS_MIN {
+            if part.chars().count() >= SECRET_CHARACTERS_MIN {
                 learned.forms.extend(forms::of(part));
             }
         }

@@ -2,6 +2,7 @@
 //! it, and seen once that end has been recorded: a try that lost the right to act leaves nothing to see.
 
 use flow_model::dag::hex;
+use flow_model::limits::ARTIFACT_NAME_BYTES_MAX;
 use flow_model::{ClaimId, DagRunKey, Epoch, TaskInstanceKey, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -13,9 +14,6 @@ use crate::transaction::{step, steps};
 
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// Bytes of an artifact's name.
-pub const ARTIFACT_NAME_BYTES_MAX: usize = 500;
 
 /// A file that a try leaves.
 #[derive(Debug, Clone)]

@@ -197,7 +197,7 @@ async fn broken_callbacks(tx: &mut Transaction) -> Result<Vec<Violation>, Abort>
                 or (state = 'running' and owner in (select p.id from process p where p.state = 'dead'))
              order by id limit 100",
         )
-        .bind(i64::from(flow_model::callback::TRIES_MAX))
+        .bind(i64::from(flow_model::limits::CALLBACK_TRIES_MAX))
         .all()
         .await?;
     let violation = |(id, state, tries)| Violation {

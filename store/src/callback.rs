@@ -241,7 +241,7 @@ fn record(row: RecordRow) -> CallbackRecord {
 pub(crate) async fn free_callbacks(tx: &mut Transaction, now: Timestamp, processes: &[i64]) -> Result<(), Abort> {
     tx.query(statement!("free_callbacks"))
         .bind(json(processes))
-        .bind(i64::from(flow_model::callback::TRIES_MAX))
+        .bind(i64::from(flow_model::limits::CALLBACK_TRIES_MAX))
         .bind(now.as_micros())
         .execute()
         .await?;

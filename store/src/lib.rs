@@ -44,7 +44,7 @@ pub mod read;
 pub use flow_model::decide::intervention::{Affected, Mark, Selection};
 
 pub use advance::{AdvanceLimits, Advanced};
-pub use artifact::{ARTIFACT_NAME_BYTES_MAX, Artifact, NewArtifact, is_artifact_name};
+pub use artifact::{Artifact, NewArtifact, is_artifact_name};
 pub use audit::AuditReport;
 pub use callback::{CallbackOrder, CallbackOutcome, CallbackRecord, CallbackResult};
 pub use claim::{ClaimRequest, LogBefore, WorkOrder};
@@ -66,7 +66,7 @@ pub use process::{Heartbeat, HeldTask, NewProcess, ProcessKind};
 pub use rescue::Rescued;
 pub use rows::json_text;
 pub use secret::{SealedRow, StoredConnection, StoredVariable};
-pub use start::{NewStart, StartRecord, Started, WAITING_RUNS_MAX, Watched};
+pub use start::{NewStart, StartRecord, Started, Watched};
 pub use token::TokenRecord;
 pub use trigger::{CheckNote, Fired, Firing, HeldTrigger, TriggerRoom};
 pub use xcom::{XComChange, XComInstances, XComPlace, XComPull, XComRun, check_xcom_key, check_xcom_size};

@@ -12,9 +12,9 @@ use crate::connect::Store;
 use crate::error::{Abort, Result};
 use crate::log::LogAppend;
 use crate::query::statement;
-use crate::rescue::LOST_MAX;
 use crate::rows::{json, task_state};
 use crate::transaction::{Transaction, steps};
+use flow_model::limits::LOSSES_MAX;
 
 /// How an attempt ended, or how its try goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,7 +258,7 @@ async fn apply_outcomes<'a>(
         .bind(rows)
         .bind(now.as_micros())
         .bind(process.to_string())
-        .bind(LOST_MAX)
+        .bind(LOSSES_MAX)
         .all()
         .await?;
     let mut applied = Vec::with_capacity(moved.len());

@@ -1,5 +1,6 @@
 //! T11: task instances whose holder died are rerun, or fail with a reason that says so.
 
+use flow_model::limits::LOSSES_MAX;
 use flow_model::{TaskInstanceKey, TaskState, Timestamp};
 
 use crate::callback::free_callbacks;
@@ -8,9 +9,6 @@ use crate::error::{Abort, Result};
 use crate::query::statement;
 use crate::rows::{json, task_state};
 use crate::transaction::{Transaction, step, steps};
-
-/// Losses after which a task instance fails as poisoned instead of being rerun.
-pub(crate) const LOST_MAX: i64 = 3;
 
 /// A task instance that was taken from a dead holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,7 @@ impl Store {
                         .bind(now.as_micros())
                         .bind(actor_id)
                         .bind(reason)
-                        .bind(LOST_MAX)
+                        .bind(LOSSES_MAX)
                         .all(),
                 )
             })

@@ -1,5 +1,6 @@
 //! Runs that events from outside start: each event counts once, because its row and its run are one transaction.
 
+use flow_model::limits::WAITING_RUNS_MAX;
 use std::collections::HashMap;
 
 use flow_model::start::Start;
@@ -13,9 +14,6 @@ use crate::error::{Abort, Result, StoreError};
 use crate::query::statement;
 use crate::rows::json;
 use crate::transaction::{Transaction, step, steps};
-
-/// Runs of a DAG that may wait to start before events are refused: whoever sends them has to wait, too.
-pub const WAITING_RUNS_MAX: i64 = 1_000;
 
 /// An event, and the run that it asks for.
 #[derive(Debug, Clone)]

@@ -1,14 +1,12 @@
 //! The template engine as every template has it: Jinja, strict about what is not defined, with Airflow's filters.
 
+use flow_model::limits::TEMPLATE_STEPS_MAX;
 use std::sync::LazyLock;
 
 use minijinja::value::Rest;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 use crate::{dates, filters, methods, operators};
-
-/// Steps that one template may take: a loop without end stops here.
-const FUEL: u64 = 5_000_000;
 
 /// A fresh environment. Every field of every attempt gets one, so what they have in common is made once.
 pub(crate) fn environment() -> Environment<'static> {
@@ -20,7 +18,7 @@ fn common() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_fuel(Some(FUEL));
+    environment.set_fuel(Some(TEMPLATE_STEPS_MAX));
     environment.set_unknown_method_callback(methods::call);
     operators::add_operators(&mut environment);
     filters::add_filters(&mut environment);

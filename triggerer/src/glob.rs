@@ -1,9 +1,7 @@
 //! Paths with wildcards, as shells know them.
 
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 use std::path::{Path, PathBuf};
-
-/// Entries of folders that one look reads at most.
-pub(crate) const ENTRIES_MAX: usize = 200_000;
 
 /// Whether a path has wildcards.
 pub(crate) fn is_pattern(text: &str) -> bool {
@@ -36,7 +34,7 @@ pub(crate) struct Walk {
 
 impl Default for Walk {
     fn default() -> Self {
-        Walk { left: ENTRIES_MAX, refused: None }
+        Walk { left: FILE_SENSOR_ENTRIES_MAX, refused: None }
     }
 }
 
@@ -205,7 +203,7 @@ mod tests {
         let mut walk = Walk::default();
         let found = walk.matching(&format!("{}/**/*.csv", folder.path().display()));
         assert_eq!(found, ["1.csv", "a/3.csv", "a/b/4.csv"].map(|name| folder.path().join(name)));
-        assert_eq!(ENTRIES_MAX - walk.left, 3 + 2 + 2);
+        assert_eq!(FILE_SENSOR_ENTRIES_MAX - walk.left, 3 + 2 + 2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What holds for every route: who may ask, from where, how much, and what browsers may do with the answer.
 
+use flow_model::limits::{REQUEST_BYTES_MAX, VALUE_REQUEST_BYTES_MAX};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,14 +12,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::TimeoutLayer;
 
-use crate::api::VALUE_BODY_BYTES_MAX;
 use crate::error::WebError;
 use crate::options::PublicOrigin;
 use crate::state::App;
 use crate::texts;
-
-/// Bytes of a request's body at most.
-const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// A request whose answer has not begun after this time is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -26,14 +23,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Wraps the routes, innermost first. The hooks check each request by themselves: they need no login, and other sites may
 /// call them.
 pub(crate) fn protect(routes: Router, hooks: Router, app: App) -> Router {
-    let hooks = hooks.layer(from_fn_with_state(BODY_BYTES_MAX, texts::check));
+    let hooks = hooks.layer(from_fn_with_state(REQUEST_BYTES_MAX, texts::check));
     let csrf = csrf(app.options.public_origin.as_ref());
     let routes = routes
-        .layer(from_fn_with_state(VALUE_BODY_BYTES_MAX, texts::check))
+        .layer(from_fn_with_state(VALUE_REQUEST_BYTES_MAX, texts::check))
         .layer(csrf)
         .layer(from_fn_with_state(app, crate::auth::require_login))
         .merge(hooks)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
     protect_probes(routes)
 }
 

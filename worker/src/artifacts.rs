@@ -1,5 +1,6 @@
 //! The files that a task leaves in `$FLOW_ARTIFACTS`: found and kept when its process has ended, whatever its end was.
 
+use flow_model::limits::{ARTIFACT_DEPTH_MAX, ARTIFACT_ENTRIES_MAX};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -12,10 +13,6 @@ use rustix::fs::OFlags;
 use crate::attempt::{Stop, StopSignal, stopped};
 use crate::log::AttemptLog;
 
-/// Folders within folders that are looked into.
-const DEPTH_MAX: usize = 16;
-/// Entries that are looked at, so that a folder full of what cannot be kept ends.
-const ENTRIES_MAX: usize = 10_000;
 /// Lines in the log about what was not kept.
 const COMPLAINTS_MAX: usize = 20;
 /// Between tries while the database is away.
@@ -128,7 +125,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         found.entries += 1;
-        if found.entries > ENTRIES_MAX {
+        if found.entries > ARTIFACT_ENTRIES_MAX {
             return;
         }
         let name = match entry.file_name().into_string() {
@@ -142,7 +139,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) {
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_symlink() {
             found.complaints.push(format!("`{name}`: it is a symbolic link"));
-        } else if kind.is_dir() && depth < DEPTH_MAX {
+        } else if kind.is_dir() && depth < ARTIFACT_DEPTH_MAX {
             walk(&entry.path(), &format!("{name}/"), depth + 1, found);
         } else if !kind.is_file() {
             found.complaints.push(format!("`{name}`: it is no regular file, or too deep"));

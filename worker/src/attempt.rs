@@ -28,6 +28,7 @@ mod trigger_dag;
 pub use callback::deliver;
 pub use environments::EnvironmentOptions;
 pub(crate) use environments::clean as clean_environments;
+use flow_model::limits::{NAMED_XCOMS_MAX, RENDERED_BYTES_MAX, TEMPLATE_LOOKUPS_MAX};
 pub(crate) use folder::remove_leftovers;
 
 use std::sync::Arc;
@@ -59,13 +60,6 @@ use crate::output::{check_sizes, xcom};
 use crate::run_as::RunAs;
 use crate::template::{AttemptPlace, AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
-
-/// Times that templates may ask for further values before it is taken for a loop.
-const LOOKUP_ROUNDS_MAX: usize = 100;
-/// Named values of a task that templates see at most.
-const NAMED_MAX: i64 = 1_000;
-/// Bytes of rendered fields that are kept.
-const RENDERED_BYTES_MAX: usize = 256 * 1024;
 
 /// What a worker says that was built without.
 #[cfg(not(feature = "kubernetes"))]
@@ -263,7 +257,7 @@ async fn with_lookups<T>(
     let mut named = order.clone();
     named.map_values.extend(names);
     let renderer = Renderer::new(Arc::new(AttemptScope::new(named, Arc::clone(&lookups), Arc::clone(&workshop.place))));
-    for _ in 0..LOOKUP_ROUNDS_MAX {
+    for _ in 0..TEMPLATE_LOOKUPS_MAX {
         let error = match render(&renderer) {
             Ok(rendered) => return Ok(rendered),
             Err(error) => error,
@@ -277,7 +271,7 @@ async fn with_lookups<T>(
             lookups.learn(wanted, value);
         }
     }
-    Err(PrepareError::Template(format!("its templates ask for more than {LOOKUP_ROUNDS_MAX} values")))
+    Err(PrepareError::Template(format!("its templates ask for more than {TEMPLATE_LOOKUPS_MAX} values")))
 }
 
 async fn fetch(
@@ -312,7 +306,12 @@ async fn fetch(
         }
         Wanted::Named(task_id) => {
             let filter = XComFilter { task_id: Some(task_id), ..XComFilter::default() };
-            let (xcoms, _) = workshop.store.list_xcoms(order.run, &filter, Page::first(NAMED_MAX)).await?;
+            let (xcoms, total) = workshop.store.list_xcoms(order.run, &filter, Page::first(NAMED_XCOMS_MAX)).await?;
+            if total > NAMED_XCOMS_MAX && xcoms.iter().any(|xcom| xcom.map_index < 0) {
+                return Err(PrepareError::Template(format!(
+                    "task `{task_id}` has left {total} named values, and templates see {NAMED_XCOMS_MAX} of a task at most\nhint: let it leave one table of them, or take single ones with `ti.xcom_pull(task_ids=\"{task_id}\", key=...)`"
+                )));
+            }
             let named = xcoms.into_iter().filter(|xcom| xcom.map_index < 0).map(|xcom| (xcom.key, xcom.value));
             Ok(Some(Value::Object(named.collect())))
         }

@@ -1,6 +1,7 @@
 //! The log of a running attempt: lines are collected here, shipped to the store while the attempt runs, and the rest
 //! goes in with its outcome.
 
+use flow_model::limits::{LOG_HEAD_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_TAIL_BYTES_MAX};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,12 +10,6 @@ use flow_model::{ClaimId, Epoch, TaskInstanceKey, Timestamp};
 use flow_secrets::Masker;
 use flow_store::{LogAppend, LogBefore, WorkOrder};
 
-/// Bytes of one line that are kept.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of one attempt that are kept from its beginning.
-const HEAD_BYTES_MAX: u64 = 16 << 20;
-/// Bytes that are kept from the end of an attempt that wrote more.
-const TAIL_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of one piece in the store.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
 
@@ -70,9 +65,9 @@ impl AttemptLog {
         &self.masker
     }
 
-    /// A line from the task. `cut` bytes of it have been left out already; of one that is longer than [`LINE_BYTES_MAX`] more are.
+    /// A line from the task. `cut` bytes of it have been left out already; of one that is longer than [`LOG_LINE_BYTES_MAX`] more are.
     pub fn line(&self, at: Timestamp, stream: Stream, text: &str, cut: u64) {
-        let (text, rest) = text.split_at(text.floor_char_boundary(LINE_BYTES_MAX));
+        let (text, rest) = text.split_at(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
         let cut = cut + rest.len() as u64;
         let mut state = self.lock();
         state.totals.lines += 1;
@@ -161,7 +156,7 @@ impl State {
 
     /// Keeps a line at the end of the head, or in the tail that only its last lines survive.
     fn keep(&mut self, at: Timestamp, stream: Stream, text: &str) {
-        if self.head_bytes < HEAD_BYTES_MAX && self.tail.is_empty() {
+        if self.head_bytes < LOG_HEAD_BYTES_MAX && self.tail.is_empty() {
             self.head_bytes += text.len() as u64 + 1;
             self.push(at, stream, text);
             return;
@@ -171,7 +166,7 @@ impl State {
         self.totals.bytes_dropped += line.len() as u64;
         self.tail_bytes += line.len();
         self.tail.push_back(line);
-        while self.tail_bytes > TAIL_BYTES_MAX {
+        while self.tail_bytes > LOG_TAIL_BYTES_MAX {
             self.tail_bytes -= self.tail.pop_front().map_or(0, |line| line.len());
         }
     }
@@ -200,7 +195,7 @@ pub struct LineSplitter {
 
 impl Default for LineSplitter {
     fn default() -> Self {
-        LineSplitter::with_limit(LINE_BYTES_MAX)
+        LineSplitter::with_limit(LOG_LINE_BYTES_MAX)
     }
 }
 
@@ -290,20 +285,23 @@ mod tests {
     fn an_endless_line_takes_no_more_than_its_limit() {
         let chunk = vec![b'x'; 40_000];
         let found = split(&[&chunk, &chunk, &chunk, b"\nnext"]);
-        assert_eq!(found[0].0.len(), LINE_BYTES_MAX);
-        assert_eq!(found[0].1, 120_000 - LINE_BYTES_MAX as u64);
+        assert_eq!(found[0].0.len(), LOG_LINE_BYTES_MAX);
+        assert_eq!(found[0].1, 120_000 - LOG_LINE_BYTES_MAX as u64);
         assert_eq!(found[1].0, "next");
     }
 
     #[test]
     fn whoever_brings_a_longer_line_has_it_cut_in_the_log() {
         let log = log();
-        log.line(at(), Stream::Stdout, &"é".repeat(LINE_BYTES_MAX), 7);
+        log.line(at(), Stream::Stdout, &"é".repeat(LOG_LINE_BYTES_MAX), 7);
         let (pieces, totals) = log.finish(at());
         let kept = &read(&pieces)[0].text;
-        let note = format!("({} more bytes of this line are left out)", LINE_BYTES_MAX + 7);
+        let note = format!("({} more bytes of this line are left out)", LOG_LINE_BYTES_MAX + 7);
         assert!(kept.starts_with("éé") && kept.ends_with(&note), "{}", &kept[kept.len() - 100..]);
-        assert_eq!((totals.bytes, totals.bytes_dropped), (2 * LINE_BYTES_MAX as u64 + 8, LINE_BYTES_MAX as u64 + 7));
+        assert_eq!(
+            (totals.bytes, totals.bytes_dropped),
+            (2 * LOG_LINE_BYTES_MAX as u64 + 8, LOG_LINE_BYTES_MAX as u64 + 7)
+        );
     }
 
     #[test]
@@ -368,7 +366,7 @@ mod tests {
     fn a_line_that_is_cut_inside_a_secret_leaves_nothing_of_it() {
         let secret = "hunter2-hunter2-hunter2";
         for inside in 3..secret.len() {
-            let line = format!("{}{secret}{}", "x".repeat(LINE_BYTES_MAX - inside), "y".repeat(100));
+            let line = format!("{}{secret}{}", "x".repeat(LOG_LINE_BYTES_MAX - inside), "y".repeat(100));
             let told = told(secret, &[line.as_bytes()]);
             assert!(!told.contains("hun") && told.contains("xxx*** ... ("), "{inside} bytes before the cut");
         }

@@ -27,7 +27,7 @@ pub use docker::DockerWork;
 pub use http::{HttpClient, HttpWork};
 pub use kubernetes::KubernetesWork;
 pub use notice::Notice;
-pub use plugin::{Conversation, LINE_BYTES_MAX as PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
+pub use plugin::{Conversation, PluginResult, PluginWork, Until};
 pub use process::{ProcessWork, Program, PythonCode, PythonProgram, ScriptFile};
 pub use sensor::{Look, SensorWork};
 pub use sql::{SqlWork, Statements};

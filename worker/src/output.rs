@@ -1,5 +1,6 @@
 //! What of a task's standard output, and of its XCom file, becomes XComs.
 
+use flow_model::limits::XCOM_FILE_BYTES_MAX;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,9 +12,6 @@ use serde_json::Value;
 
 use crate::artifacts::open_left;
 use crate::template::RETURN_VALUE;
-
-/// Bytes of a whole XCom file.
-pub(crate) const XCOM_FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// Collects what the task's output setting asks for while it runs, from the bytes as they come: what the log keeps of a line is
 /// no measure for it.

@@ -1,5 +1,6 @@
 //! Files in the DAG folder that tasks use: they are published with the version.
 
+use flow_model::limits::{PUBLISHED_BYTES_MAX, PUBLISHED_ENTRIES_MAX, PUBLISHED_FILE_BYTES_MAX, PUBLISHED_FILES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -13,15 +14,6 @@ use crate::check::Place;
 use crate::diagnostic::Problems;
 use crate::identity::Seen;
 use crate::tree::Node;
-
-/// A file larger than this is refused: it would be kept in the database.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of all files of a DAG.
-const TOTAL_BYTES_MAX: u64 = 32 << 20;
-/// Files of a DAG.
-const FILES_MAX: usize = 1_000;
-/// Entries of folders that are looked at for one pattern.
-const ENTRIES_MAX: usize = 50_000;
 
 /// Reads files and keeps them. A file's key is its path relative to the DAG file.
 pub(crate) struct Files<'a> {
@@ -131,22 +123,22 @@ impl<'a> Files<'a> {
             return Err(unreadable(std::io::Error::other("it is not a file")));
         }
         let size = metadata.len();
-        if size > FILE_BYTES_MAX {
-            let message = format!("the file `{key}` has {size} bytes, and may have {FILE_BYTES_MAX}");
+        if size > PUBLISHED_FILE_BYTES_MAX {
+            let message = format!("the file `{key}` has {size} bytes, and may have {PUBLISHED_FILE_BYTES_MAX}");
             return Err((
                 message,
                 "install large programs on the workers, and keep data in an object store".to_owned(),
             ));
         }
-        if self.total_bytes + size > TOTAL_BYTES_MAX {
-            let message = format!("with `{key}` the files of this DAG have more than {TOTAL_BYTES_MAX} bytes");
+        if self.total_bytes + size > PUBLISHED_BYTES_MAX {
+            let message = format!("with `{key}` the files of this DAG have more than {PUBLISHED_BYTES_MAX} bytes");
             return Err((
                 message,
                 "publish less: name fewer `files`, or install what is large on the workers".to_owned(),
             ));
         }
-        if self.hashes.len() >= FILES_MAX {
-            let message = format!("with `{key}` this DAG has more than {FILES_MAX} files");
+        if self.hashes.len() >= PUBLISHED_FILES_MAX {
+            let message = format!("with `{key}` this DAG has more than {PUBLISHED_FILES_MAX} files");
             return Err((
                 message,
                 "publish less: name fewer `files`, or make a package of them in `requirements`".to_owned(),
@@ -203,7 +195,7 @@ impl<'a> Files<'a> {
         let fixed: PathBuf = from_root.components().take_while(is_plain).collect();
         let depth = from_root.components().count();
         let is_deep = from_root.components().any(|part| part.as_os_str() == "**");
-        let (mut folders, mut found, mut left) = (vec![fixed], Vec::new(), ENTRIES_MAX);
+        let (mut folders, mut found, mut left) = (vec![fixed], Vec::new(), PUBLISHED_ENTRIES_MAX);
         while let Some(folder) = folders.pop() {
             self.watch(&folder);
             let Ok(entries) = std::fs::read_dir(self.full(&folder)) else { continue };

@@ -3,6 +3,7 @@
 //! A name in `depends_on` is looked for among the siblings first, then further out. The name of a group stands for the
 //! tasks at its end; a group's own `depends_on` goes to the tasks at its beginning.
 
+use flow_model::limits::GROUP_DEPTH_MAX;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
@@ -11,9 +12,6 @@ use super::check_id;
 use crate::diagnostic::Problems;
 use crate::tree::{Entry, Node};
 use flow_model::suggest::{listed, nearest};
-
-/// Groups within groups within groups: deeper ones are a mistake.
-const DEPTH_MAX: usize = 8;
 
 /// A task where it stands.
 pub(super) struct Placed<'a> {
@@ -81,9 +79,9 @@ impl<'a> Layout<'a> {
         }
         for entry in place.get("task_groups").map(Node::entries).unwrap_or_default() {
             check_id(&entry.key_span, &entry.key, "group id", problems);
-            if depth >= DEPTH_MAX {
+            if depth >= GROUP_DEPTH_MAX {
                 problems
-                    .add(entry.key_span.clone(), format!("groups can stand {DEPTH_MAX} deep at most"))
+                    .add(entry.key_span.clone(), format!("groups can stand {GROUP_DEPTH_MAX} deep at most"))
                     .hint("put its tasks into the group around it");
                 continue;
             }

@@ -1,6 +1,7 @@
 //! `expand` and `expand_kwargs`: over what tasks and groups are mapped.
 
-use flow_model::expand::{MAX_MAP_LENGTH_LIMIT, Mapping, Source};
+use flow_model::expand::{Mapping, Source};
+use flow_model::limits::MAP_LENGTH_MAX;
 use flow_template::names::TEMPLATE_NAMES;
 
 use super::layout::{Layout, Target};
@@ -186,7 +187,7 @@ impl Reader<'_, '_> {
                     written.node.span.clone(),
                     format!("this makes {length} instances, at most {} are allowed", self.max_map_length),
                 )
-                .hint(format!("map over less, or raise `max_map_length` (up to {MAX_MAP_LENGTH_LIMIT})"));
+                .hint(format!("map over less, or raise `max_map_length` (up to {MAP_LENGTH_MAX})"));
         }
     }
 }

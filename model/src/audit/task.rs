@@ -11,7 +11,7 @@ use crate::retry::DEFAULT_RETRY_DELAY;
 use crate::{ClaimId, DagGraph, Epoch, ProcessId, TaskState, Timestamp};
 
 /// Losses after which a task instance fails for good: one more than are forgiven.
-const LOST_MAX: i64 = 3 + 1;
+const LOST_MAX: i64 = crate::limits::LOSSES_MAX + 1;
 
 pub(super) fn check(
     task: &TaskHistory,

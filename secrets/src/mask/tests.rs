@@ -45,7 +45,7 @@ proptest! {
         secret in "[ -~éß漢]{6,24}", before in "[ -~]{0,12}", after in "[ -~]{0,12}", kind in 0..8,
     ) {
         let secret = secret.trim();
-        prop_assume!(secret.chars().count() >= SECRET_CHARS_MIN);
+        prop_assume!(secret.chars().count() >= SECRET_CHARACTERS_MIN);
         use base64::Engine;
         use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
         let masker = masker(secret);

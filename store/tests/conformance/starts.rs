@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use flow_model::limits::WAITING_RUNS_MAX;
 use flow_model::start::Start;
 use flow_model::state::{RunType, TriggeredBy};
 use flow_model::{Dag, Timestamp};
-use flow_store::{NewRun, NewStart, Started, StoreError, WAITING_RUNS_MAX};
+use flow_store::{NewRun, NewStart, Started, StoreError};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, new_run};

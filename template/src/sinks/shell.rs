@@ -75,7 +75,9 @@ pub(crate) fn is_run(name: &str) -> bool {
 /// # Errors
 /// In words, with a hint.
 pub(crate) fn plain(pieces: &Pieces, name: &str) -> Result<(), String> {
-    let is_code = |piece: &Piece| matches!(piece, Piece::Value(value) if !risk::is_plain(&value.text));
+    // Of these the value would choose the file that is run.
+    let is_file = matches!(name, "BASH_ENV" | "ENV");
+    let is_code = |piece: &Piece| matches!(piece, Piece::Value(value) if is_file || !risk::is_plain(&value.text));
     if pieces.iter().any(is_code) { Err(risk::becomes_code(&format!("what reads `{name}`"))) } else { Ok(()) }
 }
 

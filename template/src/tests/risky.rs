@@ -277,6 +277,24 @@ const RISKY: &[&str] = &[
     "echo ${x:-$(bash -c \"echo {{ V }}\")}",
     "cat <<END\n$(bash -c \"echo {{ V }}\")\nEND",
     "cat <<END\n$(( {{ V }} ))\nEND",
+    "let n=\"$(echo {{ V }})\"",
+    "let n=\"$(while read l; do echo \"$l\"; done <<< {{ V }})\"",
+    "[[ $(echo {{ V }}) -eq 1 ]]",
+    "declare -i n=$(echo {{ V }})",
+    "declare -i n; n=$(echo {{ V }})",
+    "unset \"x[$(echo {{ V }})]\"",
+    "test -v \"x[$(echo {{ V }})]\"",
+    "printf -v \"a[$(echo {{ V }})]\" 1",
+    "declare \"$(echo {{ V }})=1\"",
+    "BASH_ENV=$(echo {{ V }}) bash -c true",
+    "f() { echo {{ V }}; }; f | bash",
+    "f()\n{\n  echo {{ V }}\n}\nf | bash",
+    "function f { echo {{ V }}; }; f | bash",
+    "f() (echo {{ V }}); f | bash",
+    "f() { echo {{ V }}; }; eval \"$(f)\"",
+    "f() { cat <<END\necho {{ V }}\nEND\n}; bash -c \"$(f)\"",
+    "f() { echo {{ V }}; }; bash <(f)",
+    "f() { echo {{ V }}; }; n=$(f); (( n ))",
 ];
 
 /// What is not there everywhere, waits, or changes the machine: this is only rendered.
@@ -371,6 +389,20 @@ fn what_is_read_as_code_refuses_code() {
             let refusal = refusal(source, value);
             assert!(refusal.as_ref().is_some_and(|text| text.contains("hint: ")), "{source} with {value}: {refusal:?}");
         }
+    }
+}
+
+#[test]
+fn a_file_that_is_read_is_no_number() {
+    for source in [
+        "[[ $(wc -l < {{ v }}) -gt 0 ]]",
+        "n=$(wc -l < \"{{ v }}\"); (( n > 0 ))",
+        "let n=\"$(wc -l < {{ v }})\"",
+        "x=$(ls {{ v }}); [[ -n $x ]]",
+        "grep -q x {{ v }} && echo found | tee {{ v }}.log",
+        "f() { ls {{ v }}; }; f | sort",
+    ] {
+        assert_eq!(refusal(source, "/data/two words $(touch owned).csv"), None, "{source}");
     }
 }
 

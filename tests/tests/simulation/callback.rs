@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::ensure;
 use flow_model::ProcessId;
-use flow_model::callback::{self, Delivery, TRIES_MAX};
+use flow_model::callback::{self, Delivery};
+use flow_model::limits::CALLBACK_TRIES_MAX;
 use flow_store::{CallbackOrder, CallbackOutcome, CallbackResult};
 use rand::prelude::*;
 
@@ -50,7 +51,11 @@ impl World {
             let known = self.journal.entry(order.id).or_default();
             ensure!(!known.is_over, "a callback was given out that is over: {order:?}");
             known.tries += 1;
-            ensure!(order.tries == known.tries && order.tries <= TRIES_MAX, "try {} of {order:?}", known.tries);
+            ensure!(
+                order.tries == known.tries && order.tries <= CALLBACK_TRIES_MAX,
+                "try {} of {order:?}",
+                known.tries
+            );
             known.holder = Some(process);
             self.workers[which].callbacks.push(Delivering { order, process });
         }

@@ -7,8 +7,9 @@ use flow_model::Timestamp;
 use serde_json::json;
 
 use super::Found;
-use crate::glob::{ENTRIES_MAX, Walk, fixed_folder};
+use crate::glob::{Walk, fixed_folder};
 use crate::mounts::FileThreads;
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 
 /// What is waited for.
 pub(super) struct Wanted {
@@ -43,7 +44,7 @@ fn find(wanted: &Wanted) -> Found {
         return Found::There(json!(found));
     }
     if walk.is_over() {
-        return Found::NotYet(format!("gave up after {ENTRIES_MAX} entries of folders"));
+        return Found::NotYet(format!("gave up after {FILE_SENSOR_ENTRIES_MAX} entries of folders"));
     }
     // A folder that cannot be read tells more than that nothing was found in it.
     let why = why.or(walk.refused).unwrap_or_else(|| absent(&wanted.path));

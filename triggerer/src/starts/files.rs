@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::source::{Event, Source};
 use super::warn;
-use crate::glob::{ENTRIES_MAX, Walk, fixed_folder};
+use crate::glob::{Walk, fixed_folder};
 use crate::mounts::FileThreads;
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 
 /// Runs that one look starts at most; the others follow with the next.
 const RUNS_PER_LOOK: usize = 100;
@@ -176,8 +177,9 @@ fn look_at(pattern: &str) -> Look {
         }
     }
     if walk.is_over() {
-        found.problem =
-            Some(format!("the pattern leads through more than {ENTRIES_MAX} entries of folders: the rest is not seen"));
+        found.problem = Some(format!(
+            "the pattern leads through more than {FILE_SENSOR_ENTRIES_MAX} entries of folders: the rest is not seen"
+        ));
     }
     found.problem = found.problem.or(walk.refused);
     found

@@ -5,19 +5,18 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use flow_model::Connection;
 use flow_model::connection::redacted;
+use flow_model::limits::CONNECTION_ID_CHARACTERS_MAX;
+use flow_model::limits::ROWS_PER_PAGE_MAX;
 use flow_secrets::{MASK, Secrets};
 use flow_store::StoredConnection;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{LIMIT_MAX, PageQuery, check_name};
+use super::{PageQuery, check_name};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
 use crate::state::App;
-
-/// Characters of an id at most, as in Airflow.
-const ID_MAX: usize = 250;
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -27,7 +26,7 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(State(app): State<App>, ApiQuery(query): ApiQuery<ListQuery>) -> WebResult {
-    let page = PageQuery { limit: query.limit, offset: query.offset }.page(LIMIT_MAX);
+    let page = PageQuery { limit: query.limit, offset: query.offset }.page(ROWS_PER_PAGE_MAX);
     let part = query.connection_id_pattern.unwrap_or_default();
     let (found, total) = app.store.list_connections(part.trim_matches('%'), page).await?;
     let connections: Vec<Value> = found.iter().map(|stored| connection_json(&app.secrets, stored)).collect();
@@ -102,7 +101,7 @@ pub(crate) async fn set_connection(
     mut given: Map<String, Value>,
     principal: &Principal,
 ) -> WebResult<()> {
-    check_name("connection", conn_id, ID_MAX, "_-.")?;
+    check_name("connection", conn_id, CONNECTION_ID_CHARACTERS_MAX, "_-.")?;
     for ignored in ["connection_id", "team_name"] {
         given.remove(ignored);
     }

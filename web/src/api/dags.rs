@@ -1,5 +1,6 @@
 //! DAGs, their tasks, versions and next runs.
 
+use flow_model::limits::ROWS_PER_PAGE_MAX;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,7 +13,7 @@ use flow_store::read::{DagFilter, DagRecord, Page};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{LIMIT, LIMIT_MAX, PageQuery};
+use super::{LIMIT, PageQuery};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
@@ -41,7 +42,7 @@ pub(super) async fn list(State(app): State<App>, ApiQuery(query): ApiQuery<ListQ
         tags: query.tags,
         include_stale: query.exclude_stale == Some(false),
     };
-    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), LIMIT_MAX);
+    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), ROWS_PER_PAGE_MAX);
     let (dags, total) = app.store.list_dags(&filter, page).await?;
     let dags: Vec<Value> = dags.iter().map(dag_json).collect();
     Ok(Json(json!({ "dags": dags, "total_entries": total })))
@@ -133,7 +134,7 @@ pub(super) async fn versions(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> WebResult {
     let dag = app.store.find_dag(&dag_id).await?;
-    let (versions, total) = app.store.dag_versions(&dag_id, query.page(LIMIT_MAX)).await?;
+    let (versions, total) = app.store.dag_versions(&dag_id, query.page(ROWS_PER_PAGE_MAX)).await?;
     let versions: Vec<Value> = versions
         .iter()
         .map(|version| {

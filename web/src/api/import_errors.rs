@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use flow_model::limits::ROWS_PER_PAGE_MAX;
 use serde_json::{Value, json};
 
-use super::{LIMIT_MAX, PageQuery};
+use super::PageQuery;
 use crate::error::WebResult;
 use crate::extract::ApiQuery;
 use crate::state::App;
 
 pub(super) async fn list(State(app): State<App>, ApiQuery(query): ApiQuery<PageQuery>) -> WebResult {
-    let (errors, total) = app.store.list_import_errors(query.page(LIMIT_MAX)).await?;
+    let (errors, total) = app.store.list_import_errors(query.page(ROWS_PER_PAGE_MAX)).await?;
     let errors: Vec<Value> = errors
         .iter()
         .map(|error| {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use flow_model::TaskState;
+use flow_model::limits::LOG_PAGE_BYTES_MAX;
 use flow_model::log::{LogLine, lines};
 use flow_queue::Bell;
 use flow_store::read::{LogChunk, RunRecord, TRY_LOG_CHUNKS_MAX, TaskInstanceRecord};
@@ -47,11 +48,12 @@ pub(super) async fn read(
             .map_err(|_| WebError::unprocessable("the token is not one that an earlier answer gave out"))?,
     };
     let chunks = app.store.read_log(instance.id, try_number, after).await?;
-    let is_last = (chunks.len() as i64) < TRY_LOG_CHUNKS_MAX;
+    let (content, shown) = page(&chunks, LOG_PAGE_BYTES_MAX);
+    let is_last = (chunks.len() as i64) < TRY_LOG_CHUNKS_MAX && shown == chunks.len();
     let is_complete = is_last && has_ended(&instance, try_number);
-    let token = chunks.last().map_or(after, |chunk| chunk.seq);
+    let token = chunks[..shown].last().map_or(after, |chunk| chunk.seq);
     Ok(Json(json!({
-        "content": content(&chunks),
+        "content": content,
         "continuation_token": if is_complete { Value::Null } else { token.to_string().into() },
         "is_complete": is_complete,
     })))
@@ -64,6 +66,20 @@ pub(crate) fn has_ended(instance: &TaskInstanceRecord, try_number: i64) -> bool 
         TaskState::Running | TaskState::Deferred | TaskState::UpForReschedule | TaskState::AwaitingInput
     );
     instance.try_number > try_number || (instance.try_number == try_number && !is_open) || instance.state.is_finished()
+}
+
+/// The lines of as many pieces as have at most so many bytes together, but of one at least; and how many pieces these are.
+fn page(chunks: &[LogChunk], bytes_max: usize) -> (Vec<Value>, usize) {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for (shown, chunk) in chunks.iter().enumerate() {
+        let lines = content(std::slice::from_ref(chunk));
+        bytes += lines.iter().map(|line| line.to_string().len()).sum::<usize>();
+        if shown > 0 && bytes > bytes_max {
+            return (page, shown);
+        }
+        page.extend(lines);
+    }
+    (page, chunks.len())
 }
 
 fn content(chunks: &[LogChunk]) -> Vec<Value> {
@@ -143,5 +159,29 @@ impl Follower {
         }
         let never_starts = run_is_over && instance.try_number < self.try_number;
         if has_ended(&instance, self.try_number) || never_starts { end(Some(instance.state)) } else { Ok(None) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_bounded_and_lose_nothing() {
+        let line = |seq: i64, n: usize| format!("2026-03-05T06:30:00Z o {seq}.{n}\n");
+        let chunk = |seq: i64| LogChunk { seq, content: (0..50).map(|n| line(seq, n)).collect() };
+        let chunks: Vec<LogChunk> = (0..20).map(chunk).collect();
+        let one = content(&chunks[..1]).iter().map(|line| line.to_string().len()).sum::<usize>();
+        for bytes_max in [0, one, 3 * one + 1, 1_000 * one] {
+            let (mut rest, mut read) = (&chunks[..], Vec::new());
+            while !rest.is_empty() {
+                let (lines, shown) = page(rest, bytes_max);
+                let bytes = lines.iter().map(|line| line.to_string().len()).sum::<usize>();
+                assert!(shown == 1 || bytes <= bytes_max, "{shown} pieces with {bytes} of {bytes_max} bytes");
+                read.extend(lines);
+                rest = &rest[shown..];
+            }
+            assert_eq!(read, content(&chunks), "{bytes_max}");
+        }
     }
 }

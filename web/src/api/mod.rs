@@ -19,6 +19,7 @@ mod xcoms;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use flow_model::limits::VALUE_REQUEST_BYTES_MAX;
 use flow_store::read::Page;
 use serde::Deserialize;
 
@@ -38,12 +39,6 @@ pub(crate) use variables::{VariableSet, delete_variable, set_variable, shown_val
 
 /// Rows of a listing unless the request says otherwise.
 const LIMIT: i64 = 50;
-
-/// Rows of a listing at most.
-const LIMIT_MAX: i64 = 100;
-
-/// Rows of a listing of task instances at most.
-const TASK_INSTANCES_MAX: i64 = 1_000;
 
 /// Which part of a listing a request wants.
 #[derive(Debug, Default, Deserialize)]
@@ -69,11 +64,8 @@ fn check_name(what: &str, name: &str, chars_max: usize, punctuation: &str) -> We
     Ok(())
 }
 
-/// Bytes of a request's body that holds a value of up to 1 MiB, which is longer in JSON.
-pub(crate) const VALUE_BODY_BYTES_MAX: usize = 4 << 20;
-
 pub(crate) fn routes() -> Router<App> {
-    let large = DefaultBodyLimit::max(VALUE_BODY_BYTES_MAX);
+    let large = DefaultBodyLimit::max(VALUE_REQUEST_BYTES_MAX);
     const RUN: &str = "/api/v2/dags/{dag_id}/dagRuns/{run_id}";
     const FLOW_RUN: &str = "/api/flow/dags/{dag_id}/dagRuns/{run_id}";
     let task = |rest: &str| format!("{RUN}/taskInstances/{{task_id}}{rest}");

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use flow_model::limits::POOL_NAME_CHARACTERS_MAX;
 use flow_model::outside::is_step;
 use flow_queue::Bell;
 use flow_store::Pool;
@@ -13,9 +14,6 @@ use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::ApiJson;
 use crate::state::App;
-
-/// Characters of a pool's name at most.
-const NAME_MAX: usize = 256;
 
 pub(super) async fn list(State(app): State<App>) -> WebResult {
     let pools: Vec<Value> = app.store.pools_in_use().await?.iter().map(pool_json).collect();
@@ -57,8 +55,10 @@ pub(crate) async fn set_pool(
     description: Option<&str>,
     principal: Principal,
 ) -> WebResult<()> {
-    if name.is_empty() || name.chars().count() > NAME_MAX {
-        return Err(WebError::unprocessable(format!("a pool's name has between 1 and {NAME_MAX} characters")));
+    if name.is_empty() || name.chars().count() > POOL_NAME_CHARACTERS_MAX {
+        return Err(WebError::unprocessable(format!(
+            "a pool's name has between 1 and {POOL_NAME_CHARACTERS_MAX} characters"
+        )));
     }
     if is_step(name) {
         return Err(WebError::unprocessable(format!("`{name}` is not usable as the name of a pool"))

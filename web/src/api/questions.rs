@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use flow_model::limits::ROWS_PER_PAGE_MAX;
 use flow_model::question::{Answer, Question};
 use flow_store::read::{Page, QuestionFilter, QuestionRecord, TaskInstanceRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::LIMIT;
 use super::runs::{ALL_BELLS, find as find_run};
 use super::task_instances::find as find_instance;
-use super::{LIMIT, LIMIT_MAX};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
@@ -52,7 +53,7 @@ pub(super) async fn list(
         responded_by: query.responded_by_user_name,
         subject: query.subject_search,
     };
-    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), LIMIT_MAX);
+    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), ROWS_PER_PAGE_MAX);
     let (questions, total) = app.store.list_questions(&filter, page).await?;
     let details: Vec<Value> = questions.iter().map(question_json).collect();
     Ok(Json(json!({ "hitl_details": details, "total_entries": total })))

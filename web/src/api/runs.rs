@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use flow_model::limits::ROWS_PER_PAGE_MAX;
+use flow_model::limits::{NOTE_CHARACTERS_MAX, RUN_ID_CHARACTERS_MAX};
 use flow_model::outside::is_step;
 use flow_model::params::resolve_params;
 use flow_model::state::TriggeredBy;
@@ -13,18 +15,12 @@ use flow_store::{ClearRequest, NewRun, RunCreated, Selection};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::{LIMIT, LIMIT_MAX};
+use super::LIMIT;
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
 use crate::state::App;
 use crate::words;
-
-/// Characters of a run id at most.
-const RUN_ID_MAX: usize = 250;
-
-/// Characters of a note at most (Airflow: 1,000).
-const NOTE_MAX: usize = 1_000;
 
 /// Everybody who may have to look after somebody intervened.
 pub(crate) const ALL_BELLS: &[Bell] = &[Bell::Scheduler, Bell::Workers, Bell::Runs];
@@ -55,7 +51,7 @@ pub(super) async fn list(
         reasons: query.reason,
         order: order(query.order_by.as_deref().unwrap_or("-id"))?,
     };
-    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), LIMIT_MAX);
+    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), ROWS_PER_PAGE_MAX);
     let (runs, total) = app.store.list_runs(&filter, page).await?;
     let runs: Vec<Value> = runs.iter().map(run_json).collect();
     Ok(Json(json!({ "dag_runs": runs, "total_entries": total })))
@@ -191,16 +187,16 @@ fn data_interval(
 
 fn check_run_id(run_id: &str) -> WebResult<()> {
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || "_.~:+-".contains(character);
-    if run_id.is_empty() || is_step(run_id) || run_id.len() > RUN_ID_MAX || !run_id.chars().all(is_allowed) {
+    if run_id.is_empty() || is_step(run_id) || run_id.len() > RUN_ID_CHARACTERS_MAX || !run_id.chars().all(is_allowed) {
         return Err(WebError::unprocessable(format!("`{run_id}` cannot be a run id"))
-            .hint(format!("use letters, digits and `_.~:+-`, at most {RUN_ID_MAX} characters")));
+            .hint(format!("use letters, digits and `_.~:+-`, at most {RUN_ID_CHARACTERS_MAX} characters")));
     }
     Ok(())
 }
 
 fn check_note(note: Option<&str>) -> WebResult<()> {
-    if note.is_some_and(|note| note.chars().count() > NOTE_MAX) {
-        return Err(WebError::unprocessable(format!("a note has at most {NOTE_MAX} characters")));
+    if note.is_some_and(|note| note.chars().count() > NOTE_CHARACTERS_MAX) {
+        return Err(WebError::unprocessable(format!("a note has at most {NOTE_CHARACTERS_MAX} characters")));
     }
     Ok(())
 }

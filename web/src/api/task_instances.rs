@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::explain::explain as explain_task;
+use flow_model::limits::TASK_INSTANCES_PER_PAGE_MAX;
 use flow_model::{DagGraph, TaskState};
 use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceFilter, TaskInstanceRecord};
 use flow_store::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::LIMIT;
 use super::runs::{ALL_BELLS, find as find_run};
-use super::{LIMIT, TASK_INSTANCES_MAX};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
@@ -74,7 +75,7 @@ async fn list_fitting(app: &App, dag_id: &str, run_id: &str, query: ListQuery) -
         states: query.state.iter().map(|name| state_named(name)).collect::<WebResult<_>>()?,
         is_unmapped: false,
     };
-    let page = Page::in_run(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), TASK_INSTANCES_MAX);
+    let page = Page::in_run(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), TASK_INSTANCES_PER_PAGE_MAX);
     let (instances, total) = app.store.list_task_instances(run.id, &filter, page).await?;
     let instances: Vec<Value> = instances.iter().map(|instance| instance_json(instance, &graph)).collect();
     Ok(Json(json!({ "task_instances": instances, "total_entries": total })))

@@ -4,22 +4,19 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use flow_model::connection::{is_sensitive_name, redacted_text};
+use flow_model::limits::ROWS_PER_PAGE_MAX;
+use flow_model::limits::{VARIABLE_BYTES_MAX, VARIABLE_KEY_CHARACTERS_MAX};
 use flow_secrets::{MASK, Secrets, SecretsError};
 use flow_store::StoredVariable;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connections::unhidden;
-use super::{LIMIT_MAX, PageQuery, check_name};
+use super::{PageQuery, check_name};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
 use crate::state::App;
-
-/// Characters of a key at most, as in Airflow.
-const KEY_MAX: usize = 250;
-/// Bytes of a value at most.
-const VALUE_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -29,7 +26,7 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(State(app): State<App>, ApiQuery(query): ApiQuery<ListQuery>) -> WebResult {
-    let page = PageQuery { limit: query.limit, offset: query.offset }.page(LIMIT_MAX);
+    let page = PageQuery { limit: query.limit, offset: query.offset }.page(ROWS_PER_PAGE_MAX);
     let part = query.variable_key_pattern.unwrap_or_default();
     let (found, total) = app.store.list_variables(part.trim_matches('%'), page).await?;
     let variables: Vec<Value> = found.iter().map(|variable| variable_json(&app.secrets, variable)).collect();
@@ -129,7 +126,7 @@ pub(crate) struct VariableSet<'a> {
 
 /// Creates or changes a variable.
 pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Principal) -> WebResult<()> {
-    check_name("variable", set.key, KEY_MAX, "_-./")?;
+    check_name("variable", set.key, VARIABLE_KEY_CHARACTERS_MAX, "_-./")?;
     let before = app.store.stored_variable(set.key).await?;
     // What is shown of a secret leaves it as it was.
     let value = set.value.filter(|value| before.is_none() || value != MASK);
@@ -150,7 +147,7 @@ pub(crate) async fn set_variable(app: &App, set: VariableSet<'_>, principal: &Pr
             ))
             .hint("give the value itself; `flowctl variables export` has it"));
         }
-        (Some(value), _) if value.len() > VALUE_BYTES_MAX => {
+        (Some(value), _) if value.len() > VARIABLE_BYTES_MAX => {
             return Err(WebError::unprocessable(format!("the value of `{}` has more than 1 MiB", set.key)));
         }
         (Some(value), _) => app.secrets.seal_variable(set.key, &value)?.0,

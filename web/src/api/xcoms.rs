@@ -3,14 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use flow_model::limits::TASK_INSTANCES_PER_PAGE_MAX;
 use flow_store::read::{Page, RunRecord, XComFilter, XComRecord};
 use flow_store::{XComChange, XComPlace};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::LIMIT;
 use super::runs::find as find_run;
 use super::task_instances::TaskPath;
-use super::{LIMIT, TASK_INSTANCES_MAX};
 use crate::auth::Principal;
 use crate::error::{WebError, WebResult};
 use crate::extract::{ApiJson, ApiQuery};
@@ -42,7 +43,7 @@ pub(super) async fn list(
         map_index: query.map_index,
         key: query.xcom_key.as_deref(),
     };
-    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), TASK_INSTANCES_MAX);
+    let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), TASK_INSTANCES_PER_PAGE_MAX);
     let (xcoms, total) = app.store.list_xcoms(run.id, &filter, page).await?;
     let entries: Vec<Value> = xcoms
         .iter()

@@ -5,6 +5,7 @@
 
 mod context;
 
+use flow_model::limits::{REASON_CHARACTERS_MAX, TASK_QUESTIONS_MAX};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -21,15 +22,12 @@ use tokio::net::{UnixListener, UnixStream};
 use super::folder::AttemptFolder;
 use super::{PrepareError, Workshop, fetch};
 use crate::log::AttemptLog;
-use crate::output::{XCOM_FILE_BYTES_MAX, check_size, xcom_file_too_large};
+use crate::output::{check_size, xcom_file_too_large};
 use crate::template::{RETURN_VALUE, Wanted};
+use flow_model::limits::XCOM_FILE_BYTES_MAX;
 
 /// Bytes of a question: a value, and what stands around it.
 const QUESTION_BYTES_MAX: usize = XCOM_BYTES_MAX + 64 * 1024;
-/// Questions that are answered at once; others wait.
-const QUESTIONS_MAX: usize = 64;
-/// Characters of a reason that are kept.
-const REASON_CHARACTERS_MAX: usize = 2_000;
 
 /// How a task says that it has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +144,7 @@ impl<'a> Channel<'a> {
         let mut answering = FuturesUnordered::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if answering.len() < QUESTIONS_MAX => match accepted {
+                accepted = self.listener.accept(), if answering.len() < TASK_QUESTIONS_MAX => match accepted {
                     Ok((stream, _)) => answering.push(self.converse(stream)),
                     // No descriptor is left at the moment: those who ask wait.
                     Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,

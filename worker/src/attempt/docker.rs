@@ -20,7 +20,8 @@ use crate::docker::{
 use crate::environment::names_of_attempt;
 use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::{DockerWork, chain};
-use crate::output::{XCOM_FILE_BYTES_MAX, xcom_file_too_large};
+use crate::output::xcom_file_too_large;
+use flow_model::limits::XCOM_FILE_BYTES_MAX;
 
 /// Between two lines about a pull.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);

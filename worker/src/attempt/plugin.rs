@@ -11,8 +11,9 @@ use tokio::sync::Notify;
 use super::process::{self, End, Listener};
 use super::{Ended, Ending, StopSignal, Workshop};
 use crate::log::AttemptLog;
-use crate::operators::{Conversation, PLUGIN_LINE_BYTES_MAX, PluginResult, PluginWork, Until};
+use crate::operators::{Conversation, PluginResult, PluginWork, Until};
 use crate::template::params_of;
+use flow_model::limits::PLUGIN_MESSAGE_BYTES_MAX;
 
 /// The version of the protocol that is spoken.
 const PROTOCOL: u32 = 1;
@@ -110,7 +111,7 @@ impl Listener for Dialogue<'_> {
     }
 
     fn stdout_line_bytes_max(&self) -> usize {
-        PLUGIN_LINE_BYTES_MAX
+        PLUGIN_MESSAGE_BYTES_MAX
     }
 
     async fn refused(&self) -> String {

@@ -11,9 +11,10 @@ use super::folder::AttemptFolder;
 use super::launch::start;
 use super::{Ended, Ending, Stop, StopSignal, Workshop, stopped, timed_out, timeout_reason};
 use crate::artifacts;
-use crate::log::{AttemptLog, LINE_BYTES_MAX, LineSplitter};
+use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::ProcessWork;
 use crate::warden::{Child, Exit};
+use flow_model::limits::LOG_LINE_BYTES_MAX;
 
 /// How long output is still read after the process and all its descendants have gone.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub(super) trait Listener: Sync {
 
     /// Bytes that a line of standard output may have before it is cut.
     fn stdout_line_bytes_max(&self) -> usize {
-        LINE_BYTES_MAX
+        LOG_LINE_BYTES_MAX
     }
 
     /// Comes to an end, with the reason, when the process has said something for which it must be stopped.

@@ -1,6 +1,7 @@
 //! Attempts of `trigger_dag`: they start a run of another DAG, and leave the waiting to the triggerer.
 
 use flow_model::deferral::Trigger;
+use flow_model::limits::RUN_ID_CHARACTERS_MAX;
 use flow_model::operator::TriggerDag;
 use flow_model::params::resolve_params;
 use flow_model::state::{RunType, TriggeredBy};
@@ -121,10 +122,16 @@ fn logical_date(asked: &TriggerDag, now: Timestamp) -> Result<Timestamp, Ending>
 /// Ids of runs become parts of URLs (Airflow: `allowed_run_id_pattern`).
 fn check_run_id(run_id: &str) -> Result<(), Ending> {
     let is_usable = |character: char| character.is_ascii_alphanumeric() || "_.~:+-".contains(character);
-    if run_id.is_empty() || flow_model::outside::is_step(run_id) || run_id.len() > 250 || !run_id.chars().all(is_usable)
+    if run_id.is_empty()
+        || flow_model::outside::is_step(run_id)
+        || run_id.len() > RUN_ID_CHARACTERS_MAX
+        || !run_id.chars().all(is_usable)
     {
-        let hint = "hint: run ids have 1 to 250 letters, digits, `_`, `.`, `~`, `:`, `+` and `-`";
-        return Err(Ending::FailedForGood(format!("`{run_id}` is not usable as a run id\n{hint}")));
+        let hint =
+            format!("hint: run ids have 1 to {RUN_ID_CHARACTERS_MAX} letters, digits, `_`, `.`, `~`, `:`, `+` and `-`");
+        // The reason is one line.
+        let shown = run_id.escape_debug();
+        return Err(Ending::FailedForGood(format!("`{shown}` is not usable as a run id\n{hint}")));
     }
     Ok(())
 }

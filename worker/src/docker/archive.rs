@@ -1,6 +1,7 @@
 //! What a container and its worker hand each other as files. They need not share a file system, so it goes through the
 //! daemon, as tar archives: a folder is put into the container before it starts, and fetched when it has ended.
 
+use flow_model::limits::ARTIFACT_ENTRIES_MAX;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,9 +11,6 @@ pub(crate) const FOLDER: &str = "/flow";
 pub(crate) const XCOM_FILE: &str = "/flow/xcom";
 /// Where it leaves files for people.
 pub(crate) const ARTIFACTS: &str = "/flow/artifacts";
-
-/// Entries of an archive that are looked at.
-const ENTRIES_MAX: usize = 10_000;
 
 /// The folder as an archive for the container's root. Everybody may write there: the container may run as anybody.
 pub(crate) fn folder_to_put() -> io::Result<Vec<u8>> {
@@ -34,7 +32,7 @@ pub(crate) fn folder_to_put() -> io::Result<Vec<u8>> {
 /// Writes the regular files of an archive below a folder, without the archive's own first folder. Links and devices are
 /// left out, and so is what would lie elsewhere.
 pub(crate) fn unpack(archive: impl Read, into: &Path) -> io::Result<()> {
-    for entry in tar::Archive::new(archive).entries()?.take(ENTRIES_MAX) {
+    for entry in tar::Archive::new(archive).entries()?.take(ARTIFACT_ENTRIES_MAX) {
         let mut entry = entry?;
         if !entry.header().entry_type().is_file() {
             continue;

@@ -1,5 +1,6 @@
 //! The `http` operator: one request from the worker.
 
+use flow_model::limits::REDIRECTS_MAX;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -267,9 +268,6 @@ fn let_in(mut request: reqwest::RequestBuilder, target: &HttpTarget) -> Result<r
     }
     Ok(request)
 }
-
-/// Redirects at most.
-const REDIRECTS_MAX: usize = 10;
 
 fn on_the_same_host() -> reqwest::redirect::Policy {
     reqwest::redirect::Policy::custom(|attempt| {

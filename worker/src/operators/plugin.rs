@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::process::{self, ProcessWork, Program};
 use crate::template::{Renderer, TemplateError};
 
-pub use conversation::{Conversation, LINE_BYTES_MAX, PluginResult, Until};
+pub use conversation::{Conversation, PluginResult, Until};
 
 /// A plugin with what it is told.
 #[derive(Debug)]

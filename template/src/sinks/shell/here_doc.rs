@@ -140,7 +140,7 @@ impl Reader<'_> {
         if value.contains('\0') {
             return self.refuse("the value holds a NUL character, which no shell variable can hold");
         }
-        if value.len() > super::reader::VALUE_BYTES_MAX {
+        if value.len() > flow_model::limits::SHELL_VALUE_BYTES_MAX {
             return self.refuse(super::reader::TOO_LONG);
         }
         if start.is_code && !risk::is_plain(value) {

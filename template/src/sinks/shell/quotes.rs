@@ -1,7 +1,6 @@
 //! Quotation marks and expansions: `"..."`, `'...'`, `$(...)`, `${...}`, `$((...))`.
 
 use super::reader::{Frame, Opened, Reader};
-use super::words::Words;
 use super::{Refusal, risk};
 
 impl Reader<'_> {
@@ -9,7 +8,7 @@ impl Reader<'_> {
     pub(super) fn expansion(&mut self, in_double: bool) -> Result<bool, Refusal> {
         let rest = self.rest();
         let arithmetic = |close| Frame::Arithmetic { depth: 0, close, text: String::new() };
-        let code = |opened| Frame::Code { words: Words::default(), opened };
+        let code = |opened| Frame::Code { words: Box::default(), opened };
         let (length, next) = if rest.starts_with("$((") {
             (3, arithmetic("))"))
         } else if rest.starts_with("$[") {
@@ -48,7 +47,7 @@ impl Reader<'_> {
             self.emit(1);
         } else {
             self.copy(1);
-            self.frames.push(Frame::Code { words: Words::default(), opened: Opened::Backtick });
+            self.frames.push(Frame::Code { words: Box::default(), opened: Opened::Backtick });
         }
         Ok(())
     }

@@ -3,9 +3,7 @@
 use super::here_doc::HereDocStart;
 use super::words::Words;
 use super::{Refusal, Source, risk, variable};
-
-/// Linux takes no argument or variable longer than this (`MAX_ARG_STRLEN`), its name included.
-pub(super) const VALUE_BYTES_MAX: usize = 128 * 1024 - 64;
+use flow_model::limits::SHELL_VALUE_BYTES_MAX;
 
 /// What is said of a longer one.
 pub(super) const TOO_LONG: &str = "the value is longer than 128 KiB, which no variable can hold\nhint: write it to a file in the task before, and pass the file's path";
@@ -15,7 +13,7 @@ pub(super) const TOO_LONG: &str = "the value is longer than 128 KiB, which no va
 pub(super) enum Frame {
     /// Commands.
     Code {
-        words: Words,
+        words: Box<Words>,
         opened: Opened,
     },
     Double,
@@ -74,7 +72,7 @@ pub(super) fn read(source: &Source) -> Result<(String, Vec<bool>), Refusal> {
         used: vec![false; source.values.len()],
         out: String::with_capacity(source.text.len() + 16 * source.values.len()),
         patches: Vec::new(),
-        frames: vec![Frame::Code { words: Words::default(), opened: Opened::Outermost }],
+        frames: vec![Frame::Code { words: Box::default(), opened: Opened::Outermost }],
         here_docs: Vec::new(),
         risks: risk::Risks::default(),
     };
@@ -202,8 +200,14 @@ impl Reader<'_> {
             }
             Some(Frame::Code { mut words, .. }) => {
                 words.end_command(false, &self.source.values, &mut self.risks)?;
-                if let (false, Some(around)) = (words.seen().is_empty(), self.words()) {
-                    around.add_printed(words.seen());
+                let mut seen = words.seen().to_vec();
+                for frame in &self.frames {
+                    if let Frame::Code { words: outer, .. } = frame {
+                        seen.extend(outer.printed_by(words.called()));
+                    }
+                }
+                if let (false, Some(around)) = (seen.is_empty(), self.words()) {
+                    around.add_printed(&seen);
                 }
                 Ok(())
             }
@@ -248,7 +252,7 @@ impl Reader<'_> {
         if value.contains('\0') {
             return self.refuse("the value holds a NUL character, which no shell variable can hold");
         }
-        if value.len() > VALUE_BYTES_MAX {
+        if value.len() > SHELL_VALUE_BYTES_MAX {
             return self.refuse(TOO_LONG);
         }
         self.check_surroundings(index)?;
@@ -365,7 +369,7 @@ impl Reader<'_> {
                 let opened = if self.out.ends_with('=') { Opened::Array } else { Opened::Bracket };
                 let fed = self.words().filter(|_| is_word_start).map(|words| words.fed()).unwrap_or_default();
                 self.copy(1);
-                self.frames.push(Frame::Code { words: Words::reading(fed), opened });
+                self.frames.push(Frame::Code { words: Box::new(Words::reading(fed)), opened });
             }
             b')' if is_case => self.separator(false)?,
             b')' if matches!(opened, Opened::Bracket | Opened::Array) => {

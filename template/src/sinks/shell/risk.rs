@@ -97,6 +97,7 @@ impl Risks {
         }
         for word in words.iter().filter(|word| assignment(word).is_some_and(is_run)) {
             all_plain(&word.values, values, "bash")?;
+            all_plain(&word.printed, values, "bash")?;
         }
         let words = unwrapped(&words[assignments..]);
         let Some(first) = words.first() else { return Ok(()) };
@@ -186,7 +187,11 @@ impl Risks {
         for word in words.iter().filter(|word| !word.text.starts_with(['-', '+'])) {
             let before = word.text.split('=').next().unwrap_or_default();
             let in_name = if is_reference { word.values.len() } else { before.matches(VALUE).count() };
-            if let Some((_, line)) = word.values.iter().take(in_name).find(|(index, _)| !is_name(&values[*index])) {
+            // What a command prints may be the name where one stands before `=`, or without one.
+            let printed =
+                word.printed.iter().take(if is_reference || before.contains('$') { word.printed.len() } else { 0 });
+            let mut named = word.values.iter().take(in_name).chain(printed);
+            if let Some((_, line)) = named.find(|(index, _)| !is_name(&values[*index])) {
                 return Err((*line, "the value stands in the name of a variable, and is no name\nhint: write the name, or allow only names with an `enum` or a `pattern` of the param".to_owned()));
             }
             if is_integer {
@@ -201,7 +206,8 @@ impl Risks {
         for word in words {
             let line = word.values.first().map_or(1, |(_, line)| *line);
             self.evaluate(&word.text, Use::Arithmetic, line);
-            if let Some((_, line)) = word.values.iter().find(|(index, _)| !is_integer(&values[*index])) {
+            let mut given = word.values.iter().chain(&word.printed);
+            if let Some((_, line)) = given.find(|(index, _)| !is_integer(&values[*index])) {
                 return Err((*line, "the value is compared or computed with as a number, and is not a whole one\nhint: bash would evaluate it as code; let the param be an `integer`, or compare in the template: `{% if n > 5 %}`".to_owned()));
             }
         }
@@ -344,7 +350,8 @@ fn names_only(words: &[Word], option: Option<&str>, values: &[String]) -> Result
     };
     for word in (0..words.len()).filter(is_name).map(|at| &words[at]) {
         let is_harmless = |value: &str| if word.text.contains('[') { is_integer(value) } else { !value.contains('[') };
-        if let Some((_, line)) = word.values.iter().find(|(index, _)| !is_harmless(&values[*index])) {
+        let mut given = word.values.iter().chain(&word.printed);
+        if let Some((_, line)) = given.find(|(index, _)| !is_harmless(&values[*index])) {
             return Err((*line, "the value stands where bash reads the name of a variable, and has a `[` or is the index of a list: bash would evaluate it as code\nhint: allow only names or whole numbers, with the type, an `enum` or a `pattern` of the param".to_owned()));
         }
     }

@@ -35,6 +35,10 @@ pub(super) struct Words {
     printed: Vec<(usize, usize)>,
     /// All values so far, of ended commands, too.
     seen: Vec<(usize, usize)>,
+    /// Functions that are defined here.
+    functions: Vec<String>,
+    /// The first words of the commands.
+    called: Vec<String>,
 }
 
 impl Words {
@@ -46,7 +50,10 @@ impl Words {
         let word = self.word.get_or_insert_default();
         word.text.push(VALUE);
         word.values.push((index, line));
-        self.seen.push((index, line));
+        // No command prints the name of the file that it reads from or writes to.
+        if !self.is_target {
+            self.seen.push((index, line));
+        }
     }
 
     /// Every value that these commands were given.
@@ -64,6 +71,27 @@ impl Words {
     pub fn add_here_doc(&mut self, index: usize, line: usize) {
         self.seen.push((index, line));
         self.printed.push((index, line));
+    }
+
+    /// Functions that these commands may call.
+    pub fn called(&self) -> &[String] {
+        &self.called
+    }
+
+    /// What the functions that are called print: all that is printed in this code.
+    pub fn printed_by(&self, called: &[String]) -> &[(usize, usize)] {
+        if called.iter().any(|name| self.functions.contains(name)) { &self.printed } else { &[] }
+    }
+
+    /// Notes a function whose body begins: `f() {`, `f() (`, `function f {`.
+    fn note_function(&mut self) {
+        let named = match self.words.as_slice() {
+            [keyword, name, ..] if keyword.text == "function" => Some(name),
+            [name, ..] if name.text.ends_with('(') => Some(name),
+            _ => None,
+        };
+        let name = named.map(|word| word.text.trim_end_matches('(').to_owned());
+        self.functions.extend(name.filter(|name| !name.is_empty()));
     }
 
     /// What is printed into the commands that begin here.
@@ -158,7 +186,10 @@ impl Words {
         }
         match word.text.as_str() {
             "esac" if is_first => self.cases = self.cases.saturating_sub(1),
-            "{" => self.words.clear(),
+            "{" => {
+                self.note_function();
+                self.words.clear();
+            }
             text if is_first && BEFORE_COMMANDS.contains(&text) => {}
             text => {
                 self.cases += usize::from(is_first && text == "case");
@@ -173,7 +204,9 @@ impl Words {
     /// A value in it would be run as code.
     pub fn end_command(&mut self, is_pipe: bool, values: &[String], risks: &mut risk::Risks) -> Result<bool, Refusal> {
         self.end_word();
+        self.note_function();
         let words = std::mem::take(&mut self.words);
+        self.called.extend(words.first().map(|word| word.text.clone()));
         let piped = std::mem::take(&mut self.piped);
         let fed: Vec<_> = piped.iter().chain(self.reading.iter().flat_map(|(values, _)| values)).copied().collect();
         risks.command(&words, &fed, values)?;
@@ -184,7 +217,9 @@ impl Words {
         let printed = risk::printed(&words);
         self.printed.extend(&printed);
         if is_pipe {
-            let is_group = matches!(words.first().map(|word| word.text.as_str()), Some("}" | "done" | "fi" | "esac"));
+            let first = words.first().map(|word| word.text.as_str()).unwrap_or_default();
+            let is_group =
+                matches!(first, "}" | "done" | "fi" | "esac") || self.functions.iter().any(|name| name == first);
             let printed = if is_group { self.printed.clone() } else { printed };
             self.piped = piped.into_iter().chain(printed).collect();
         }

@@ -1,5 +1,6 @@
 //! What a plugin says, line by line, and what follows from it.
 
+use flow_model::limits::PLUGIN_MESSAGE_BYTES_MAX;
 use std::time::Duration;
 
 use flow_model::Timestamp;
@@ -10,11 +11,10 @@ use flow_store::{NewXCom, check_xcom_key};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::output::{XCOM_FILE_BYTES_MAX, xcom};
+use crate::output::xcom;
 use crate::template::RETURN_VALUE;
+use flow_model::limits::XCOM_FILE_BYTES_MAX;
 
-/// Bytes of one message: the largest XCom, all of it escaped, still fits.
-pub const LINE_BYTES_MAX: usize = 6 * XCOM_BYTES_MAX + 64 * 1024;
 /// Characters of a plugin's own words in an error message.
 const QUOTED_MAX: usize = 200;
 /// A year: whoever waits longer has miscalculated.
@@ -138,7 +138,7 @@ impl Conversation {
     pub fn line(&mut self, text: &str, cut: u64) -> Result<Option<String>, String> {
         if cut > 0 {
             return Err(self.broken(&format!(
-                "wrote a line longer than {LINE_BYTES_MAX} bytes: {}",
+                "wrote a line longer than {PLUGIN_MESSAGE_BYTES_MAX} bytes: {}",
                 quoted(&self.masker.mask(text))
             )));
         }

@@ -154,8 +154,10 @@ pub(in super::super) fn printed(words: &[Word]) -> Vec<(usize, usize)> {
         Some("echo" | "printf") => {
             words.iter().flat_map(|word| word.values.iter().chain(&word.printed)).copied().collect()
         }
-        Some("(") => first.into_iter().flat_map(|word| &word.printed).chain(given).copied().collect(),
-        _ => given.copied().collect(),
+        _ => {
+            let groups = words.iter().filter(|word| word.text.starts_with('('));
+            groups.flat_map(|word| &word.printed).chain(given).copied().collect()
+        }
     }
 }
 
