@@ -136,107 +136,30 @@ impl TriggerRule {
         if total == 0 {
             return Run;
         }
+        let when_done = |verdict| if all_done { verdict } else { Wait };
         match self {
             R::Always => Run,
             R::AllSuccess if failed > 0 => UpstreamFailed,
-            R::AllSuccess if !all_done => Wait,
-            R::AllSuccess => {
-                if skipped > 0 {
-                    Skip
-                } else {
-                    Run
-                }
-            }
+            R::AllSuccess if skipped > 0 => when_done(Skip),
+            // How its setups ended is told apart by `with_setups`; without any, that rule is as good as `all_done`.
+            R::AllSuccess | R::AllDone | R::AllDoneSetupSuccess => when_done(Run),
             R::AllFailed if success > 0 || skipped > 0 => Skip,
-            R::AllFailed => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
-            R::AllDone => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
+            R::AllFailed => when_done(Run),
             R::AllDoneMinOneSuccess if skipped > 0 => Skip,
-            R::AllDoneMinOneSuccess if !all_done => Wait,
-            R::AllDoneMinOneSuccess => {
-                if success > 0 {
-                    Run
-                } else {
-                    UpstreamFailed
-                }
-            }
-            // How its setups ended is told apart by `with_setups`; without any it is as good as `all_done`.
-            R::AllDoneSetupSuccess => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
+            R::AllDoneMinOneSuccess if success > 0 => when_done(Run),
+            R::AllDoneMinOneSuccess => when_done(UpstreamFailed),
             R::AllSkipped if success > 0 || failed > 0 => Skip,
-            R::AllSkipped => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
+            R::AllSkipped => when_done(Run),
             R::OneSuccess if success > 0 => Run,
-            R::OneSuccess if !all_done => Wait,
-            R::OneSuccess => {
-                if skipped >= total {
-                    Skip
-                } else {
-                    UpstreamFailed
-                }
-            }
+            R::OneSuccess if skipped >= total => when_done(Skip),
+            R::OneSuccess => when_done(UpstreamFailed),
             R::OneFailed if failed > 0 => Run,
-            R::OneFailed => {
-                if all_done {
-                    Skip
-                } else {
-                    Wait
-                }
-            }
             R::OneDone if success > 0 || upstream.failed > 0 => Run,
-            R::OneDone => {
-                if all_done {
-                    Skip
-                } else {
-                    Wait
-                }
-            }
-            R::NoneFailed if failed > 0 => UpstreamFailed,
-            R::NoneFailed => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
-            R::NoneFailedMinOneSuccess if failed > 0 => UpstreamFailed,
-            R::NoneFailedMinOneSuccess if !all_done => Wait,
-            R::NoneFailedMinOneSuccess => {
-                if success > 0 {
-                    Run
-                } else {
-                    Skip
-                }
-            }
+            R::OneFailed | R::OneDone => when_done(Skip),
+            R::NoneFailed | R::NoneFailedMinOneSuccess if failed > 0 => UpstreamFailed,
+            R::NoneFailedMinOneSuccess if success == 0 => when_done(Skip),
             R::NoneSkipped if skipped > 0 => Skip,
-            R::NoneSkipped => {
-                if all_done {
-                    Run
-                } else {
-                    Wait
-                }
-            }
+            R::NoneFailed | R::NoneFailedMinOneSuccess | R::NoneSkipped => when_done(Run),
         }
     }
 }
