@@ -86,6 +86,7 @@ impl Bench {
     pub async fn workshop(&self) -> Workshop {
         let url = format!("sqlite:{}", self.folder.path().join("flow.db").display());
         let store = Store::open(&url, OpenOptions::default()).await.unwrap();
+        store.migrate().await.unwrap();
         let env = |name: &str| {
             (name == "FLOW_CONN_REGISTRY").then(|| "docker://ada:hunter2-hunter2@registry.example.org:5000".to_owned())
         };
