@@ -316,11 +316,11 @@ mod tests {
 
     #[test]
     fn sql_without_its_template_keeps_its_places() {
-        let text = "select {{ ds }}, ':a'\n{% if\n params.x %}, :b{% endif %} '{{1,2}}' {{å}}";
+        let text = "select {{ ds }}, ':a'\n{% if\n params.x %}, :b{% endif %} '{{1,2}}' {{foo}}";
         let left = without_template(text, None);
-        assert_eq!(left, "select 00000000, ':a'\n     \n            , :b            '{{1,2}}' {{å}}");
+        assert_eq!(left, "select 00000000, ':a'\n     \n            , :b            '{{1,2}}' {{foo}}");
         assert_eq!(without_template(text, Some(false)), text);
-        assert!(without_template(text, Some(true)).ends_with(" 000000"));
+        assert!(without_template(text, Some(true)).ends_with(" 0000000"));
     }
 
     #[test]

@@ -134,6 +134,8 @@ fn stays_itself(text: &str, kind: &str, value: &str) {
     for database in &places().1 {
         let what = format!("{} {text} {value:?}", database.connection.conn_type);
         match run(database, &pieces(text, kind == "name", value)) {
+            // MySQL takes an alias of space alone for none.
+            Ok(_) if kind == "name" && value.trim().is_empty() => {}
             Ok(row) if kind == "name" => {
                 let named = row.keys().next().map(String::as_str);
                 // MySQL takes space around an alias away.

@@ -156,7 +156,7 @@ fn is_its_text_everywhere(value: &str, source: &str) -> Result<bool, TestCaseErr
     for around in ["§", "r.example/§:1", "§/app"] {
         compare(&of, &plain, source, around, |renderer, text| renderer.image("text", text))?;
     }
-    for around in ["select §", "select '§', \"§\" -- §\n"] {
+    for around in ["select §", "select '§', \"§\" -- §\n, 1"] {
         // Blocks that capture, and `safe`, are refused.
         let Ok(pieces) = of.sql("text", &around.replace('§', source), Some(true)) else { continue };
         let own: String = pieces
