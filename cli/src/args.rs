@@ -56,6 +56,15 @@ pub struct Global {
     pub token: Option<String>,
 }
 
+/// Reads a whole number, in the words of whoever types it.
+///
+/// # Errors
+/// It is none, or not one that is possible here.
+pub(crate) fn whole_number<T: TryFrom<i128>>(text: &str) -> Result<T, String> {
+    let number: i128 = text.trim().parse().map_err(|_| "write a whole number, such as 4".to_owned())?;
+    T::try_from(number).map_err(|_| "the number is too large or too small".to_owned())
+}
+
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Form {

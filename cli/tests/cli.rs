@@ -73,6 +73,83 @@ fn check_tells_every_mistake() {
     insta::assert_snapshot!(told(here.path(), &["cron", "@daily", "-o", "github"], &[]));
 }
 
+/// A file or folder below the DAG folder is checked as a part of it, wherever the command is given.
+#[test]
+fn a_part_of_the_dag_folder_is_checked_as_such() {
+    let here = folder();
+    let write = |name: &str, text: &str| {
+        let path = here.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("dags/sales/__init__.py", "");
+    write("dags/sales/load.py", "def orders():\n    return 1\n");
+    write("dags/other.toml", "[tasks.a]\nnoop = true\n");
+    write(
+        "dags/sub/n.toml",
+        "[tasks.a]\npython = { call = \"sales.load:orders\" }\n[tasks.b]\ntrigger_dag = \"other\"\n",
+    );
+    write("dags/sub/deep/d.toml", "[tasks.a]\npython = { call = \"sales.load:orders\" }\n");
+    std::fs::create_dir_all(here.path().join("elsewhere")).unwrap();
+    let absolute = here.path().join("dags/sub").display().to_string();
+    for (from, path, count) in [
+        (".", "dags/sub/n.toml", 1),
+        (".", "./dags/sub/n.toml", 1),
+        (".", "dags/sub", 2),
+        (".", "dags", 3),
+        (".", "", 3),
+        (".", &absolute, 2),
+        ("dags/sub", "n.toml", 1),
+        ("dags/sub", ".", 2),
+        ("dags/sub", "deep", 1),
+        ("dags/sub", "..", 3),
+        ("dags/sub", "", 3),
+        ("dags", "sub", 2),
+        ("elsewhere", "../dags/sub/n.toml", 1),
+        ("elsewhere", "", 3),
+    ] {
+        let paths: Vec<&str> = Some(path).filter(|path| !path.is_empty()).into_iter().collect();
+        let done = flowctl(&here.path().join(from), &[&["dags", "check"], &paths[..]].concat(), &[]);
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let wrong = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!((text, wrong), (format!("{count} files checked, 0 broken\n"), String::new()), "{from} {path}");
+    }
+    // What is not part of a DAG folder is one of its own.
+    write("elsewhere/n.toml", "[tasks.a]\npython = { call = \"sales.load:orders\" }\n");
+    let alone = told(here.path(), &["dags", "check", "elsewhere"], &[]);
+    assert!(alone.contains("there is no module `sales`"), "{alone}");
+}
+
+#[test]
+fn a_file_that_is_no_dag_has_one_mistake() {
+    let here = folder();
+    for name in ["a.py", "a.yaml", "a.sql", "README", "a.toml.bak"] {
+        std::fs::write(here.path().join(name), "import os\n\nwith DAG('x') as dag:\n    a >> b\n").unwrap();
+        let refused = told(here.path(), &["dags", "check", name], &[]);
+        assert_eq!(refused.matches("error").count(), 1, "{refused}");
+        assert!(refused.contains(&format!("`{name}` is no DAG file")) && refused.contains("hint"), "{refused}");
+    }
+}
+
+#[test]
+fn numbers_are_asked_for_in_words() {
+    let here = folder();
+    for args in [
+        &["pools", "set", "small", "abc"][..],
+        &["pools", "set", "small", "1.5"],
+        &["runs", "list", "--limit", "many"],
+        &["tasks", "logs", "d", "t", "--try", "one"],
+        &["tasks", "logs", "d", "t", "--map-index", "x"],
+        &["cron", "@daily", "--count", "few"],
+        &["connections", "set", "c", "--port", "http"],
+    ] {
+        let refused = told(here.path(), args, &[]);
+        assert!(refused.contains("write a whole number, such as 4"), "{args:?}: {refused}");
+    }
+    let refused = told(here.path(), &["connections", "set", "c", "--port", "70000"], &[]);
+    assert!(refused.contains("the number is too large or too small"), "{refused}");
+}
+
 #[test]
 fn reference_explains_what_can_stand_in_a_file() {
     let here = folder();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flow_model::Dag;
 
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::find::is_dag_file;
 use crate::identity::Seen;
 use crate::links::NamedDag;
 use crate::semantic::Files;
@@ -109,12 +110,26 @@ pub fn check_file(folder: &Path, relative: &Path) -> CheckedFile {
     let name = relative.to_string_lossy().replace('\\', "/");
     let path = folder.join(relative);
     let seen = Seen::now(&path);
-    let mut file = match read_text(&path) {
+    let read = if is_dag_file(&name) { read_text(&path) } else { Err(no_dag_file(&name)) };
+    let mut file = match read {
         Ok(source) => check_text(&name, &source, Some(folder)),
         Err((message, hint)) => refused(name, message, hint),
     };
     file.seen.push(seen);
     file
+}
+
+/// What somebody has named that is no DAG file: as TOML it would be wrong in every line.
+fn no_dag_file(name: &str) -> (String, &'static str) {
+    let hint = match Path::new(name).extension().and_then(std::ffi::OsStr::to_str) {
+        Some("py") => {
+            "write the DAG into a `.toml` file; `python = { script = \"...\" }` and `{ call = \"...\" }` run what is here"
+        }
+        _ => {
+            "name a `.toml` file, or the folder with them; scripts and other files are checked with the DAG that uses them"
+        }
+    };
+    (format!("`{name}` is no DAG file: those are TOML, and end in `.toml`"), hint)
 }
 
 fn refused(path: String, message: String, hint: &str) -> CheckedFile {

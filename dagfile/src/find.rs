@@ -73,6 +73,6 @@ fn look_into(
 }
 
 /// Some systems write names in capitals.
-fn is_dag_file(name: &str) -> bool {
+pub(crate) fn is_dag_file(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }

@@ -259,7 +259,7 @@ impl OperatorForm {
             "array" => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
             "boolean" => json!({ "type": "boolean", "const": true }),
             _ if matches!(self.name, "sleep" | "time_delta_sensor") => {
-                json!({ "type": "string", "format": "flow-duration" })
+                flow_model::operator::duration_schema(&mut schemars::SchemaGenerator::default()).to_value()
             }
             short_type => json!({ "type": short_type }),
         };

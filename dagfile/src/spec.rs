@@ -203,13 +203,7 @@ pub(crate) struct DurationSpec(pub Duration);
 
 impl<'de> Deserialize<'de> for DurationSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let duration = match Value::deserialize(deserializer)? {
-            Value::String(text) => duration_text::parse(&text).map_err(serde::de::Error::custom)?,
-            Value::Number(number) => Duration::try_from_secs_f64(number.as_f64().unwrap_or(-1.0))
-                .map_err(|_| serde::de::Error::custom("a duration must be zero or more"))?,
-            _ => return Err(serde::de::Error::custom("a duration is text or a number of seconds")),
-        };
-        Ok(DurationSpec(duration))
+        duration_text::deserialize(deserializer).map(DurationSpec)
     }
 }
 
@@ -218,11 +212,8 @@ impl JsonSchema for DurationSpec {
         "Duration".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] },
-            { "type": "number", "minimum": 0, "maximum": DURATION_SECONDS_MAX },
-        ]})
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        flow_model::operator::duration_schema(generator)
     }
 }
 

@@ -308,6 +308,56 @@ proptest! {
     }
 }
 
+/// Every duration of every operator, in the operator's own example: a number means as many seconds, to parser and schema.
+#[test]
+fn every_duration_of_an_operator_may_be_a_number_of_seconds() {
+    let sections = reference::sections();
+    let durations = |name: &str| {
+        let section = sections.iter().find(|section| section.name == name).unwrap();
+        let keys = section.keys.iter().filter(|key| key.values == "duration" && !key.name.contains('.'));
+        keys.map(|key| key.name.clone()).collect::<Vec<_>>()
+    };
+    let mut count = 0;
+    for section in sections.iter().filter(|section| section.example.is_some()) {
+        let example: Table = section.example.as_ref().unwrap().parse().unwrap();
+        // Some examples have the task's header, some are what stands below it.
+        let task = match example.get("tasks") {
+            Some(tasks) => tasks.as_table().unwrap().values().next().unwrap().as_table().unwrap().clone(),
+            None => example,
+        };
+        let (_, short) = section.short_form.as_ref().unwrap().split_once("= ").unwrap();
+        let short = short.trim_matches(['<', '>']);
+        let of_sensors = if section.also.is_some() { durations("sensor") } else { Vec::new() };
+        for key in durations(&section.name).into_iter().chain(of_sensors) {
+            let dags = ["90", "\"90s\"", "\"1m 30s\"", "90.0"].map(|written| {
+                let mut task = task.clone();
+                let mut operator = match task.remove(&section.name).unwrap() {
+                    Value::Table(operator) => operator,
+                    value => [(short.to_owned(), value)].into_iter().collect(),
+                };
+                operator.insert(key.clone(), parsed(written));
+                if key == "max_wait" {
+                    operator.insert("exponential_backoff".to_owned(), Value::Boolean(true));
+                }
+                task.insert(section.name.clone(), Value::Table(operator));
+                let tasks: Table = [("a".to_owned(), Value::Table(task))].into_iter().collect();
+                let file: Table = [("tasks".to_owned(), Value::Table(tasks))].into_iter().collect();
+                assert_eq!(disagreement(&file), None);
+                assert!(SCHEMA.is_valid(&json(&Value::Table(file.clone()))), "{file}");
+                let checked = check_text("file.toml", &file.to_string(), None);
+                checked.result.unwrap_or_else(|found| panic!("{file}{found:?}")).dag
+            });
+            assert!(dags.iter().all(|dag| *dag == dags[0]), "{} {key}", section.name);
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count}");
+    for short in ["sleep", "time_delta_sensor"] {
+        let dag = |value| check_text("file.toml", &format!("[tasks.a]\n{short} = {value}\n"), None).result.unwrap().dag;
+        assert_eq!(dag("10"), dag("\"10s\""));
+    }
+}
+
 #[test]
 fn files_as_they_are_written_are_taken_by_both() {
     for file in FILES.iter() {

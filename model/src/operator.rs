@@ -413,7 +413,10 @@ pub(crate) fn exit_codes_schema(_: &mut schemars::SchemaGenerator) -> schemars::
     })
 }
 
-/// The JSON Schema of a duration text.
+/// The JSON Schema of a duration: text with units, or a number of seconds.
 pub fn duration_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] })
+    schemars::json_schema!({ "anyOf": [
+        { "type": "string", "format": "flow-duration", "examples": ["30s", "5m", "1h 30m", "2d"] },
+        { "type": "number", "minimum": 0, "maximum": crate::limits::DURATION_SECONDS_MAX },
+    ]})
 }

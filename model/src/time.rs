@@ -104,10 +104,30 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// Durations as text such as `90s`, `1h 30m`, `2d`, `500ms` or ISO 8601 (`PT5M`), as DAG files and configuration write them.
+/// A number is one of seconds.
 pub mod duration_text {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
+    use serde_json::Value;
+
+    /// Seconds, with a fraction if need be.
+    fn from_seconds(seconds: f64) -> Result<Duration, String> {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| format!("`{seconds}` seconds are no duration: it must be zero or more"))
+    }
+
+    /// As people write it. (An untagged enum would not know the numbers of a `serde_json` that keeps their digits.)
+    fn from_json(value: &Value) -> Result<Duration, String> {
+        match value {
+            Value::String(text) => parse(text),
+            Value::Number(number) => match number.as_u64() {
+                Some(seconds) => Ok(Duration::from_secs(seconds)),
+                None => from_seconds(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            _ => Err("a duration is text such as `30s`, or a number of seconds".to_owned()),
+        }
+    }
 
     /// Reads a duration. Days are 24 hours; months and years are refused because their length varies.
     ///
@@ -156,10 +176,9 @@ pub mod duration_text {
     /// For `#[serde(with)]`.
     ///
     /// # Errors
-    /// The text is not a duration.
+    /// It is neither the text of a duration nor a number of seconds.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        parse(&text).map_err(serde::de::Error::custom)
+        from_json(&Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 
     /// The same for optional durations.
@@ -180,11 +199,10 @@ pub mod duration_text {
         /// For `#[serde(with)]`.
         ///
         /// # Errors
-        /// The text is not a duration.
+        /// It is neither the text of a duration nor a number of seconds.
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-            Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?
-                .map(|text| super::parse(&text).map_err(serde::de::Error::custom))
-                .transpose()
+            let written = Option::<super::Value>::deserialize(deserializer)?;
+            written.as_ref().map(super::from_json).transpose().map_err(serde::de::Error::custom)
         }
     }
 }
@@ -201,6 +219,20 @@ mod tests {
         assert_eq!(fine.to_string(), "2026-01-01T06:00:00.000042+00:00");
         assert_eq!(fine.to_string().parse::<Timestamp>().unwrap(), fine);
         assert_eq!("2026-01-01".parse::<Timestamp>().unwrap().to_string(), "2026-01-01T00:00:00+00:00");
+    }
+
+    #[test]
+    fn a_number_is_one_of_seconds() {
+        let read = |json: &str| duration_text::deserialize(&mut serde_json::Deserializer::from_str(json));
+        for (json, millis) in [("10", 10_000), ("0", 0), ("1.5", 1_500), ("\"10s\"", 10_000)] {
+            assert_eq!(read(json).unwrap(), Duration::from_millis(millis), "{json}");
+        }
+        for json in ["-1", "1e300", "true", "\"10\"", "[1]", "null"] {
+            assert!(read(json).is_err(), "{json}");
+        }
+        let optional = |json: &str| duration_text::option::deserialize(&mut serde_json::Deserializer::from_str(json));
+        assert_eq!(optional("null").unwrap(), None);
+        assert_eq!(optional("7").unwrap(), Some(Duration::from_secs(7)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::runs::RunArg;
+use super::whole_number;
 
 #[derive(Debug, Subcommand)]
 pub enum ApprovalsCommand {
@@ -29,7 +30,7 @@ pub enum ApprovalsCommand {
         #[arg(short, long = "param", value_name = "KEY=VALUE")]
         params: Vec<String>,
         /// Of this instance of a mapped task
-        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         map_index: i64,
         #[command(flatten)]
         run: RunArg,
@@ -64,10 +65,10 @@ pub enum ArtifactsCommand {
         /// Its name
         name: String,
         /// The try that left it [default: the newest]
-        #[arg(long = "try", value_name = "N")]
+        #[arg(value_parser = whole_number::<u32>, long = "try", value_name = "N")]
         try_number: Option<u32>,
         /// Of this instance of a mapped task
-        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         map_index: i64,
         /// Where to; `-` is stdout [default: its name in this folder]
         #[arg(long, value_name = "FILE")]
@@ -119,7 +120,7 @@ pub enum XcomsCommand {
         #[arg(default_value = "return_value")]
         key: String,
         /// Of this instance of a mapped task
-        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         map_index: i64,
         #[command(flatten)]
         run: RunArg,
@@ -135,7 +136,7 @@ pub enum XcomsCommand {
         /// Its value: JSON, or text
         value: String,
         /// Of this instance of a mapped task
-        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         map_index: i64,
         #[command(flatten)]
         run: RunArg,
@@ -149,7 +150,7 @@ pub enum XcomsCommand {
         /// Its name
         key: String,
         /// Of this instance of a mapped task
-        #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         map_index: i64,
         #[command(flatten)]
         run: RunArg,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::whole_number;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ pub struct StandaloneArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<String>,
     /// Attempts at once [default: 32]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = whole_number::<u32>, long, value_name = "N")]
     pub concurrency: Option<u32>,
     #[command(flatten)]
     pub state: StateArgs,
@@ -41,7 +42,7 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub queues: Vec<String>,
     /// Attempts at once [default: 32]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = whole_number::<u32>, long, value_name = "N")]
     pub concurrency: Option<u32>,
     #[command(flatten)]
     pub state: StateArgs,

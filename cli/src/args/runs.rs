@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::whole_number;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
@@ -65,7 +66,7 @@ pub enum DagsCommand {
         /// The DAG
         dag: String,
         /// How many times
-        #[arg(short = 'n', long, default_value_t = 5)]
+        #[arg(value_parser = whole_number::<usize>, short = 'n', long, default_value_t = 5)]
         count: usize,
     },
     /// Pause a DAG: nothing new of it starts
@@ -100,7 +101,7 @@ pub enum RunsCommand {
         #[arg(long)]
         reason: Option<String>,
         /// How many at most
-        #[arg(short = 'n', long, default_value_t = 25)]
+        #[arg(value_parser = whole_number::<usize>, short = 'n', long, default_value_t = 25)]
         limit: usize,
     },
     /// Show a run and its tasks
@@ -132,6 +133,6 @@ pub struct RunArg {
 #[derive(Debug, Args)]
 pub struct InstanceArg {
     /// This instance of a mapped task
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = whole_number::<i64>, long, value_name = "N")]
     pub map_index: Option<i64>,
 }

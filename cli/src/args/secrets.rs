@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::ImportArgs;
+use super::whole_number;
 
 #[derive(Debug, Subcommand)]
 pub enum VariablesCommand {
@@ -79,7 +80,7 @@ pub struct ConnectionArgs {
     #[arg(long)]
     pub host: Option<String>,
     /// Port
-    #[arg(long)]
+    #[arg(value_parser = whole_number::<u16>, long)]
     pub port: Option<u16>,
     /// Who logs in
     #[arg(long)]

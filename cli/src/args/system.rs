@@ -1,5 +1,6 @@
 //! The arguments about the installation.
 
+use super::whole_number;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
@@ -13,7 +14,7 @@ pub struct CronArgs {
     #[arg(long, value_name = "TIME")]
     pub after: Option<String>,
     /// How many times
-    #[arg(short = 'n', long, default_value_t = 5)]
+    #[arg(value_parser = whole_number::<usize>, short = 'n', long, default_value_t = 5)]
     pub count: usize,
 }
 
@@ -26,7 +27,7 @@ pub enum PoolsCommand {
         /// Its name
         name: String,
         /// Its slots; -1 is unlimited
-        #[arg(allow_negative_numbers = true)]
+        #[arg(value_parser = whole_number::<i64>, allow_negative_numbers = true)]
         slots: i64,
         /// What it is for
         #[arg(long)]

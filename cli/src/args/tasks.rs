@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::runs::{InstanceArg, RunArg};
+use super::whole_number;
 
 #[derive(Debug, Subcommand)]
 pub enum TasksCommand {
@@ -18,7 +19,7 @@ pub enum TasksCommand {
         #[arg(long)]
         state: Vec<String>,
         /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        #[arg(value_parser = whole_number::<usize>, long, value_name = "N", default_value_t = 1_000)]
         limit: usize,
     },
     /// Print the log of a task
@@ -32,7 +33,7 @@ pub enum TasksCommand {
         #[command(flatten)]
         instance: InstanceArg,
         /// The try [default: the newest]
-        #[arg(long = "try", value_name = "N", default_value_t = 0)]
+        #[arg(value_parser = whole_number::<u32>, long = "try", value_name = "N", default_value_t = 0)]
         try_number: u32,
         /// Go on until the try has ended
         #[arg(short, long)]

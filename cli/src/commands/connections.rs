@@ -59,15 +59,15 @@ pub async fn run(settings: &Settings, form: Form, command: ConnectionsCommand) -
         ConnectionsCommand::Export => output::json(&Value::Object(export(settings).await?))?,
         ConnectionsCommand::Import(args) => {
             let read = read_named(&args.file, "connections")?;
-            // All of them are looked at before the first one is set.
-            let entries = read.iter().map(|(id, value)| Ok((id.clone(), imported(id, value)?)));
-            let entries = entries.collect::<anyhow::Result<Vec<_>>>()?;
+            let entries = read.into_iter().collect();
             let client = client()?;
             let existing = all(&client, "connections", "").await?;
             let existing =
                 existing.iter().filter_map(|found| found["connection_id"].as_str().map(str::to_owned)).collect();
             let import = Import { what: "connections", entries, on_existing: args.action_on_existing_key };
-            import.run(&existing, async |conn_id, body| set(&client, conn_id, body.clone()).await).await?;
+            import
+                .run(&existing, async |conn_id, value| set(&client, conn_id, imported(conn_id, value)?).await)
+                .await?;
         }
     }
     Ok(Exit::Success)
@@ -119,13 +119,10 @@ fn imported(conn_id: &str, value: &Value) -> anyhow::Result<Value> {
         Value::String(text) => Connection::from_text(conn_id, text),
         Value::Object(_) => Connection::from_json(conn_id, value),
         _ => {
-            return Err(usage(format!("connection `{conn_id}` is neither an object nor a URI"))
-                .hint("nothing was set")
-                .into());
+            return Err(usage("it is neither an object nor a URI").into());
         }
     };
-    let read =
-        read.map_err(|error| usage(format!("connection `{conn_id}` cannot be read: {error}")).hint("nothing was set"))?;
+    let read = read.map_err(|error| usage(format!("it cannot be read: {error}")))?;
     let mut fields = read.to_json();
     if let (Value::Object(fields), Some(description)) = (&mut fields, value.get("description")) {
         fields.insert("description".to_owned(), description.clone());

@@ -1,9 +1,8 @@
 //! `flowctl dags`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use flow_dagfile::{CheckedFile, Severity, check_file};
+use flow_model::suggest::nearest;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,6 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, cell, segment};
 use crate::output::{say, tell};
 
+mod check;
 mod github;
 mod reference;
 
@@ -50,7 +50,7 @@ const DETAILS: &[(&str, &str)] = &[
 /// The server refuses, or a path cannot be read.
 pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow::Result<Exit> {
     match command {
-        DagsCommand::Check { paths } => return check(&settings, form, &paths).await,
+        DagsCommand::Check { paths } => return check::run(&settings, form, &paths).await,
         DagsCommand::Reference { name } => return reference::print(form, name.as_deref()),
         DagsCommand::Schema => {
             output::json(&flow_dagfile::schema())?;
@@ -59,41 +59,84 @@ pub async fn run(settings: Settings, form: Form, command: DagsCommand) -> anyhow
         _ => {}
     }
     let client = Client::find(&settings)?;
+    let named = match &command {
+        DagsCommand::Next { dag, .. } | DagsCommand::Pause { dag } | DagsCommand::Unpause { dag } => Some(dag.clone()),
+        _ => None,
+    };
+    let done = on_server(&client, form, command).await;
+    match (done, named) {
+        (Err(error), Some(dag)) => Err(with_what_was_meant(&client, &dag, error).await),
+        (done, _) => done.map(|()| Exit::Success),
+    }
+}
+
+async fn on_server(client: &Client, form: Form, command: DagsCommand) -> anyhow::Result<()> {
     match command {
-        DagsCommand::List { pattern, paused } => list(&client, form, pattern.as_deref(), paused).await?,
-        DagsCommand::Show { dag, source } => show(&client, form, &dag, source).await?,
-        DagsCommand::Next { dag, count } => next(&client, form, &dag, count).await?,
-        DagsCommand::Pause { dag } => pause(&client, form, &dag, true).await?,
-        DagsCommand::Unpause { dag } => pause(&client, form, &dag, false).await?,
+        DagsCommand::List { pattern, paused } => list(client, form, pattern.as_deref(), paused).await?,
+        DagsCommand::Show { dag, source } => show(client, form, &dag, source).await?,
+        DagsCommand::Next { dag, count } => next(client, form, &dag, count).await?,
+        DagsCommand::Pause { dag } => pause(client, form, &dag, true).await?,
+        DagsCommand::Unpause { dag } => pause(client, form, &dag, false).await?,
         DagsCommand::Check { .. } | DagsCommand::Reference { .. } | DagsCommand::Schema => {}
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
 async fn list(client: &Client, form: Form, pattern: Option<&str>, paused: bool) -> anyhow::Result<()> {
-    let mut query = String::from("/api/v2/dags?limit=100");
+    let mut query = String::new();
     if let Some(pattern) = pattern {
         query.push_str(&format!("&dag_id_pattern={}", segment(pattern)));
     }
     if paused {
         query.push_str("&paused=true");
     }
-    let mut dags: Vec<Value> = Vec::new();
-    loop {
-        let page = client.get(&format!("{query}&offset={}", dags.len())).await?;
-        let found = page["dags"].as_array().cloned().unwrap_or_default();
-        let is_last = found.is_empty();
-        dags.extend(found);
-        if is_last || dags.len() as u64 >= page["total_entries"].as_u64().unwrap_or_default() {
-            break;
-        }
-    }
+    let dags = all(client, &query).await?;
     output::list(form, &dags, LIST)?;
     let errors = client.get("/api/v2/importErrors?limit=1").await?;
     if let Some(count) = errors["total_entries"].as_u64().filter(|count| *count > 0) {
         tell!("note: {count} DAG files have errors\nhint: flowctl dags check");
     }
     Ok(())
+}
+
+/// The DAGs that fit a filter.
+async fn all(client: &Client, filter: &str) -> anyhow::Result<Vec<Value>> {
+    let mut dags: Vec<Value> = Vec::new();
+    loop {
+        let page = client.get(&format!("/api/v2/dags?limit=100{filter}&offset={}", dags.len())).await?;
+        let found = page["dags"].as_array().cloned().unwrap_or_default();
+        let is_last = found.is_empty();
+        dags.extend(found);
+        if is_last || dags.len() as u64 >= page["total_entries"].as_u64().unwrap_or_default() {
+            return Ok(dags);
+        }
+    }
+}
+
+/// An error about a DAG; if it is that there is none, with what may have been meant.
+pub async fn with_what_was_meant(client: &Client, dag: &str, error: anyhow::Error) -> anyhow::Error {
+    if error.downcast_ref::<Failure>().is_none_or(|failure| failure.exit != Exit::NotFound) {
+        return error;
+    }
+    let Ok(dags) = all(client, "").await else { return error };
+    let known = || dags.iter().filter_map(|known| known["dag_id"].as_str());
+    if known().any(|known| known == dag) {
+        return error;
+    }
+    if let Ok(Some(broken)) = broken_file(client, dag).await {
+        return never_published(dag, &broken).into();
+    }
+    let failure = Failure::new(Exit::NotFound, error.to_string());
+    match nearest(dag, known()) {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint("`flowctl dags list` lists the DAGs, `flowctl dags check` says what is wrong with files"),
+    }
+    .into()
+}
+
+fn never_published(dag: &str, broken: &str) -> Failure {
+    Failure::new(Exit::NotFound, format!("`{dag}` was never published, because its file has errors\n{broken}"))
+        .hint("correct the file; `flowctl dags check` checks it")
 }
 
 async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::Result<()> {
@@ -110,13 +153,11 @@ async fn show(client: &Client, form: Form, dag: &str, source: bool) -> anyhow::R
     let broken = if may_be_broken { broken_file(client, dag).await? } else { None };
     let mut details = match details {
         Ok(details) => details,
-        Err(error) if broken.is_none() => return Err(error),
-        Err(_) => {
-            let message =
-                format!("`{dag}` was never published, because its file has errors\n{}", broken.unwrap_or_default());
-            return Err(Failure::new(Exit::NotFound, message)
-                .hint("correct the file; `flowctl dags check` checks it")
-                .into());
+        Err(error) => {
+            return Err(match broken {
+                Some(broken) => never_published(dag, &broken).into(),
+                None => with_what_was_meant(client, dag, error).await,
+            });
         }
     };
     if let Some(broken) = broken {
@@ -173,7 +214,10 @@ async fn warn_of_pools(client: &Client, tasks: &Value) -> anyhow::Result<()> {
 }
 
 /// What is wrong with the file of a DAG, if anything. A file that was never published is known by its name only.
-async fn broken_file(client: &Client, dag: &str) -> anyhow::Result<Option<String>> {
+///
+/// # Errors
+/// The server refuses.
+pub async fn broken_file(client: &Client, dag: &str) -> anyhow::Result<Option<String>> {
     let file = format!("{dag}.toml");
     let of_dag = |error: &&Value| {
         let name = error["filename"].as_str().unwrap_or_default();
@@ -216,81 +260,4 @@ async fn pause(client: &Client, form: Form, dag: &str, is_paused: bool) -> anyho
     }
     say!("{dag} {}", if is_paused { "paused" } else { "unpaused" });
     Ok(())
-}
-
-/// Checks files without a server: CI and editors use it. Only one that is named, or runs here, knows the pools.
-async fn check(settings: &Settings, form: Form, paths: &[PathBuf]) -> anyhow::Result<Exit> {
-    use std::io::IsTerminal;
-    let mut files: Vec<CheckedFile> = Vec::new();
-    let default = [settings.dags.folder.clone()];
-    for path in if paths.is_empty() { &default } else { paths } {
-        files.extend(checked(path)?);
-    }
-    // Only whole folders know which DAGs there are.
-    if paths.iter().all(|path| path.is_dir()) {
-        flow_dagfile::check_links(&mut files);
-    }
-    if let Some(pools) = known_pools(settings).await {
-        flow_dagfile::check_pools(&mut files, &pools);
-    }
-    let broken = files.iter().filter(|file| file.result.is_err()).count();
-    let color = std::io::stderr().is_terminal();
-    let mut rows = Vec::new();
-    for file in &files {
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            file.diagnostics().iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
-        match form {
-            Form::Table if !file.diagnostics().is_empty() => {
-                anstream::eprintln!("{}", flow_dagfile::render(file, color));
-            }
-            Form::Github => {
-                for diagnostic in file.diagnostics() {
-                    say!("{}", github::command(&file.path, diagnostic));
-                }
-            }
-            _ => {}
-        }
-        rows.push(json!({ "file": file.path, "dag_id": file.dag_id, "errors": errors, "warnings": warnings }));
-    }
-    if form == Form::Json {
-        output::json(&Value::Array(rows))?;
-    } else {
-        say!("{} files checked, {broken} broken", files.len());
-    }
-    Ok(if broken > 0 { Exit::Usage } else { Exit::Success })
-}
-
-/// The pools of the web role that is configured, or of the standalone that runs here.
-async fn known_pools(settings: &Settings) -> Option<BTreeSet<String>> {
-    let is_named = !settings.client.url.is_empty();
-    let names = match Client::find(settings) {
-        Ok(client) => pools::names(&client).await,
-        Err(error) => Err(error),
-    };
-    names
-        .inspect_err(|error| {
-            if is_named {
-                tell!("note: pools are not checked: {error}");
-            }
-        })
-        .ok()
-}
-
-fn checked(path: &Path) -> anyhow::Result<Vec<CheckedFile>> {
-    if path.is_dir() {
-        let mut scan = flow_dagfile::Folder::new(path).scan()?;
-        // Named as the user would open them.
-        for file in &mut scan.changed {
-            file.path = path.join(&file.path).display().to_string();
-        }
-        return Ok(scan.changed);
-    }
-    if !path.exists() {
-        let failure = Failure::new(Exit::NotFound, format!("there is no file or folder `{}`", path.display()));
-        return Err(failure.hint("name DAG files or folders, or set `dags.folder`").into());
-    }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut checked = check_file(folder, Path::new(path.file_name().unwrap_or_default()));
-    checked.path = path.display().to_string();
-    Ok(vec![checked])
 }

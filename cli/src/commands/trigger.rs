@@ -5,6 +5,7 @@ use flow_model::params::{Param, Params, coerce_text};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::dags::{broken_file, with_what_was_meant};
 use super::runs::run_path;
 use super::tasks::instances;
 use crate::args::{Form, TriggerArgs};
@@ -21,9 +22,10 @@ const FAILURES_SHOWN_MAX: usize = 10;
 /// # Errors
 /// The conf or a param cannot be used, or the server refuses.
 pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Result<Exit> {
-    let body = body(client, &args).await?;
-    let path = format!("/api/v2/dags/{}/dagRuns", segment(&args.dag));
-    let run = client.ask(Method::POST, &path, Some(&body)).await?;
+    let run = match start(client, &args).await {
+        Ok(run) => run,
+        Err(error) => return Err(with_what_was_meant(client, &args.dag, error).await),
+    };
     let run_id = cell(&run["dag_run_id"]);
     if !args.wait && !args.follow {
         if form == Form::Json {
@@ -31,11 +33,11 @@ pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Resu
         } else {
             say!("{run_id}");
         }
-        warn_if_paused(client, &args.dag).await;
+        warn_of_dag(client, &args.dag).await;
         return Ok(Exit::Success);
     }
     tell!("{} {run_id}: {}/dags/{}/runs/{}", args.dag, client.url(), segment(&args.dag), segment(&run_id));
-    warn_if_paused(client, &args.dag).await;
+    warn_of_dag(client, &args.dag).await;
     let last = follow(client, form, &args.dag, &run_id, args.follow).await?;
     if form == Form::Json && !args.follow {
         output::json(&last)?;
@@ -49,6 +51,12 @@ pub async fn run(client: &Client, form: Form, args: TriggerArgs) -> anyhow::Resu
     name_failures(client, &args.dag, &run_id).await;
     tell!("hint: flowctl runs show {} {run_id}", args.dag);
     Ok(Exit::Failed)
+}
+
+/// Asks for the run.
+async fn start(client: &Client, args: &TriggerArgs) -> anyhow::Result<Value> {
+    let body = body(client, args).await?;
+    client.ask(Method::POST, &format!("/api/v2/dags/{}/dagRuns", segment(&args.dag)), Some(&body)).await
 }
 
 /// Says which tasks failed, and why.
@@ -138,10 +146,16 @@ async fn declared_params(client: &Client, dag: &str) -> anyhow::Result<Params> {
     Ok(declared)
 }
 
-async fn warn_if_paused(client: &Client, dag: &str) {
-    if let Ok(shown) = client.get(&format!("/api/v2/dags/{}", segment(dag))).await
-        && shown["is_paused"] == true
+/// Says what the run may not be as whoever asks for it expects: the DAG is paused, or its newest text is not used.
+async fn warn_of_dag(client: &Client, dag: &str) {
+    let Ok(shown) = client.get(&format!("/api/v2/dags/{}", segment(dag))).await else { return };
+    if shown["has_import_errors"] == true
+        && let Ok(Some(broken)) = broken_file(client, dag).await
     {
+        tell!("warning: the file of `{dag}` has errors, so its last good version runs\n{broken}");
+        tell!("hint: correct the file; `flowctl dags check` checks it");
+    }
+    if shown["is_paused"] == true {
         tell!("note: `{dag}` is paused, so the run waits\nhint: flowctl dags unpause {dag}");
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
 pub(super) fn warn(layout: &Layout<'_>, warnings: &mut Problems) {
     let sensors = layout.tasks.iter().flat_map(|task| task.entry.node.entries());
     for sensor in sensors.filter(|entry| entry.key.ends_with("_sensor") && !TIMERS.contains(&entry.key.as_str())) {
-        let duration = |field: &str| sensor.node.get(field).and_then(Node::text).map(duration_text::parse);
+        let duration = |field: &str| sensor.node.get(field).map(|node| duration_text::deserialize(node.to_json()));
         let (Some(Ok(timeout)), poke_interval) = (duration("timeout"), duration("poke_interval")) else { continue };
         let Ok(poke_interval) = poke_interval.unwrap_or(Ok(POKE_INTERVAL_DEFAULT)) else { continue };
         if timeout <= poke_interval && !timeout.is_zero() {

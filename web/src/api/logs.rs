@@ -40,6 +40,7 @@ pub(super) async fn read(
     let run = find_run(&app, &dag_id, &run_id).await?;
     // The state is read before the log: what was written before the end is then surely seen.
     let instance = find(&app, &run, &task_id, query.map_index.unwrap_or(-1)).await?;
+    check_try(&app, &instance, try_number).await?;
     let try_number = if try_number == 0 { instance.try_number } else { try_number };
     let after = match query.token.as_deref() {
         None | Some("") => -1,
@@ -57,6 +58,28 @@ pub(super) async fn read(
         "continuation_token": if is_complete { Value::Null } else { token.to_string().into() },
         "is_complete": is_complete,
     })))
+}
+
+/// Refuses a try that there is not, with those that there are; 0 is the newest.
+async fn check_try(app: &App, instance: &TaskInstanceRecord, try_number: i64) -> WebResult<()> {
+    if try_number == 0 || try_number == instance.try_number {
+        return Ok(());
+    }
+    let mut tries: Vec<i64> =
+        app.store.list_attempts(instance.id).await?.iter().map(|attempt| attempt.try_number).collect();
+    tries.dedup();
+    if tries.contains(&try_number) {
+        return Ok(());
+    }
+    let hint = match tries.as_slice() {
+        [] => format!("it has not started: it is {}", instance.state),
+        [only] => format!("its only try is {only}"),
+        [first, .., last] if last - first + 1 == tries.len() as i64 => format!("its tries are {first} to {last}"),
+        several => format!("its tries are {}", several.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let task = &instance.task_id;
+    Err(WebError::not_found(format!("task `{task}` has no try {try_number} in the run `{}`", instance.run_id))
+        .hint(hint))
 }
 
 /// Whether nothing more will be written to the log of a try.
@@ -98,8 +121,15 @@ pub(super) async fn follow(
 ) -> WebResult<Response> {
     let run = find_run(&app, &dag_id, &run_id).await?;
     let map_index = query.map_index.unwrap_or(-1);
-    // A task that does not exist is told before the stream begins.
-    app.store.find_task_instance(&run, &task_id, map_index).await?;
+    // A task, or a try that will never be, is told before the stream begins; one that may still come is waited for.
+    let instance = app.store.find_task_instance(&run, &task_id, map_index).await?;
+    match instance {
+        Some(instance) if run.state.is_finished() || try_number < instance.try_number => {
+            check_try(&app, &instance, try_number).await?;
+        }
+        None if run.state.is_finished() => drop(find(&app, &run, &task_id, map_index).await?),
+        _ => {}
+    }
     let follower = Follower { app: app.clone(), run, task_id, map_index, try_number, after: -1 };
     ndjson(&app, session, |lines| follower.run(lines))
 }

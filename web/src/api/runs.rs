@@ -1,5 +1,8 @@
 //! DAG runs: listing, triggering, marking, cancelling.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -8,6 +11,7 @@ use flow_model::limits::{NOTE_CHARACTERS_MAX, RUN_ID_CHARACTERS_MAX};
 use flow_model::outside::is_step;
 use flow_model::params::resolve_params;
 use flow_model::state::TriggeredBy;
+use flow_model::suggest::nearest;
 use flow_model::{Dag, RunReason, RunState, RunType, Timestamp};
 use flow_queue::Bell;
 use flow_store::read::{Page, RunFilter, RunOrder, RunRecord};
@@ -30,9 +34,9 @@ pub(super) struct ListQuery {
     limit: Option<i64>,
     offset: Option<i64>,
     #[serde(default)]
-    state: Vec<RunState>,
+    state: Vec<String>,
     #[serde(default)]
-    reason: Vec<RunReason>,
+    reason: Vec<String>,
     order_by: Option<String>,
 }
 
@@ -47,14 +51,29 @@ pub(super) async fn list(
     }
     let filter = RunFilter {
         dag_id,
-        states: query.state,
-        reasons: query.reason,
+        states: named("state of a run", &query.state, RunState::ALL)?,
+        reasons: named("reason", &query.reason, RunReason::ALL)?,
         order: order(query.order_by.as_deref().unwrap_or("-id"))?,
     };
     let page = Page::new(query.limit.unwrap_or(LIMIT), query.offset.unwrap_or(0), ROWS_PER_PAGE_MAX);
     let (runs, total) = app.store.list_runs(&filter, page).await?;
     let runs: Vec<Value> = runs.iter().map(run_json).collect();
     Ok(Json(json!({ "dag_runs": runs, "total_entries": total })))
+}
+
+/// What names mean, each of which is one of these.
+fn named<T: FromStr + Display>(what: &str, names: &[String], all: &[T]) -> WebResult<Vec<T>> {
+    let read = |name: &String| {
+        name.parse().map_err(|_| {
+            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            let hint = match nearest(name, all.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`? There are {}", all.join(", ")),
+                None => format!("use {}", all.join(", ")),
+            };
+            WebError::unprocessable(format!("there is no {what} `{name}`")).hint(hint)
+        })
+    };
+    names.iter().map(read).collect()
 }
 
 fn order(order_by: &str) -> WebResult<RunOrder> {

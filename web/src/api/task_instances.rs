@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::explain::explain as explain_task;
 use flow_model::limits::TASK_INSTANCES_PER_PAGE_MAX;
-use flow_model::{DagGraph, TaskState};
+use flow_model::{DagGraph, RunState, TaskState};
 use flow_store::read::{AttemptRecord, Page, RunRecord, TaskInstanceFilter, TaskInstanceRecord};
 use flow_store::{Affected, ClearRequest, Mark, MarkRequest, Selection};
 use serde::Deserialize;
@@ -102,10 +102,35 @@ pub(super) async fn one(
 
 /// The instance of a task.
 pub(crate) async fn find(app: &App, run: &RunRecord, task_id: &str, map_index: i64) -> WebResult<TaskInstanceRecord> {
-    app.store.find_task_instance(run, task_id, map_index).await?.ok_or_else(|| {
-        WebError::not_found(format!("task `{task_id}` has no instance in the run `{}` yet", run.run_id))
-            .hint(format!("the run is {}; its task instances are created when it starts", run.state))
-    })
+    match app.store.find_task_instance(run, task_id, map_index).await? {
+        Some(instance) => Ok(instance),
+        None => Err(no_instance(app, run, task_id, map_index).await?),
+    }
+}
+
+/// Says which instances of a task there are instead.
+async fn no_instance(app: &App, run: &RunRecord, task_id: &str, map_index: i64) -> WebResult<WebError> {
+    let graph = app.store.dag_graph(run.version_id).await?;
+    let filter = TaskInstanceFilter { tasks: graph.index_of(task_id).map(|task| vec![task]), ..Default::default() };
+    let at = async |offset: i64| {
+        let (found, total) = app.store.list_task_instances(run.id, &filter, Page::in_run(1, offset, 1)).await?;
+        WebResult::Ok((found.first().map(|instance| instance.map_index), total))
+    };
+    let (first, total) = at(0).await?;
+    let (last, _) = at((total - 1).max(0)).await?;
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(WebError::not_found(format!("task `{task_id}` has no instance in the run `{}` yet", run.run_id))
+            .hint(format!("the run is {}; its task instances are created when it starts", run.state)));
+    };
+    let message = match map_index {
+        ..0 => format!("task `{task_id}` is mapped in the run `{}`, and no map index was named", run.run_id),
+        _ => format!("task `{task_id}` has no instance with the map index {map_index} in the run `{}`", run.run_id),
+    };
+    Ok(WebError::not_found(message).hint(match (first, last) {
+        (..0, _) => "it is not mapped, or not expanded yet: name no map index".to_owned(),
+        (first, last) if first == last => format!("its only map index is {first}"),
+        (first, last) => format!("its map indexes go from {first} to {last}"),
+    }))
 }
 
 pub(super) async fn tries(
@@ -269,6 +294,9 @@ pub(super) async fn explain(
     let run = find_run(&app, &dag_id, &run_id).await?;
     let map_index = query.map_index.unwrap_or(-1);
     let facts = app.store.explain_facts(app.store.now(), &run, &task_id, map_index).await?;
+    if facts.task.is_none() && map_index >= 0 && run.state != RunState::Queued {
+        return Err(no_instance(&app, &run, &task_id, map_index).await?);
+    }
     let explanation = explain_task(&facts);
     Ok(Json(json!({
         "dag_id": dag_id,

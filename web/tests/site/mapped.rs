@@ -110,7 +110,23 @@ async fn a_group_is_marked_and_failed_instances_are_cleared(site: Site) {
     assert_eq!((&dry["total_entries"], dry["task_instances"].as_array().unwrap().len()), (&json!(2), 2));
 }
 
+async fn an_instance_that_is_not_there_is_told_with_those_that_are(site: Site) {
+    run_with_a_failure(&site).await;
+    for (path, hint) in [
+        ("load?map_index=7", "its map indexes go from 0 to 2"),
+        ("load", "its map indexes go from 0 to 2"),
+        ("load/logs/1?map_index=7", "its map indexes go from 0 to 2"),
+        ("load/logs/3?map_index=0", "its only try is 1"),
+        ("load/explain?map_index=7", "its map indexes go from 0 to 2"),
+    ] {
+        let api = if path.contains("explain") { API.replace("/api/v2/", "/api/flow/") } else { API.to_owned() };
+        let refused = site.ask("GET", &format!("{api}/{path}"), None).await;
+        assert_eq!((refused.status, &refused.json()["hint"]), (StatusCode::NOT_FOUND, &json!(hint)), "{path}");
+    }
+}
+
 on_both_databases!(
+    an_instance_that_is_not_there_is_told_with_those_that_are,
     a_mapped_task_is_one_row_and_a_group_tells_what_is_in_it,
     instances_are_listed_by_state_task_and_group,
     a_group_is_marked_and_failed_instances_are_cleared,

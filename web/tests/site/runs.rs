@@ -167,7 +167,20 @@ async fn a_run_is_followed_to_its_end(site: Site) {
     assert_eq!(again.len(), lines.len());
 }
 
+async fn names_that_are_none_are_told_with_those_that_there_are(site: Site) {
+    for (query, told) in [
+        ("state=foo", "use queued, running, success, failed"),
+        ("state=success&state=faild", "did you mean `failed`? There are queued, running, success, failed"),
+        ("reason=foo", "use cancelled, marked, dagrun_timeout, cleared"),
+    ] {
+        let refused = site.ask("GET", &format!("{RUNS}?{query}"), None).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        assert_eq!(refused.json()["hint"], told, "{query}");
+    }
+}
+
 on_both_databases!(
+    names_that_are_none_are_told_with_those_that_there_are,
     a_run_is_triggered_and_shown,
     a_wrong_trigger_says_everything_that_is_wrong,
     a_run_gets_the_interval_that_is_asked_for_or_the_last_complete_one,

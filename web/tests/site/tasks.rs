@@ -181,7 +181,27 @@ async fn logs_are_read_and_followed(site: Site) {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
+async fn logs_of_tries_that_are_not_there_are_not_found(site: Site) {
+    let load = site.run_until_load("one").await;
+    let early = site.ask("GET", &format!("{RUN}/taskInstances/load/logs/2"), None).await;
+    assert_eq!((early.status, &early.json()["hint"]), (StatusCode::NOT_FOUND, &json!("its only try is 1")));
+    site.finish(&load, OutcomeKind::Success).await;
+    for (path, hint) in [
+        (format!("{RUN}/taskInstances/load/logs/7"), "its only try is 1"),
+        (
+            format!("{RUN}/taskInstances/load/logs/1?map_index=3"),
+            "it is not mapped, or not expanded yet: name no map index",
+        ),
+        (format!("{RUN}/taskInstances/load?map_index=3"), "it is not mapped, or not expanded yet: name no map index"),
+    ] {
+        let refused = site.ask("GET", &path, None).await;
+        assert_eq!((refused.status, &refused.json()["hint"]), (StatusCode::NOT_FOUND, &json!(hint)), "{path}");
+    }
+    assert_eq!(site.get(&format!("{RUN}/taskInstances/load/logs/1")).await["is_complete"], true);
+}
+
 on_both_databases!(
+    logs_of_tries_that_are_not_there_are_not_found,
     task_instances_are_shown_in_airflows_shape,
     people_change_what_a_task_has_left,
     artifacts_are_listed_and_downloaded_but_never_run,

@@ -1,6 +1,6 @@
 //! Exit codes and texts that scripts and people rely on.
 
-use flow_tests::{Program, Standalone};
+use flow_tests::{Program, Standalone, eventually};
 use serde_json::Value;
 
 const GREET: &str = "
@@ -44,7 +44,15 @@ async fn exit_codes_and_hints() {
     flow.flowctl(&["no-such-command"]).expect(2);
 
     let unknown = flow.flowctl(&["trigger", "no_such_dag"]).expect(3);
-    assert!(unknown.stderr.contains("no_such_dag"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("no_such_dag") && unknown.stderr.contains("flowctl dags list"), "{unknown:?}");
+    for command in
+        [&["trigger"][..], &["trigger", "-p", "a=1"], &["dags", "show"], &["dags", "pause"], &["dags", "next"]]
+    {
+        let unknown = flow.flowctl(&[command, &["gret"]].concat()).expect(3);
+        assert!(unknown.stderr.ends_with("hint: did you mean `greet`?\n"), "{command:?}: {}", unknown.stderr);
+    }
+    let unknown = flow.flowctl(&["runs", "list", "--state", "sucess"]).expect(2);
+    assert!(unknown.stderr.contains("`sucess`\nhint: did you mean `success`? There are queued, "), "{unknown:?}");
     flow.flowctl(&["runs", "show", "greet", "no_such_run"]).expect(3);
 
     let failed = flow.flowctl(&["trigger", "broken", "--wait"]).expect(1);
@@ -77,4 +85,56 @@ fn a_database_that_is_not_there() {
     let done = program.run(&["db", "status"]).expect(4);
     assert!(done.stderr.contains("hint:"), "{}", done.stderr);
     assert!(!done.stderr.contains("secret"), "{}", done.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_what_is_not_there_is_not_found() {
+    let fan = "[tasks.one]\nbash = 'echo here'\n[tasks.many]\nbash = 'echo {{ n }}'\nexpand = { n = [1, 2, 3] }\n";
+    let mut flow = Standalone::with(&[("fan", fan)]).await;
+    let run = flow.trigger("fan");
+    assert_eq!(flow.finished("fan", &run).await, "success");
+    let logs = |more: &[&str], code: i32| {
+        flow.flowctl(&[&["tasks", "logs", "fan"], more, &["--run", &run]].concat()).expect(code)
+    };
+    for (more, told) in [
+        (&["one", "--try", "3"][..], "has no try 3 in the run"),
+        (&["one", "--try", "3"], "hint: its only try is 1"),
+        (&["one", "--try", "3", "--follow"], "hint: its only try is 1"),
+        (&["many", "--map-index", "7"], "has no instance with the map index 7"),
+        (&["many", "--map-index", "7"], "hint: its map indexes go from 0 to 2"),
+        (&["many", "--map-index", "7", "--follow"], "hint: its map indexes go from 0 to 2"),
+        (&["many", "--map-index", "1", "--try", "2"], "hint: its only try is 1"),
+        (&["one", "--map-index", "0"], "hint: it is not mapped"),
+    ] {
+        let refused = logs(more, 3);
+        assert!(refused.stderr.contains(told) && refused.stdout.is_empty(), "{more:?}: {refused:?}");
+    }
+    assert_eq!(logs(&["one", "--try", "1"], 0).stdout, "here\n");
+    assert_eq!(logs(&["many", "--map-index", "2"], 0).stdout, "3\n");
+    flow.stop_and_audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dag_whose_file_is_broken_says_so_when_it_is_triggered() {
+    let mut flow = Standalone::with(&[("greet", GREET)]).await;
+    assert!(flow.flowctl(&["trigger", "greet"]).expect(0).stderr.is_empty());
+    for dag in ["never", "greet"] {
+        flow.write_dag(dag, "[tasks.greet]\nbsh = 'true'\n");
+    }
+    eventually("both files are read", async || {
+        (flow.api().get("/api/v2/importErrors").await["total_entries"] == 2).then_some(())
+    })
+    .await;
+    let never = flow.flowctl(&["trigger", "never"]).expect(3);
+    assert!(never.stderr.contains("`never` was never published, because its file has errors"), "{never:?}");
+    assert!(never.stderr.contains("bsh") && never.stderr.contains("`flowctl dags check`"), "{never:?}");
+    for wait in [&[][..], &["--wait"]] {
+        let run = flow.flowctl(&[&["trigger", "greet"], wait].concat()).expect(0);
+        assert!(
+            run.stderr.contains("warning: the file of `greet` has errors, so its last good version runs"),
+            "{run:?}"
+        );
+        assert!(run.stderr.contains("bsh"), "{run:?}");
+    }
+    flow.stop_and_audit().await;
 }
