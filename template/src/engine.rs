@@ -14,6 +14,18 @@ pub(crate) fn environment() -> Environment<'static> {
     COMMON.clone()
 }
 
+/// Whether a value is there for a name or a field that is not defined. What `{{ x if false }}` comes to is not defined either, but
+/// nobody has asked for it: it prints as nothing.
+pub(crate) fn is_missing(value: &Value) -> bool {
+    static STRICT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+        let mut environment = Environment::empty();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment
+    });
+    // The two are told apart by printing alone.
+    value.is_undefined() && STRICT.empty_state().format(value.clone()).is_err()
+}
+
 fn common() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -9,6 +9,7 @@ use minijinja::machinery::{self, Instruction, Instructions};
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 
+use crate::engine::is_missing;
 use crate::{dates, printf, python};
 
 pub(crate) const ADD: &str = "operator:+";
@@ -18,6 +19,8 @@ pub(crate) const DIVIDE: &str = "operator:/";
 pub(crate) const FLOOR_DIVIDE: &str = "operator://";
 pub(crate) const REMAINDER: &str = "operator:%";
 pub(crate) const NEGATE: &str = "operator:negate";
+pub(crate) const EQUAL: &str = "operator:==";
+pub(crate) const NOT_EQUAL: &str = "operator:!=";
 pub(crate) const LESS: &str = "operator:<";
 pub(crate) const LESS_OR_EQUAL: &str = "operator:<=";
 pub(crate) const GREATER: &str = "operator:>";
@@ -56,12 +59,19 @@ pub(crate) fn add_operators(environment: &mut Environment<'_>) {
             engine(state, operator, left, right)
         });
     }
+    environment.add_filter(EQUAL, |left: Value, right: Value| defined(&left, &right).map(|()| left == right));
+    environment.add_filter(NOT_EQUAL, |left: Value, right: Value| defined(&left, &right).map(|()| left != right));
     environment.add_filter(CONCATENATE, |state: &State<'_, '_>, left: Value, right: Value| {
         if left.is_undefined() || right.is_undefined() {
             return engine(state, CONCATENATE, left, right);
         }
         charged(state, python::text(&left) + &python::text(&right))
     });
+}
+
+/// What is not defined equals nothing and differs from nothing: the engine alone would say no.
+fn defined(left: &Value, right: &Value) -> Result<(), Error> {
+    if is_missing(left) || is_missing(right) { Err(ErrorKind::UndefinedError.into()) } else { Ok(()) }
 }
 
 fn symbol(operator: &'static str) -> &'static str {

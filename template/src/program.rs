@@ -158,6 +158,8 @@ fn with_operators(instructions: &mut Instructions<'_>) {
             Instruction::IntDiv => (operators::FLOOR_DIVIDE, 2),
             Instruction::Rem => (operators::REMAINDER, 2),
             Instruction::Neg => (operators::NEGATE, 1),
+            Instruction::Eq => (operators::EQUAL, 2),
+            Instruction::Ne => (operators::NOT_EQUAL, 2),
             Instruction::Lt => (operators::LESS, 2),
             Instruction::Lte => (operators::LESS_OR_EQUAL, 2),
             Instruction::Gt => (operators::GREATER, 2),

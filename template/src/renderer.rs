@@ -11,13 +11,13 @@ use serde_json::Value as Json;
 
 use crate::analysis::captures;
 use crate::braces::{Guarded, Reading};
-use crate::engine::environment;
+use crate::engine::{environment, is_missing};
 use crate::error::TemplateError;
 use crate::pieces::{Piece, Pieces};
 use crate::program::Program;
 use crate::recorder::Recorder;
 use crate::sinks::{self, ShellScript, SqlPiece, UrlStart};
-use crate::values;
+use crate::values::{self, NoJson};
 
 /// What the names of a template stand for.
 pub trait Scope: Send + Sync {
@@ -52,7 +52,7 @@ impl Renderer {
     }
 
     /// The value of a field: a template that is one whole expression (`{{ ... }}`, and nothing around it) gives the value
-    /// itself, any other one text. What has no value (`{{ x if false }}`) is null; dates are their text.
+    /// itself, any other one text. An `if` without `else` that does not hold (`{{ x if false }}`) is null; dates are their text.
     ///
     /// # Errors
     /// As [`Renderer::text`]; or JSON has no such value.
@@ -129,15 +129,33 @@ impl Renderer {
         Recorder::default().attach(&mut environment);
         // What cannot be read as one expression is several, or a mistake that the template tells better.
         let Ok(program) = Program::expression(field, expression) else { return Ok(None) };
-        program
-            .value(&environment, &self.context)
-            .map(Some)
-            .map_err(|error| self.explain(field, expression, &error, || program.undeclared_variables()))
+        match program.value(&environment, &self.context) {
+            // The engine looks at what is printed only.
+            Ok(value) if is_missing(&value) => Err(self.missing(field, expression, &program)),
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(self.explain(field, expression, &error, || program.undeclared_variables())),
+        }
     }
 
     fn whole_json(&self, field: &str, source: &str) -> Result<Option<Json>, TemplateError> {
-        let refused = |message| TemplateError::refused(field, message);
-        self.whole(field, source)?.map(|value| values::to_json(&value).map_err(refused)).transpose()
+        let Some(value) = self.whole(field, source)? else { return Ok(None) };
+        values::to_json(&value).map(Some).map_err(|no_json| match no_json {
+            NoJson::Refused(message) => TemplateError::refused(field, message),
+            NoJson::Missing => {
+                let expression = values::whole_expression(source).unwrap_or(source);
+                match Program::expression(field, expression) {
+                    Ok(program) => self.missing(field, expression, &program),
+                    Err(error) => TemplateError::syntax(field, expression, &error),
+                }
+            }
+        })
+    }
+
+    /// An expression came to a value that is not defined, or has one in it.
+    fn missing(&self, field: &str, expression: &str, program: &Program<'_>) -> TemplateError {
+        let message = self.explain_undefined(program.undeclared_variables(), Some(expression));
+        let blank = &expression[..expression.len() - expression.trim_start().len()];
+        TemplateError { field: field.to_owned(), line: Some(blank.matches('\n').count() + 1), message }
     }
 
     /// Renders shell code: no value is spliced into it, each becomes a variable that is quoted for where it stands.
@@ -205,8 +223,16 @@ impl Renderer {
         if is_spent.load(Ordering::Relaxed) {
             return Err(TemplateError::refused(field, sinks::sql::SPENT.to_owned()));
         }
-        sinks::sql::pieces(&pieces, |text| guarded.restored(text))
-            .map_err(|message| TemplateError::refused(field, message))
+        sinks::sql::pieces(&pieces, |text| guarded.restored(text)).map_err(|no_json| {
+            let message = match no_json {
+                NoJson::Refused(message) => message,
+                NoJson::Missing => {
+                    let names = Program::template(field, &guarded.text).map(|program| program.undeclared_variables());
+                    self.explain_undefined(names.unwrap_or_default(), Some("a list or a table"))
+                }
+            };
+            TemplateError::refused(field, message)
+        })
     }
 
     fn guarded(&self, source: &str, template: Option<bool>, takes_doubtful: bool) -> Guarded {

@@ -4,6 +4,7 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde_json::{Map, Number, Value as Json};
 
+use crate::engine::is_missing;
 use crate::json::digits;
 
 /// The expression of a template that is nothing but one: `{{ ... }}`.
@@ -13,21 +14,32 @@ pub(crate) fn whole_expression(source: &str) -> Option<&str> {
     Some(inside.strip_suffix(['-', '+']).unwrap_or(inside))
 }
 
+/// Why a value has no form in JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoJson {
+    /// It, or something in it, is not defined.
+    Missing,
+    /// In words, with a hint.
+    Refused(String),
+}
+
 /// A value of a template as JSON.
 ///
 /// # Errors
-/// In words, with a hint: JSON has no such value.
-pub(crate) fn to_json(value: &Value) -> Result<Json, String> {
+/// Something in it is not defined, or JSON has no such value.
+pub(crate) fn to_json(value: &Value) -> Result<Json, NoJson> {
     match value.kind() {
+        ValueKind::Undefined if is_missing(value) => Err(NoJson::Missing),
         ValueKind::Undefined | ValueKind::None => Ok(Json::Null),
         ValueKind::Bool => Ok(Json::Bool(value.is_true())),
-        ValueKind::Number => number(value),
+        ValueKind::Number => number(value).map_err(NoJson::Refused),
         ValueKind::String => Ok(Json::String(value.as_str().unwrap_or_default().to_owned())),
         ValueKind::Map => {
             let mut entries = Map::new();
             for key in items(value)? {
-                let item = value.get_item(&key).map_err(|error| crate::words::words(&error, None).0)?;
-                entries.insert(name(&key)?, to_json(&item)?);
+                let wrong = |error| NoJson::Refused(crate::words::words(&error, None).0);
+                let item = value.get_item(&key).map_err(wrong)?;
+                entries.insert(name(&key).map_err(NoJson::Refused)?, to_json(&item)?);
             }
             Ok(Json::Object(entries))
         }
@@ -36,17 +48,19 @@ pub(crate) fn to_json(value: &Value) -> Result<Json, String> {
         ValueKind::Plain => {
             Ok(digits(value).map_or_else(|| Json::String(value.to_string()), |number| Json::Number(number.clone())))
         }
-        kind => Err(format!("a value of the kind `{kind}` is no JSON\nhint: make a text of it first, with `| string`")),
+        kind => Err(NoJson::Refused(format!(
+            "a value of the kind `{kind}` is no JSON\nhint: make a text of it first, with `| string`"
+        ))),
     }
 }
 
-fn items(value: &Value) -> Result<Vec<Value>, String> {
+fn items(value: &Value) -> Result<Vec<Value>, NoJson> {
     let named = || {
         format!(
             "`{value}` is a name to look things up in, and no value itself\nhint: name what is meant: `{{{{ {value}.<name> }}}}`"
         )
     };
-    value.try_iter().map(Iterator::collect).map_err(|_| named())
+    value.try_iter().map(Iterator::collect).map_err(|_| NoJson::Refused(named()))
 }
 
 fn name(key: &Value) -> Result<String, String> {

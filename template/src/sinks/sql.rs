@@ -8,7 +8,7 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
 use crate::pieces::{Piece, Pieces};
-use crate::values;
+use crate::values::{self, NoJson};
 
 /// A piece of SQL, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,8 +88,8 @@ fn names(value: &Value) -> Result<Vec<String>, Error> {
 /// The pieces with their values as they are. `restored` gives the author's text its own braces back.
 ///
 /// # Errors
-/// In words: JSON has no such value.
-pub(crate) fn pieces(pieces: &Pieces, restored: impl Fn(&str) -> String) -> Result<Vec<SqlPiece>, String> {
+/// A value has no form in JSON.
+pub(crate) fn pieces(pieces: &Pieces, restored: impl Fn(&str) -> String) -> Result<Vec<SqlPiece>, NoJson> {
     let piece = |piece: &Piece| match piece {
         Piece::Own(text) => Ok(SqlPiece::Text(restored(text))),
         Piece::Value(value) => match value.native.downcast_object_ref::<Identifier>() {

@@ -138,3 +138,71 @@ fn a_whole_expression_says_what_is_missing_in_it() {
     let error = renderer(names()).value("v", "{{ n +* 1 }}").unwrap_err().to_string();
     assert!(error.contains("`*` cannot stand here\nhint: "), "{error}");
 }
+
+/// Whatever a whole expression is taken for, a name that is not defined fails as it does in text.
+#[test]
+fn what_is_not_defined_is_never_taken_for_nothing() {
+    for (expression, named) in [
+        ("nope", "`nope` is not defined\nhint: define `nope`"),
+        ("table.nope", "`table.nope` is not defined\nhint: define `table.nope`"),
+        ("table['nope']", "not defined\nhint: "),
+        ("list[7]", "`list[7]` uses a value that is not defined\nhint: "),
+        ("(list | list)[7]", "uses a value that is not defined\nhint: "),
+        ("table.nope if yes", "`table.nope` is not defined\nhint: "),
+        ("[n, table.nope]", "`table.nope` is not defined\nhint: "),
+        ("{'a': [{'b': nope}]}", "`nope` is not defined\nhint: "),
+        ("table.nope == 5", "`table.nope` is not defined\nhint: "),
+        ("n != table.nope", "`table.nope` is not defined\nhint: "),
+        ("1 < 2 == table.nope", "`table.nope` is not defined\nhint: "),
+        ("not table.nope", "`table.nope` is not defined\nhint: "),
+        ("table.nope in list", "`table.nope` is not defined\nhint: "),
+        ("table.nope or n", "`table.nope` is not defined\nhint: "),
+    ] {
+        let source = format!("{{{{ {expression} }}}}");
+        let renderer = renderer(names());
+        let is_inside = expression.starts_with(['[', '{']);
+        let mut errors = vec![
+            renderer.value("choose", &source).map(|value| value.to_string()),
+            renderer.json("json", &json!({ "a": [source] })).map(|value| value.to_string()),
+            renderer.sql("query", &format!("select {source}"), Some(true)).map(|pieces| format!("{pieces:?}")),
+        ];
+        // A list of what is not defined is a list, and has a text: Jinja's.
+        if !is_inside {
+            errors.push(renderer.condition("run_if", &format!(" {source}\n")).map(|(holds, _)| holds.to_string()));
+            errors.push(renderer.text("command", &format!("a {source}")));
+        }
+        for result in errors {
+            let error = result.expect_err(&source).to_string();
+            assert!(error.contains(named), "{source}: {error}");
+            assert!(is_inside || error.contains(", line 1: "), "{source}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_defined_and_none_is_null() {
+    for expression in [
+        "none",
+        "nothing",
+        "nope | default(none)",
+        "table.nope | default(none)",
+        "table.a[1]",
+        "table.get('nope')",
+        "n if not yes",
+        "nothing if yes else nope",
+    ] {
+        let source = format!("{{{{ {expression} }}}}");
+        let renderer = renderer(names());
+        assert_eq!(renderer.value("choose", &source).unwrap(), json!(null), "{source}");
+        assert_eq!(renderer.json("json", &json!([source])).unwrap(), json!([null]), "{source}");
+        assert!(!renderer.condition("run_if", &source).unwrap().0, "{source}");
+        assert_eq!(
+            renderer.sql("query", &source, Some(true)).unwrap(),
+            [crate::SqlPiece::Value(json!(null))],
+            "{source}"
+        );
+    }
+    for source in ["{{ nope is defined and nope == 5 }}", "{{ nothing == 5 }}", "{{ (n if not yes) == 5 }}"] {
+        assert_eq!(value(source), json!(false), "{source}");
+    }
+}

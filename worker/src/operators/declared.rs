@@ -257,3 +257,42 @@ fn what_is_declared_to_be_a_template_is_rendered_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(templates > 60 && others > 40, "{templates} {others}");
 }
+
+/// Whatever a key makes of a value: one that is not there fails the task and is named, one that is none is taken.
+#[test]
+fn what_is_not_defined_fails_wherever_it_stands() {
+    let schema = flow_dagfile::schema();
+    let (mut refused, mut nulls, mut wrong) = (0, 0, Vec::new());
+    for section in reference::sections().into_iter().filter(|section| section.short_form.is_some()) {
+        let name = section.name.as_str();
+        let dag = example(name, section.example.as_deref().unwrap_or_default());
+        for (path, below) in keys(&schema, name) {
+            let kind: Option<TemplateKind> = below[KEYWORD].as_str().map(|kind| kind.parse().unwrap());
+            if !kind.is_some_and(TemplateKind::is_template) {
+                continue;
+            }
+            for missing in ["conf.nope", "params.nope", "dag_run.conf['nope']", "nope", "[conf.nope][0]"] {
+                let Some(value) = shaped(below, kind, &format!("{{{{ {missing} }}}}")) else { continue };
+                let Some(result) = rendered_with(name, &dag, &path, &value) else { continue };
+                refused += 1;
+                let is_named =
+                    |error: &String| error.contains("not defined\nhint: ") && error.contains("template of `");
+                if !result.as_ref().is_err_and(is_named) {
+                    wrong.push(format!("{name}.{} with {missing}: {result:?}", path.join(".")));
+                }
+            }
+            for none in ["none", "conf.nope | default(none)", "dag_run.conf.get('nope')"] {
+                let Some(value) = shaped(below, kind, &format!("{{{{ {none} }}}}")) else { continue };
+                let Some(Err(error)) = rendered_with(name, &dag, &path, &value) else {
+                    nulls += 1;
+                    continue;
+                };
+                if error.contains("not defined") {
+                    wrong.push(format!("{name}.{} with {none}: {error}", path.join(".")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 300 && nulls > 100, "{refused} {nulls}");
+}

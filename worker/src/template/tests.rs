@@ -147,6 +147,24 @@ fn an_undefined_name_is_told_with_its_line() {
 }
 
 #[test]
+fn a_run_without_a_logical_date_has_no_value_for_names_of_one() {
+    let undated = Renderer::new(scope_at(json!({}), None));
+    let names = "ds ds_nodash ts ts_nodash ts_nodash_with_tz logical_date data_interval_start data_interval_end";
+    for name in names.split(' ') {
+        let json = undated.json("parameters", &json!({ "day": format!("{{{{ {name} }}}}") })).unwrap_err();
+        let condition = undated.condition("run_if", &format!("{{{{ {name} }}}}")).unwrap_err();
+        for (error, field) in [(json, "parameters.day"), (condition, "run_if")] {
+            let error = error.to_string();
+            assert!(error.contains(&format!("of `{field}`, line 1: `{name}` is not defined\nhint: ")), "{error}");
+            assert!(error.contains("this run has no logical date; use `run_after`"), "{error}");
+        }
+    }
+    for source in ["{{ dag_run.logical_date }}", "{{ ds | default(none) }}"] {
+        assert_eq!(undated.value("parameters", source).unwrap(), json!(null), "{source}");
+    }
+}
+
+#[test]
 fn a_wanted_xcom_is_noted_and_used_once_it_is_known() {
     let scope = scope(json!({}));
     let renderer = Renderer::new(Arc::clone(&scope));

@@ -74,3 +74,55 @@ async fn tasks_decide_about_themselves() {
     assert!(declared.contains("at `/rows/1`: \"x\" is not of type \"integer\""), "{declared}");
     flow.stop_and_audit().await;
 }
+
+const MISSPELT: &str = r#"
+[default_args]
+retries = 1
+retry_delay = "1h"
+depends_on = ["source"]
+[tasks.source]
+depends_on = []
+bash = "echo '{\"count\": 7, \"note\": null}'"
+output = "json"
+[tasks.run_if]
+run_if = "{{ xcom.source.cuont }}"
+bash = "echo never"
+[tasks.condition]
+short_circuit = "{{ xcom.source.cuont == 7 }}"
+[tasks.choose]
+branch = "{{ xcom.source.cuont }}"
+[tasks.until]
+bash = "echo no"
+repeat = { until = "{{ xcom.source.cuont }}", every = "1h", max = 2 }
+[tasks.conf]
+trigger_dag = { dag_id = "misspelt", conf = { rows = "{{ xcom.source.cuont }}" } }
+[tasks.with]
+python = { code = "print(1)", args = ["{{ xcom.source.cuont }}"] }
+[tasks.parameters]
+sql = { sqlite = "@FOLDER@/x.db", query = "select :rows", parameters = { rows = "{{ xcom.source.cuont }}" } }
+[tasks.null]
+run_if = "{{ xcom.source.note }}"
+bash = "echo never"
+[tasks.null_row]
+sql = { sqlite = "@FOLDER@/x.db", query = "select :note as note", parameters = { note = "{{ xcom.source.note }}" } }
+"#;
+
+/// A field that an output does not have is no null, and no "no"; a field that is null is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_defined_fails_at_once_wherever_a_value_is_taken() {
+    let mut flow = Standalone::with(&[("misspelt", MISSPELT)]).await;
+    let run = flow.trigger("misspelt");
+    assert_eq!(flow.finished("misspelt", &run).await, "failed");
+    for task in ["run_if", "condition", "choose", "until", "conf", "with", "parameters"] {
+        let found = flow.api().task("misspelt", &run, task).await;
+        let log = flow.api().log("misspelt", &run, task, 1).await.unwrap().join("\n");
+        assert_eq!((&found["state"], &found["try_number"]), (&json!("failed"), &json!(1)), "{task}: {log}");
+        let place = if task == "with" { "args" } else { task };
+        assert!(log.contains("cannot render the template of `") && log.contains(place), "{task}: {log}");
+        assert!(log.contains("`xcom.source.cuont` is not defined"), "{task}: {log}");
+        assert!(log.contains("hint: the output of `source` has no field `cuont`"), "{task}: {log}");
+    }
+    assert_eq!(flow.api().task("misspelt", &run, "null").await["state"], "skipped");
+    assert_eq!(flow.api().xcom("misspelt", &run, "null_row", "return_value").await, json!([{ "note": null }]));
+    flow.stop_and_audit().await;
+}
