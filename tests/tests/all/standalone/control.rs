@@ -79,31 +79,38 @@ const MISSPELT: &str = r#"
 [default_args]
 retries = 1
 retry_delay = "1h"
-depends_on = ["source"]
 [tasks.source]
-depends_on = []
 bash = "echo '{\"count\": 7, \"note\": null}'"
 output = "json"
 [tasks.run_if]
+depends_on = ["source"]
 run_if = "{{ xcom.source.cuont }}"
 bash = "echo never"
 [tasks.condition]
+depends_on = ["source"]
 short_circuit = "{{ xcom.source.cuont == 7 }}"
 [tasks.choose]
+depends_on = ["source"]
 branch = "{{ xcom.source.cuont }}"
 [tasks.until]
+depends_on = ["source"]
 bash = "echo no"
 repeat = { until = "{{ xcom.source.cuont }}", every = "1h", max = 2 }
 [tasks.conf]
-trigger_dag = { dag_id = "misspelt", conf = { rows = "{{ xcom.source.cuont }}" } }
+depends_on = ["source"]
+trigger_dag = { trigger_dag_id = "other", conf = { rows = "{{ xcom.source.cuont }}" } }
 [tasks.with]
+depends_on = ["source"]
 python = { code = "print(1)", args = ["{{ xcom.source.cuont }}"] }
 [tasks.parameters]
+depends_on = ["source"]
 sql = { sqlite = "@FOLDER@/x.db", query = "select :rows", parameters = { rows = "{{ xcom.source.cuont }}" } }
 [tasks.null]
+depends_on = ["source"]
 run_if = "{{ xcom.source.note }}"
 bash = "echo never"
 [tasks.null_row]
+depends_on = ["source"]
 sql = { sqlite = "@FOLDER@/x.db", query = "select :note as note", parameters = { note = "{{ xcom.source.note }}" } }
 "#;
 
