@@ -172,6 +172,27 @@ fn configuration_mistakes_name_their_place() {
 }
 
 #[test]
+fn a_section_is_known_or_refused_with_keys_and_without() {
+    let here = folder();
+    let shown = |text: &str| {
+        std::fs::write(here.path().join("flow.toml"), text).unwrap();
+        told(here.path(), &["config", "show"], &[])
+    };
+    for (text, key) in [
+        ("[wrker]\n", "unknown key `wrker` in `flow.toml`"),
+        ("[worker]\n[[wrker]]\n", "unknown key `wrker` in `flow.toml`"),
+        ("wrker = {}\n", "unknown key `wrker` in `flow.toml`"),
+        ("[worker.pool]\n", "unknown key `worker.pool` in `flow.toml`"),
+        ("[web.bind]\n", "`web.bind` in `flow.toml` must be text, not a table"),
+    ] {
+        let told = shown(text);
+        assert!(told.contains(key), "{text}: {told}");
+    }
+    assert!(shown("[wrker]\n").contains("did you mean `worker`?"));
+    assert!(!shown("[worker]\n[web]\n").contains("unknown"), "a section without keys is one");
+}
+
+#[test]
 fn later_layers_win() {
     let here = folder();
     std::fs::write(here.path().join("flow.toml"), "[worker]\nconcurrency = 4\n[web]\nbind = \"127.0.0.1:1\"\n")

@@ -1,6 +1,7 @@
 //! Runs scripts on the databases that connections lead to.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -99,7 +100,9 @@ impl SqlClient {
         }
         let heard = notices::Heard::default();
         // What was said before comes before.
+        let has_begun = AtomicBool::new(false);
         let tell = |progress: Progress<'_>| {
+            has_begun.store(true, Ordering::Relaxed);
             heard.tell(observer);
             observer(progress);
         };
@@ -115,7 +118,10 @@ impl SqlClient {
         });
         let running = notices::hear(&heard, observer, asking);
         match request.timeout {
-            Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or(Err(SqlError::TimedOut(timeout))),
+            Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or_else(|_| {
+                let was_connecting = if has_begun.load(Ordering::Relaxed) { None } else { target.server() };
+                Err(was_connecting.map_or(SqlError::TimedOut(timeout), |server| SqlError::connecting(&server, timeout)))
+            }),
             None => running.await,
         }
     }

@@ -31,6 +31,14 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// The time was over before the server had let us in.
+    pub(crate) fn connecting(server: &str, timeout: Duration) -> Self {
+        let timeout = duration_text::format(timeout);
+        SqlError::Unreachable(format!(
+            "was still connecting to {server} when its `timeout` of {timeout} was over; no statement was run"
+        ))
+    }
+
     /// Whether trying again cannot help.
     pub fn is_permanent(&self) -> bool {
         matches!(self, SqlError::Connection(_) | SqlError::Request(_))

@@ -22,6 +22,8 @@ use crate::{Answer, Dialect, Keep, Script, SqlError, Statement};
 const IDLE: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the pool may try before it is asked whether anybody listens.
+const ASK_AFTER: Duration = Duration::from_millis(100);
 /// How long the order to stop a statement may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps until it is given back.
@@ -212,6 +214,21 @@ fn failed(script: &Script<'_>, index: usize, rewritten: &Rewritten, error: &sqlx
     refused(script, index, place, error, details.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
 }
 
+/// Comes to an end if nobody listens: the pool would go on trying, and nothing would be said meanwhile. Where a connection
+/// is to be had at once, nobody is asked.
+async fn refusal(options: &PgConnectOptions) -> sqlx::Error {
+    if options.get_socket().is_none() && !options.get_host().starts_with('/') {
+        tokio::time::sleep(ASK_AFTER).await;
+        let asked = tokio::net::TcpStream::connect((options.get_host(), options.get_port())).await;
+        if let Err(error) = asked
+            && error.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return sqlx::Error::Io(error);
+        }
+    }
+    std::future::pending().await
+}
+
 /// The pool tries again and again while nobody listens, and then says only that its time is over.
 async fn why_unreachable(options: &PgConnectOptions) -> sqlx::Error {
     match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
@@ -238,7 +255,12 @@ impl Running {
                 chain(&error)
             ))
         };
-        let mut connection = match pool.acquire().await {
+        let options = pool.connect_options();
+        let acquired = tokio::select! {
+            acquired = pool.acquire() => acquired,
+            refused = refusal(&options) => Err(refused),
+        };
+        let mut connection = match acquired {
             Ok(connection) => connection,
             Err(sqlx::Error::PoolTimedOut) => return Err(unreachable(why_unreachable(&pool.connect_options()).await)),
             Err(error) => return Err(unreachable(error)),

@@ -76,6 +76,15 @@ impl Target {
         }
     }
 
+    /// The server to connect to, for people; none for a file.
+    pub fn server(&self) -> Option<String> {
+        match self {
+            Target::Postgres(options) => Some(format!("PostgreSQL at {}:{}", options.host, options.port)),
+            Target::MySql(options) => Some(format!("MySQL at {}:{}", options.host, options.port)),
+            Target::Sqlite(_) => None,
+        }
+    }
+
     pub fn dialect(&self) -> Dialect {
         match self {
             Target::Postgres(_) => Dialect::Postgres,

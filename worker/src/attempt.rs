@@ -500,7 +500,7 @@ fn outcome(now: Timestamp, order: &WorkOrder, ended: Ended, shown: Shown, log: &
     };
     // Whoever suspends a try has said why in its log.
     if let Some(reason) = reason.as_ref().filter(|_| !kind.suspends()) {
-        log.system(now, reason);
+        log.reason(now, reason);
     }
     let (pieces, totals) = log.finish(now);
     Some(Outcome {

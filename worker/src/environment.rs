@@ -93,6 +93,9 @@ pub fn names_of_attempt(order: &WorkOrder, xcom_file: &str, artifacts: Option<&s
     env
 }
 
+/// What helps where a file of the author's is missing.
+pub(crate) const HINT_FILES: &str = "\nhint: name a file of yours in `files`, by its path from the DAG file; of the DAG folder, tasks have what is named only";
+
 /// The absolute path of a program: one with a slash is taken from `cwd`, others are looked up in the `PATH` that the
 /// task sees.
 ///
@@ -109,7 +112,8 @@ pub fn find_program(program: &str, cwd: &str, env: &[(String, String)]) -> Resul
         } else if path.exists() {
             Err(format!("`{program}` is not executable\nhint: chmod +x {program}"))
         } else {
-            Err(format!("the program `{program}` does not exist on this worker"))
+            let hint = if program.starts_with('/') { "" } else { HINT_FILES };
+            Err(format!("the program `{program}` does not exist on this worker{hint}"))
         };
     }
     let path = env.iter().rev().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value.as_str());

@@ -13,6 +13,11 @@ use flow_store::{LogAppend, LogBefore, WorkOrder};
 /// Bytes of one piece in the store.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
 
+/// Last lines that are remembered, so that the reason of the end does not repeat them.
+const LAST_LINES_MAX: usize = 8;
+/// A line that is longer is the line of no reason.
+const REMEMBERED_BYTES_MAX: usize = 2048;
+
 /// An attempt's log.
 #[derive(Debug)]
 pub struct AttemptLog {
@@ -32,6 +37,8 @@ struct State {
     tail: VecDeque<String>,
     tail_bytes: usize,
     totals: Totals,
+    /// The last lines of the task itself, as they are kept.
+    last: VecDeque<String>,
 }
 
 /// What an attempt wrote in all.
@@ -77,9 +84,24 @@ impl AttemptLog {
             let text = self.masker.mask_cut(text);
             let text = format!("{text} ... ({cut} more bytes of this line are left out)");
             state.keep(at, stream, &text);
+            state.remember(&text);
         } else {
-            state.keep(at, stream, &self.masker.mask(text));
+            let text = self.masker.mask(text);
+            state.keep(at, stream, &text);
+            state.remember(&text);
         }
+    }
+
+    /// The reason why the attempt has ended, from the engine; without the lines of it that the task has just written itself.
+    pub fn reason(&self, at: Timestamp, text: &str) {
+        let text = self.masker.mask(text);
+        let lines: Vec<&str> = text.lines().collect();
+        let written = {
+            let state = self.lock();
+            let is_written = |count: &usize| state.last.iter().rev().take(*count).rev().eq(lines[..*count].iter());
+            (1..=lines.len().min(state.last.len())).rev().find(is_written).unwrap_or(0)
+        };
+        self.system(at, &lines[written..].join("\n"));
     }
 
     /// A line from the engine. Always kept.
@@ -152,6 +174,17 @@ impl State {
             totals: Totals { bytes, lines, bytes_dropped, next_seq },
             ..State::default()
         }
+    }
+
+    fn remember(&mut self, line: &str) {
+        if line.len() > REMEMBERED_BYTES_MAX {
+            return self.last.clear();
+        }
+        let mut oldest =
+            if self.last.len() < LAST_LINES_MAX { None } else { self.last.pop_front() }.unwrap_or_default();
+        oldest.clear();
+        oldest.push_str(line);
+        self.last.push_back(oldest);
     }
 
     /// Keeps a line at the end of the head, or in the tail that only its last lines survive.
@@ -302,6 +335,29 @@ mod tests {
             (totals.bytes, totals.bytes_dropped),
             (2 * LOG_LINE_BYTES_MAX as u64 + 8, LOG_LINE_BYTES_MAX as u64 + 7)
         );
+    }
+
+    #[test]
+    fn the_reason_does_not_repeat_what_the_task_has_written_last() {
+        let cases: [(&[&str], &str, &[&str]); 6] = [
+            (&["trace", "KeyError: 'a'"], "KeyError: 'a'", &[]),
+            (&["trace", "NotFound: x", "hint: y"], "NotFound: x\nhint: y", &[]),
+            (&["NotFound: x"], "NotFound: x\nhint: y", &["hint: y"]),
+            (&["NotFound: x", "more"], "NotFound: x", &["NotFound: x"]),
+            (&["x"; 20], "x\nx\nx", &[]),
+            (&[], "exit code 1", &["exit code 1"]),
+        ];
+        for (written, reason, added) in cases {
+            let log = log();
+            for line in written {
+                log.line(at(), Stream::Stderr, line, 0);
+            }
+            log.system(at(), "killed 1 processes that the task had left running");
+            log.reason(at(), reason);
+            let all = read(&log.finish(at()).0);
+            let told: Vec<&str> = all[written.len() + 1..].iter().map(|line| line.text.as_str()).collect();
+            assert_eq!(told, added, "{written:?} {reason}");
+        }
     }
 
     #[test]

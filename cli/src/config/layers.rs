@@ -26,6 +26,9 @@ pub fn load(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<Setting
     if let Some((path, table)) = read_file(file)? {
         let origin = path.display().to_string();
         for (key, value) in leaves(&table) {
+            if value.as_table().is_some_and(Table::is_empty) && is_section(&known, &key) {
+                continue;
+            }
             set(&mut merged, &known, &key, value, &format!("in `{origin}`"))?;
         }
     }
@@ -65,12 +68,17 @@ fn known_keys() -> Vec<(String, Value)> {
     leaves(&defaults)
 }
 
-/// The values of a table with their dotted keys.
+/// Whether keys begin with this one.
+fn is_section(known: &[(String, Value)], name: &str) -> bool {
+    known.iter().any(|(known, _)| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The values of a table with their dotted keys; a table without any is a value itself.
 fn leaves(table: &Table) -> Vec<(String, Value)> {
     table
         .iter()
         .flat_map(|(key, value)| match value {
-            Value::Table(inner) => {
+            Value::Table(inner) if !inner.is_empty() => {
                 leaves(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)).collect()
             }
             other => vec![(key.clone(), other.clone())],
@@ -123,9 +131,12 @@ fn check_alone(key: &str, value: &Value, place: &str) -> Result<(), Failure> {
 }
 
 fn unknown_key(known: &[(String, Value)], key: &str, place: &str) -> Failure {
+    let sections = known.iter().filter_map(|(known, _)| known.split_once('.')).map(|(section, _)| section);
     let nearest = known
         .iter()
-        .map(|(known, _)| (strsim::jaro_winkler(known, key), known))
+        .map(|(known, _)| known.as_str())
+        .chain(sections)
+        .map(|known| (strsim::jaro_winkler(known, key), known))
         .max_by(|(left, _), (right, _)| left.total_cmp(right))
         .filter(|(likeness, _)| *likeness > 0.8);
     let failure = usage(format!("unknown key `{key}` {place}"));

@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::place::Place;
@@ -133,7 +135,26 @@ async fn what_is_set_is_reset() {
 async fn nobody_there_is_said_with_the_address() {
     let mut place = Place::postgres();
     place.connection.port = Some(flow_testbed::free_port().unwrap());
-    let refusal = place.script("select 1").refusal().await;
-    assert!(refusal.starts_with("cannot connect to PostgreSQL at 127.0.0.1:"), "{refusal}");
-    assert!(refusal.contains("refused") && !refusal.contains("flow"), "{refusal}");
+    // With a `timeout` and without one it is the same, and said long before either is over.
+    for timeout in [None, Some(Duration::from_secs(600))] {
+        let script = place.script("select 1");
+        let script = if let Some(timeout) = timeout { script.timeout(timeout) } else { script };
+        let begun = Instant::now();
+        let refusal = script.refusal().await;
+        assert!(refusal.starts_with("cannot connect to PostgreSQL at 127.0.0.1:"), "{refusal}");
+        assert!(refusal.contains("refused") && !refusal.contains("flow"), "{refusal}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    }
+}
+
+/// It takes connections, and says nothing.
+#[tokio::test]
+async fn a_timeout_while_connecting_says_so() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for mut place in [Place::postgres(), Place::mysql()] {
+        place.connection.port = Some(silent.local_addr().unwrap().port());
+        let told = place.script("select 1").timeout(Duration::from_millis(300)).refusal().await;
+        assert!(told.starts_with("was still connecting to ") && told.contains(" at 127.0.0.1:"), "{told}");
+        assert!(told.ends_with("its `timeout` of 300ms was over; no statement was run"), "{told}");
+    }
 }

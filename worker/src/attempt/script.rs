@@ -13,9 +13,14 @@ use super::environments::{self, Need};
 use super::folder::AttemptFolder;
 use super::process::{self, End, Listener};
 use super::{Ended, Ending, StopSignal, Workshop};
+use crate::environment::HINT_FILES;
 use crate::log::AttemptLog;
 use crate::operators::{ProcessWork, Program};
 use crate::output::{OutputCapture, read_xcom_file};
+
+/// The exit code of a shell that has not found a command.
+const COMMAND_NOT_FOUND: i32 = 127;
+const HINT_COMMAND: &str = "\nhint: a program must be installed on the worker, and be on the task's `PATH`; a file of yours is named in `files`, and started as `./name`";
 
 pub(super) async fn run(
     workshop: &Workshop,
@@ -92,6 +97,8 @@ pub(super) struct Output<'a> {
     log: &'a AttemptLog,
     capture: Mutex<OutputCapture>,
     watch: Mutex<FailureWatch<'a>>,
+    /// The last file of which the program has said that there is none.
+    missing: Mutex<Option<String>>,
 }
 
 impl<'a> Output<'a> {
@@ -101,6 +108,18 @@ impl<'a> Output<'a> {
             log,
             capture: Mutex::new(OutputCapture::new(order.task().output)),
             watch: Mutex::new(FailureWatch::new(&order.task().control.failure_rules)),
+            missing: Mutex::default(),
+        }
+    }
+
+    /// What helps with an exit code: the shell finds no command, or the program no file of the author's.
+    fn hint(&self, code: i32, folder: &AttemptFolder) -> &'static str {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |path: &str| !path.starts_with('/') || path.starts_with(&*folder.path().to_string_lossy());
+        match &*missing {
+            Some(path) if code != 0 && is_ours(path) => HINT_FILES,
+            None if code == COMMAND_NOT_FOUND => HINT_COMMAND,
+            _ => "",
         }
     }
 
@@ -134,8 +153,19 @@ impl Listener for Output<'_> {
 
     fn line(&self, stream: Stream, text: &str, cut: u64) {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).line(text);
+        if let Some(path) = missing_file(text).filter(|_| stream == Stream::Stderr) {
+            *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_owned());
+        }
         self.log.line(self.store.now(), stream, text, cut);
     }
+}
+
+/// The file of which a line says that it does not exist, in the words of the C library: `cat: a.csv: No such file or directory`.
+fn missing_file(line: &str) -> Option<&str> {
+    let before = line.strip_suffix("No such file or directory")?;
+    let before = before.strip_suffix("[Errno 2] ").unwrap_or(before).trim_end_matches([':', ' ']);
+    let path = before.rsplit([':', ' ']).next()?.trim_matches(['\'', '"', '`', '‘', '’']);
+    (!path.is_empty()).then_some(path)
 }
 
 fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, heard: Heard, folder: &AttemptFolder) -> Ended {
@@ -146,7 +176,7 @@ fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, heard: Hear
         End::WardenGone => return Ended::new(Ending::Lost("the warden process died".to_owned())),
     };
     let told = match (code, signal) {
-        (Some(code), _) => format!("exit code {code}"),
+        (Some(code), _) => format!("exit code {code}{}", output.hint(code, folder)),
         (None, Some(9)) => "killed by signal 9 (KILL): out of memory, or killed by somebody".to_owned(),
         (None, signal) => format!("killed by signal {}", signal.unwrap_or_default()),
     };
@@ -165,6 +195,28 @@ fn conclude(end: End, skip_on_exit_code: &[i32], output: Output<'_>, heard: Hear
                 ended.xcoms.extend(heard.xcoms);
             }
             ended
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_file;
+
+    #[test]
+    fn what_is_missing_is_read_from_the_programs_words() {
+        let cases = [
+            ("cat: data/a.csv: No such file or directory", Some("data/a.csv")),
+            ("bash: line 1: ./x.sh: No such file or directory", Some("./x.sh")),
+            ("bash: load.sh: No such file or directory", Some("load.sh")),
+            ("python3: can't open file '/t/a/x.py': [Errno 2] No such file or directory", Some("/t/a/x.py")),
+            ("ls: cannot access 'x': No such file or directory", Some("x")),
+            ("psql: error: q.sql: No such file or directory", Some("q.sql")),
+            ("No such file or directory", None),
+            ("all is well", None),
+        ];
+        for (line, path) in cases {
+            assert_eq!(missing_file(line), path, "{line}");
         }
     }
 }

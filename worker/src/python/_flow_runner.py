@@ -7,6 +7,7 @@ import builtins
 import difflib
 import importlib
 import inspect
+import logging
 import os
 import sys
 import traceback
@@ -16,7 +17,12 @@ from typing import Any, Dict, List, NoReturn, Optional
 import flow
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _REASON_MAX = 1000
+
+
+class _Unfit(Exception):
+    """What a function has returned is no value. Its text is for people: there is no line of theirs to show."""
 
 
 def main() -> NoReturn:
@@ -28,6 +34,7 @@ def main() -> NoReturn:
     # What is ours comes first, as the check has resolved it; Flow's own module is loaded already.
     sys.path[:] = list(dict.fromkeys([beside, home, folder])) + rest + [ours]
     names = _Names(folder, path, shown)
+    _show_logging()
     try:
         if kind == "call":
             _call(path)
@@ -44,11 +51,23 @@ def main() -> NoReturn:
     except flow.Fail as failure:
         _tell("fail", failure.reason, failure.retry)
         sys.exit(1)
+    except _Unfit as error:
+        _tell("error", str(error))
+        sys.exit(1)
     except BaseException as error:
         names.print(error)
-        _tell("error", _one_line(error, names))
+        _tell("error", _one_line(error, names) + _hint(error))
         sys.exit(1)
     sys.exit(0)
+
+
+def _show_logging() -> None:
+    # The last resort is what `logging` falls back to as long as nobody has set up a handler: whatever the author sets up
+    # takes its place. A handler at the root would turn their `basicConfig` into one that does nothing.
+    logging.getLogger().setLevel(logging.INFO)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.NOTSET)
+        logging.lastResort.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
 
 
 def _execute(path: str, args: List[str]) -> None:
@@ -81,7 +100,22 @@ def _call(target: str) -> None:
     if inspect.iscoroutine(result):
         result = asyncio.run(result)
     if result is not None:
-        flow.push("return_value", result)
+        _return(target, result)
+
+
+def _return(target: str, result: Any) -> None:
+    try:
+        flow._text(result)
+    except (TypeError, ValueError) as error:
+        what = f"`{target}` has returned a value of type `{type(result).__name__}` that cannot be JSON: {error}"
+        raise _Unfit(f"{what}\nhint: {_instead(result)}") from None
+    flow.push("return_value", result)
+
+
+def _instead(result: Any) -> str:
+    if isinstance(result, (set, frozenset)) or inspect.isgenerator(result):
+        return "return a list: `return list(...)`"
+    return "return texts, numbers, lists and dicts; keep the rest in a file or an object store, and return its place"
 
 
 def _arguments(function: Any, target: str, given: Dict[str, Any], context: "flow.Context") -> Dict[str, Any]:
@@ -144,6 +178,41 @@ def _one_line(error: BaseException, names: "_Names") -> str:
     return line if len(line) <= _REASON_MAX else line[:_REASON_MAX] + "..."
 
 
+def _hint(error: BaseException) -> str:
+    """What helps with an error that comes from where tasks run, not from the code."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        name = error.name.partition(".")[0]
+        if name in sys.modules:
+            return ""
+        return (
+            f"\nhint: name the package that has `{name}` in `requirements`; "
+            "a module of yours that no `import` statement names belongs in `files`"
+        )
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str) and not os.path.isabs(error.filename):
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and os.path.basename(frames[-1].filename) == "subprocess.py" and os.sep not in error.filename:
+            return ""
+        return (
+            "\nhint: name a file of yours in `files`, by its path from the DAG file; "
+            "of the DAG folder, tasks have what is named only"
+        )
+    return ""
+
+
+def _foreign(stack: traceback.StackSummary) -> List[traceback.FrameSummary]:
+    """Without Flow's own frames, and what they go through in Python's library: they say nothing about the author's code,
+    neither above it nor below."""
+    kept: List[traceback.FrameSummary] = []
+    is_ours = False
+    for frame in stack:
+        name = frame.filename
+        is_library = name.startswith("<frozen ") or (name.startswith(_STDLIB) and "-packages" not in name)
+        is_ours = name.startswith(_OURS) or (is_ours and is_library)
+        if not is_ours:
+            kept.append(frame)
+    return kept
+
+
 class _Names:
     """Files as their author knows them: by their path in the DAG folder."""
 
@@ -160,14 +229,16 @@ class _Names:
     def print(self, error: BaseException) -> None:
         shown = traceback.TracebackException.from_exception(error)
         self._trim(shown, set())
-        print("".join(shown.format()), end="", file=sys.stderr, flush=True)
+        # Without a line of the author's there is nothing to trace.
+        is_alone = not shown.stack and shown.__cause__ is None and shown.__context__ is None
+        lines = shown.format_exception_only() if is_alone else shown.format()
+        print("".join(lines), end="", file=sys.stderr, flush=True)
 
     def _trim(self, shown: Optional[traceback.TracebackException], seen: set[int]) -> None:
         if shown is None or id(shown) in seen:
             return
         seen.add(id(shown))
-        # Flow's own frames say nothing about the author's code, neither above it nor below.
-        kept = [frame for frame in shown.stack if not frame.filename.startswith(_OURS)]
+        kept = _foreign(shown.stack)
         for frame in kept:
             # Read now: below the shorter name the line would not be found.
             frame.line

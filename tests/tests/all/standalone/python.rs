@@ -61,6 +61,22 @@ flow.fail("with " + warehouse.password, retry=False)
 [tasks.old]
 retries = 0
 python = { code = "print(1)", interpreter = "/bin/false" }
+
+[tasks.no_file]
+retries = 0
+bash = "cat data/a.csv"
+
+[tasks.no_script]
+retries = 0
+bash = "./load.sh"
+
+[tasks.no_program]
+retries = 0
+bash = "no-such-program"
+
+[tasks.no_file_anywhere]
+retries = 0
+bash = "cat /no/such/file"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +99,17 @@ async fn code_says_how_it_ends() {
     let log = reason(api, "ends", &run, "raises").await;
     assert!(log.contains("File \"raises.py\", line 2, in <module>\n") && log.contains("KeyError: 'region'"), "{log}");
     assert!(!log.contains("exit code 1"), "{log}");
+    assert_eq!(log.matches("KeyError: 'region'").count(), 1, "{log}");
+    for (task, code, hint) in [
+        ("no_file", 1, "hint: name a file of yours in `files`"),
+        ("no_script", 127, "hint: name a file of yours in `files`"),
+        ("no_program", 127, "hint: a program must be installed on the worker"),
+        ("no_file_anywhere", 1, ""),
+    ] {
+        let log = reason(api, "ends", &run, task).await;
+        assert!(log.contains(&format!("exit code {code}")) && log.contains(hint), "{task}: {log}");
+        assert!(log.contains("hint:") != hint.is_empty(), "{task}: {log}");
+    }
     let log = reason(api, "ends", &run, "secret").await;
     assert!(log.contains("db.example.org") && log.contains("not found: connection `nobody` does not exist"), "{log}");
     assert!(!log.contains("hunter2") && log.contains("with ***"), "{log}");

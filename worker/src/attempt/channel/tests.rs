@@ -155,6 +155,101 @@ async fn a_traceback_has_the_authors_code_alone() {
     assert_eq!(chained.error(), "ValueError: bad");
 }
 
+/// Where the author's code has no part in it, or something of ours is in between, nothing else is shown.
+#[tokio::test]
+async fn a_traceback_begins_and_ends_in_the_authors_code() {
+    let cases = [
+        // What is pushed fails in Python's library, on behalf of ours.
+        ("import flow\ndef task():\n    flow.push('k', {1})\n", vec!["ours.py"], "TypeError: a value of type `set`"),
+        ("import flow\ndef task():\n    flow.conn('nobody')\n", vec!["ours.py"], "flow.NotFound: connection `nobody`"),
+        // What an import goes through, and a coroutine.
+        ("import flow\n1 / 0\n", vec!["ours.py"], "ZeroDivisionError: division by zero"),
+        ("async def task():\n    1 / 0\n", vec!["ours.py"], "ZeroDivisionError: division by zero"),
+        ("x = (\n", vec!["ours.py"], "SyntaxError: '(' was never closed (ours.py, line 1)"),
+        // Python's library, called by the author, is a part of it.
+        ("import json\ndef task():\n    json.loads('x')\n", vec!["ours.py", "json"], "json.decoder.JSONDecodeError: "),
+    ];
+    for (source, files, told) in cases {
+        let ended = run(&bench(), "call", source, json!({})).await;
+        let stderr = ended.stderr();
+        assert!(ended.error().starts_with(told), "{source}: {}", ended.error());
+        let shown: Vec<&str> = stderr.lines().filter_map(|line| line.strip_prefix("  File \"")).collect();
+        assert!(shown.first().is_some_and(|first| first.starts_with("ours.py")), "{stderr}");
+        assert!(shown.iter().all(|shown| files.iter().any(|file| shown.contains(file))), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_function_returns_and_is_no_value_is_told_with_a_way_out() {
+    let cases = [
+        ("{1, 2}", "a value of type `set` that cannot be JSON: ", "hint: return a list"),
+        ("(n for n in range(3))", "a value of type `generator` that cannot be JSON: ", "hint: return a list"),
+        ("{'rows': {1}}", "a value of type `dict` that cannot be JSON: a value of type `set` is", "hint: return texts"),
+        ("object()", "a value of type `object` that cannot be JSON: ", "hint: return texts"),
+        ("b'x'", "a value of type `bytes` that cannot be JSON: ", "hint: return texts"),
+        ("float('nan')", "a value of type `float` that cannot be JSON: the value holds NaN", "hint: return texts"),
+        ("'\\ud800'", "a value of type `str` that cannot be JSON: the value holds half", "hint: return texts"),
+    ];
+    for (value, what, hint) in cases {
+        let ended = run(&bench(), "call", &format!("def task():\n    return {value}\n"), json!({})).await;
+        let told = ended.error();
+        assert!(
+            told.starts_with(&format!("`ours:task` has returned {what}")) && told.contains(hint),
+            "{value}: {told}"
+        );
+        assert_eq!((ended.stderr().as_str(), ended.output.status.code()), ("", Some(1)), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_comes_with_where_to_name_it() {
+    let cases = [
+        ("import no_such_module", "hint: name the package that has `no_such_module` in `requirements`"),
+        ("import no_such.module", "hint: name the package that has `no_such` in `requirements`"),
+        ("import json.no_such", ""),
+        ("open('data/a.csv')", "hint: name a file of yours in `files`"),
+        ("import pathlib; pathlib.Path('a.csv').read_text()", "hint: name a file of yours in `files`"),
+        ("import subprocess; subprocess.run(['./x.sh'])", "hint: name a file of yours in `files`"),
+        ("import subprocess; subprocess.run(['no-such-program'])", ""),
+        ("open('/no/such/file')", ""),
+    ];
+    for (source, hint) in cases {
+        let ended = code(source).await;
+        let told = ended.error();
+        assert!(told.contains(hint) && told.contains("hint:") != hint.is_empty(), "{source}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_logged_is_shown_from_info_on_with_its_level_and_logger() {
+    let source =
+        "import logging\nlog = logging.getLogger(__name__)\nlog.debug('d')\nlog.info('i %s', 1)\nlog.warning('w')\n";
+    assert_eq!(code(source).await.stderr(), "INFO:__main__:i 1\nWARNING:__main__:w\n");
+    let function = format!(
+        "{source}def task():\n    log.info('in a function')\n    logging.info('at the root')\n    log.info('z')\n"
+    );
+    let ended = run(&bench(), "call", &function, json!({})).await;
+    let expected = "INFO:ours:i 1\nWARNING:ours:w\nINFO:ours:in a function\nINFO:root:at the root\nINFO:ours:z\n";
+    assert_eq!(ended.stderr(), expected);
+    // What the author sets up wins, whichever way.
+    let setups = [
+        ("logging.basicConfig(format='own %(message)s', level=logging.WARNING)", "own w\n"),
+        ("logging.basicConfig(format='own %(message)s', level='DEBUG')", "own d\nown i\nown w\n"),
+        (
+            "import logging.config\nlogging.config.dictConfig({'version': 1, 'root': {'level': 'ERROR', 'handlers': []}})",
+            "",
+        ),
+        ("logging.getLogger().setLevel(logging.WARNING)", "WARNING:x:w\n"),
+        ("logging.getLogger().setLevel(logging.DEBUG)", "DEBUG:x:d\nINFO:x:i\nWARNING:x:w\n"),
+        ("import sys\nlogging.getLogger('x').addHandler(logging.StreamHandler(sys.stderr))", "i\nw\n"),
+    ];
+    for (setup, expected) in setups {
+        let source =
+            format!("import logging\n{setup}\nx = logging.getLogger('x')\nx.debug('d'); x.info('i'); x.warning('w')\n");
+        assert_eq!(code(&source).await.stderr(), expected, "{setup}");
+    }
+}
+
 #[tokio::test]
 async fn code_says_how_it_ends() {
     let skip = "import flow\ntry:\n    flow.skip('no rows')\nexcept Exception:\n    pass\n";
