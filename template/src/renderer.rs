@@ -288,6 +288,28 @@ impl Renderer {
         Ok(pieces.text())
     }
 
+    /// Renders a program and its arguments, with no shell in between. Where the program runs an argument as code, values may only
+    /// be what is harmless there.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`]; or a value would be run.
+    pub fn arguments(&self, field: &str, argv: &[String]) -> Result<Vec<String>, TemplateError> {
+        let argv: Vec<Pieces> =
+            argv.iter().map(|source| self.own_or_pieces(field, source)).collect::<Result<_, _>>()?;
+        sinks::shell::arguments(&argv).map_err(|message| TemplateError::refused(field, message))?;
+        Ok(argv.iter().map(Pieces::text).collect())
+    }
+
+    /// Renders the standard input of the program with these arguments, which may run what it reads.
+    ///
+    /// # Errors
+    /// As [`Renderer::arguments`].
+    pub fn standard_input(&self, field: &str, argv: &[String], source: &str) -> Result<String, TemplateError> {
+        let pieces = self.own_or_pieces(field, source)?;
+        sinks::shell::standard_input(argv, &pieces).map_err(|message| TemplateError::refused(field, message))?;
+        Ok(pieces.text())
+    }
+
     /// Renders Markdown: what values hold is text.
     ///
     /// # Errors
@@ -322,6 +344,15 @@ impl Renderer {
     }
 
     /// Renders, and tells the values in the text from what is the author's.
+    fn own_or_pieces(&self, field: &str, source: &str) -> Result<Pieces, TemplateError> {
+        if is_template(source) {
+            return self.pieces(field, source);
+        }
+        let mut pieces = Pieces::default();
+        pieces.push_own(source);
+        Ok(pieces)
+    }
+
     fn pieces(&self, field: &str, source: &str) -> Result<Pieces, TemplateError> {
         let mut environment = environment();
         let recorder = Recorder::default();

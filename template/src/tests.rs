@@ -1,6 +1,7 @@
 //! What templates come to, with names of our own in place of a run's.
 
 mod anything;
+mod languages;
 mod recorded;
 mod risky;
 mod shell;

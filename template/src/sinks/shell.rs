@@ -81,6 +81,28 @@ pub(crate) fn plain(pieces: &Pieces, name: &str) -> Result<(), String> {
     if pieces.iter().any(is_code) { Err(risk::becomes_code(&format!("what reads `{name}`"))) } else { Ok(()) }
 }
 
+/// Refuses values that the program of a command without a shell would run: `["bash", "-c", "echo {{ v }}"]`.
+///
+/// # Errors
+/// In words, with a hint.
+pub(crate) fn arguments(argv: &[Pieces]) -> Result<(), String> {
+    let mut values = Vec::new();
+    let words: Vec<words::Word> = argv.iter().map(|argument| words::Word::given(argument, &mut values)).collect();
+    risk::run(&words, &values).map_err(|(_, message)| message)
+}
+
+/// Refuses values in the standard input of a program that runs what it reads.
+///
+/// # Errors
+/// In words, with a hint.
+pub(crate) fn standard_input(argv: &[String], input: &Pieces) -> Result<(), String> {
+    let words: Vec<words::Word> =
+        argv.iter().map(|text| words::Word { text: text.clone(), ..words::Word::default() }).collect();
+    let mut values = Vec::new();
+    let input = words::Word::given(input, &mut values);
+    risk::read(&words, &input, &values).map_err(|(_, message)| message)
+}
+
 /// The name of the variable that holds a value.
 fn variable(index: usize) -> String {
     format!("FLOW_VALUE_{}", index + 1)

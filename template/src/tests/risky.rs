@@ -295,6 +295,63 @@ const RISKY: &[&str] = &[
     "f() { cat <<END\necho {{ V }}\nEND\n}; bash -c \"$(f)\"",
     "f() { echo {{ V }}; }; bash <(f)",
     "f() { echo {{ V }}; }; n=$(f); (( n ))",
+    "echo x >&{{ V }}; rm -f -- {{ V }}",
+    "echo x >& {{ V }}; rm -f -- {{ V }}",
+    "echo x >& \"{{ V }}\"; rm -f -- {{ V }}",
+    "echo x >& '{{ V }}'; rm -f -- {{ V }}",
+    "echo x 1>&{{ V }}; rm -f -- {{ V }}",
+    "echo x 1>&\"{{ V }}\" || true; rm -f -- {{ V }}",
+    "cat <&{{ V }} || true",
+    "cat 0<& \"{{ V }}\" || true",
+    "ls >& log-{{ V }}.txt; rm -f log-*",
+    "{ echo x; } >& {{ V }}; rm -f -- {{ V }}",
+    "if true; then echo x; fi >& {{ V }}; rm -f -- {{ V }}",
+    "for i in 1; do echo x; done >&\"{{ V }}\"; rm -f -- {{ V }}",
+    "f() { echo x; } >& {{ V }}; f; rm -f -- {{ V }}",
+    "exec >& \"{{ V }}\"; rm -f -- {{ V }}",
+    "echo $(echo x >& {{ V }}); rm -f -- {{ V }}",
+    "echo x >& \"$(echo {{ V }})\"; rm -f -- {{ V }}",
+    "log={{ V }}; ls >& \"$log\"; rm -f -- {{ V }}",
+    "log={{ V }}; ls >& ${log}; rm -f -- {{ V }}",
+    "f() { ls >& \"$1\"; }; f {{ V }}; rm -f -- {{ V }}",
+    "for log in {{ V }}; do ls >& $log; done; rm -f -- {{ V }}",
+    "RANDOM={{ V }}",
+    "RANDOM=\"{{ V }}\"",
+    "RANDOM='{{ V }}' true",
+    "RANDOM+={{ V }}",
+    "RANDOM[0]={{ V }}",
+    "SRANDOM={{ V }}",
+    "OPTIND={{ V }}",
+    "HISTCMD=\"{{ V }}\"",
+    "SECONDS={{ V }}",
+    "EPOCHSECONDS={{ V }}",
+    "LINENO={{ V }}",
+    "HISTSIZE={{ V }}",
+    "export RANDOM={{ V }}",
+    "declare RANDOM={{ V }}",
+    "readonly RANDOM='{{ V }}'",
+    "f() { local OPTIND={{ V }}; }; f",
+    "x={{ V }}; RANDOM=$x",
+    "x={{ V }}; export RANDOM=$x",
+    "RANDOM=$(echo {{ V }})",
+    "for RANDOM in {{ V }}; do :; done",
+    "read RANDOM <<< {{ V }}",
+    "read -r OPTIND <<< \"{{ V }}\"",
+    "echo {{ V }} | while read -r RANDOM; do :; done",
+    "printf -v RANDOM %s {{ V }}",
+    "printf -v OPTIND '{{ V }}'",
+    "printf -vRANDOM %s {{ V }}",
+    "x={{ V }}; printf -v RANDOM %s \"$x\"",
+    "printf -v n %s {{ V }}; (( n > 1 ))",
+    "mapfile -t n <<< {{ V }}; (( n[0] > 1 ))",
+    ": ${n:={{ V }}}; (( n > 1 ))",
+    ": \"${n={{ V }}}\"; (( n > 1 ))",
+    "declare -i n; for n in {{ V }}; do :; done",
+    "declare -i n; read n <<< {{ V }}",
+    "declare -i n; printf -v n %s {{ V }}",
+    "jq -n '\"{{ V }}\"' ; true",
+    "jq -n {{ V }}1 ; true",
+    "jq --arg a 1 --indent 2 -n \".[\\\"{{ V }}\\\"]\" ; true",
 ];
 
 /// What is not there everywhere, waits, or changes the machine: this is only rendered.
@@ -330,6 +387,7 @@ const NOT_RUN: &[&str] = &[
     "mywrapper",
     "busybox",
     "coproc",
+    "jq",
 ];
 
 /// Places whose names of variables take any text without a `[`: bash refuses it.
@@ -352,7 +410,7 @@ fn takes_names(source: &str) -> bool {
     .any(|start| source.starts_with(start))
 }
 
-fn refusal(source: &str, value: &str) -> Option<String> {
+pub(super) fn refusal(source: &str, value: &str) -> Option<String> {
     renderer(json!({ "v": value }))
         .shell("bash", &source.replace("{{ V }}", "{{ v }}"))
         .err()

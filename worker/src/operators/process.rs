@@ -125,17 +125,18 @@ pub(super) fn bash(
     };
     let program = Program::Script { interpreter: "bash".to_owned(), file };
     let args = arguments(&bash.args, renderer, rendered)?;
-    let stdin = standard_input(bash.stdin.as_deref(), renderer, rendered)?;
+    let stdin = standard_input(bash.stdin.as_deref(), &[], renderer, rendered)?;
     finish(task, program, args, env, stdin, &bash.skip_on_exit_code, renderer)
 }
 
-/// The text of standard input.
+/// The text of standard input. `argv`: the command that reads it, where no shell stands in between.
 fn standard_input(
     stdin: Option<&str>,
+    argv: &[String],
     renderer: &Renderer,
     rendered: &mut Map<String, Value>,
 ) -> Result<Option<String>, TemplateError> {
-    let stdin = stdin.map(|text| renderer.text("stdin", text)).transpose()?;
+    let stdin = stdin.map(|text| renderer.standard_input("stdin", argv, text)).transpose()?;
     if let Some(stdin) = &stdin {
         rendered.insert("stdin".to_owned(), json!(stdin));
     }
@@ -170,7 +171,7 @@ pub(super) fn shell(
         Program::BashCode(script.code)
     };
     let args = arguments(input.args, renderer, rendered)?;
-    let stdin = standard_input(input.stdin, renderer, rendered)?;
+    let stdin = standard_input(input.stdin, &[], renderer, rendered)?;
     finish(task, program, args, env, stdin, skip_on_exit_code, renderer)
 }
 
@@ -181,10 +182,9 @@ pub(crate) fn command(
     rendered: &mut Map<String, Value>,
 ) -> Result<ProcessWork, TemplateError> {
     let env = environment(task, renderer, rendered)?;
-    let argv: Vec<String> =
-        command.argv.iter().map(|argument| renderer.text("argv", argument)).collect::<Result<_, _>>()?;
+    let argv = renderer.arguments("argv", &command.argv)?;
     rendered.insert("argv".to_owned(), json!(argv));
-    let stdin = standard_input(command.stdin.as_deref(), renderer, rendered)?;
+    let stdin = standard_input(command.stdin.as_deref(), &argv, renderer, rendered)?;
     let mut argv = argv.into_iter();
     let program = Program::Named(argv.next().unwrap_or_default());
     finish(task, program, argv.collect(), env, stdin, &command.skip_on_exit_code, renderer)
@@ -219,7 +219,7 @@ pub(super) fn python(
         requires_python: python.requires_python.clone(),
     }));
     let args = arguments(&python.args, renderer, rendered)?;
-    let stdin = standard_input(python.stdin.as_deref(), renderer, rendered)?;
+    let stdin = standard_input(python.stdin.as_deref(), &[], renderer, rendered)?;
     finish(task, program, args, env, stdin, &python.skip_on_exit_code, renderer)
 }
 

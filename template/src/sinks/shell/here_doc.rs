@@ -14,8 +14,8 @@ pub(super) struct HereDocStart {
     strips_tabs: bool,
     /// Where the end mark stands in the written code: start and length.
     written: (usize, usize),
-    /// The program that reads it runs what it reads.
-    pub is_code: bool,
+    /// The language of what is in it, if the program that reads it runs it.
+    pub code: Option<risk::Language>,
     /// A loop or a group reads it.
     pub is_of_group: bool,
 }
@@ -45,12 +45,12 @@ impl Reader<'_> {
         if self.is_at_value() {
             return self.refuse("an expression cannot name the end of a here-document");
         }
-        let (is_code, is_of_group) = match self.frames.last() {
+        let (code, is_of_group) = match self.frames.last() {
             Some(Frame::Code { words, .. }) => (words.reads_code(), words.ends_group()),
-            _ => (false, false),
+            _ => (None, false),
         };
         let written = (start, self.out.len() - start);
-        let start = HereDocStart { delimiter, is_quoted, strips_tabs, written, is_code, is_of_group };
+        let start = HereDocStart { delimiter, is_quoted, strips_tabs, written, code, is_of_group };
         self.here_docs.push((self.frames.len(), start));
         Ok(())
     }
@@ -135,6 +135,19 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whether the value that stands here would be run by what reads the here-document.
+    pub(super) fn is_run(&self, start: &HereDocStart, value: &str) -> bool {
+        let before = self.source.text[..self.at].chars().next_back();
+        let after = self.source.text[self.at..].chars().next();
+        let is_next_value = |place: Option<&usize>| place == Some(&self.at);
+        let places = &self.source.places;
+        // Beside another value nothing is known to be around it.
+        let is_alone = !is_next_value(places.get(self.next + 1))
+            && !is_next_value(self.next.checked_sub(1).and_then(|last| places.get(last)));
+        let around = if is_alone { (before, after) } else { (None, None) };
+        start.code.is_some_and(|language| !language.takes(value, around.0, around.1))
+    }
+
     fn place_literally(&mut self, start: &HereDocStart) -> Result<(), Refusal> {
         let value = &self.source.values[self.next];
         if value.contains('\0') {
@@ -143,7 +156,7 @@ impl Reader<'_> {
         if value.len() > flow_model::limits::SHELL_VALUE_BYTES_MAX {
             return self.refuse(super::reader::TOO_LONG);
         }
-        if start.is_code && !risk::is_plain(value) {
+        if self.is_run(start, value) {
             return self.refuse(&risk::becomes_code("the program that reads the here-document"));
         }
         self.out.push_str(&format!("${{{}}}", variable(self.next)));

@@ -257,6 +257,11 @@ impl Reader<'_> {
         }
         self.check_surroundings(index)?;
         let line = self.line();
+        for frame in &self.frames {
+            if let Frame::Parameter { text, .. } = frame {
+                self.risks.assign_in_parameter(text, index);
+            }
+        }
         match self.words() {
             Some(words) => words.feed_value(index, line),
             None => self.note_here_doc(index),
@@ -299,7 +304,7 @@ impl Reader<'_> {
                         "the value stands in shell arithmetic and is not a whole number\nhint: bash would evaluate it as code; let the param be an `integer`, or compute in the template: `{{ n + 1 }}`",
                     );
                 }
-                Frame::HereDoc(start) if start.is_code && !risk::is_plain(value) => {
+                Frame::HereDoc(start) if self.is_run(start, value) => {
                     return self.refuse(&risk::becomes_code("the program that reads the here-document"));
                 }
                 _ => {}
@@ -328,7 +333,8 @@ impl Reader<'_> {
         let Some(Frame::Code { words, opened }) = self.frames.last() else { return Ok(()) };
         let (opened, is_word_start, is_case) = (*opened, words.is_word_start(), words.is_in_case());
         let is_subscript = words.begins_assignment() || (opened == Opened::Array && is_word_start);
-        let is_test = words.is_in_test();
+        let (is_test, is_behind_redirection) =
+            (words.is_in_test(), self.out.ends_with(['<', '>']) && words.is_behind_redirection());
         let rest = self.rest();
         if is_test && rest.starts_with(['(', ')', '&', '|', '<', '>', '\n']) {
             self.end_word();
@@ -380,7 +386,13 @@ impl Reader<'_> {
                 self.separator(false)?;
                 self.begin_here_docs()?;
             }
-            b'&' if self.out.ends_with(['<', '>']) || self.rest().starts_with("&>") => {
+            b'&' if is_behind_redirection => {
+                if let Some(words) = self.words() {
+                    words.duplicate();
+                }
+                self.emit(1);
+            }
+            b'&' if self.rest().starts_with("&>") => {
                 self.end_word();
                 self.emit(1);
             }
@@ -427,9 +439,9 @@ impl Reader<'_> {
         if let Some(Frame::Code { words, opened }) = self.frames.last_mut() {
             if *opened == Opened::Array {
                 words.end_word();
-            } else if words.end_command(is_pipe, &self.source.values, &mut self.risks)? {
+            } else if let Some(language) = words.end_command(is_pipe, &self.source.values, &mut self.risks)? {
                 for (_, start) in self.here_docs.iter_mut().filter(|(of, _)| *of == depth) {
-                    start.is_code = true;
+                    start.code = Some(language);
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! Where bash, or a program that it starts, reads as code what it was given as text: arithmetic, `eval`, `bash -c`, the
 //! names of variables. Only values that are harmless there may stand there.
 
+mod language;
 mod programs;
 
 use std::collections::{HashMap, HashSet};
 
+pub(super) use language::{Language, is_plain};
 pub(super) use programs::{printed, reads_code};
 use programs::{program, run_words, unwrapped};
 
@@ -48,6 +50,38 @@ const RUN: [&str; 18] = [
     "LESSCLOSE",
 ];
 
+/// Variables of bash that are whole numbers: assigning to some of them evaluates, to others in some versions.
+const INTEGERS: [&str; 28] = [
+    "BASHPID",
+    "BASH_MONOSECONDS",
+    "BASH_SUBSHELL",
+    "CHILD_MAX",
+    "COLUMNS",
+    "COMP_CWORD",
+    "COMP_KEY",
+    "COMP_POINT",
+    "COMP_TYPE",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "FUNCNEST",
+    "HISTCMD",
+    "HISTFILESIZE",
+    "HISTSIZE",
+    "IGNOREEOF",
+    "LINENO",
+    "LINES",
+    "MAILCHECK",
+    "OPTERR",
+    "OPTIND",
+    "PPID",
+    "RANDOM",
+    "SECONDS",
+    "SRANDOM",
+    "TMOUT",
+    "UID",
+];
+
 /// Whether a program runs what an environment variable of this name holds.
 pub(super) fn is_run(name: &str) -> bool {
     RUN.contains(&name) || name.starts_with("BASH_FUNC_")
@@ -62,6 +96,8 @@ pub(super) enum Use {
     Name,
     /// They are prompts, in which commands run: `${x@P}`.
     Prompt,
+    /// They are expanded once more: `>&$x`.
+    Target,
 }
 
 /// What has to be looked at together in the end: which values come where by way of variables.
@@ -91,13 +127,13 @@ impl Risks {
     /// # Errors
     /// A value in it would be run as code.
     pub fn command(&mut self, words: &[Word], piped: &[(usize, usize)], values: &[String]) -> Result<(), Refusal> {
+        self.note_integers(words);
         let assignments = words.iter().take_while(|word| assignment(word).is_some()).count();
         for word in &words[..assignments] {
             self.assign(word, values)?;
         }
         for word in words.iter().filter(|word| assignment(word).is_some_and(is_run)) {
-            all_plain(&word.values, values, "bash")?;
-            all_plain(&word.printed, values, "bash")?;
+            word_takes(word, values, Language::Shell, "bash")?;
         }
         let words = unwrapped(&words[assignments..]);
         let Some(first) = words.first() else { return Ok(()) };
@@ -112,17 +148,34 @@ impl Risks {
         if let Some((_, option)) = TAKE_NAMES.iter().find(|(command, _)| *command == name) {
             names_only(&words[1..], *option, values)?;
         }
-        for (by, word, may_be_whole) in run_words(words) {
-            if !may_be_whole {
-                whole(word, by)?;
+        run(words, values)?;
+        let here_string = words.iter().position(|word| word.text == "<<<").and_then(|at| words.get(at + 1));
+        here_string.map_or(Ok(()), |input| read(words, input, values))
+    }
+
+    /// Notes variables in a command that evaluate what they get.
+    fn note_integers(&mut self, words: &[Word]) {
+        let line = words.iter().flat_map(|word| &word.values).next().map_or(1, |(_, line)| *line);
+        for word in words {
+            let name = assignment(word).unwrap_or(&word.text).trim_start_matches("-v");
+            if INTEGERS.contains(&name) || self.integers.contains(name) {
+                self.used.push((name.to_owned(), Use::Arithmetic, line));
             }
-            all_plain(&word.values, values, &format!("`{by}`"))?;
-            all_plain(&word.printed, values, &format!("`{by}`"))?;
         }
-        match words.iter().position(|word| word.text == "<<<").and_then(|at| words.get(at + 1)) {
-            Some(word) if reads_code(words) => all_plain(&word.values, values, &format!("`{}`", program(&words[0]))),
-            _ => Ok(()),
+    }
+
+    /// Looks at the target of `>&` or `<&`, which bash expands twice.
+    ///
+    /// # Errors
+    /// A value in it would be.
+    pub fn expanded_twice(&mut self, word: &Word, values: &[String]) -> Result<(), Refusal> {
+        let mut given = word.values.iter().chain(&word.printed);
+        if let Some((_, line)) = given.find(|(index, _)| !is_plain(&values[*index])) {
+            return Err((*line, used_as("the target of `>&`", Use::Target)));
         }
+        let line = word.values.first().map_or(1, |(_, line)| *line);
+        self.used.extend(referred(&word.text).map(|name| (name, Use::Target, line)));
+        Ok(())
     }
 
     /// Notes which values a command puts into variables.
@@ -139,7 +192,18 @@ impl Risks {
                     .extend(words[2..].iter().flat_map(|word| names(&word.text)));
                 self.assigned.entry(variable).or_default().extend(given(&words[2..]));
             }
-            "read" => {
+            "printf" if words.len() > 2 && words[1].text.starts_with("-v") => {
+                let variable = match words[1].text.strip_prefix("-v") {
+                    Some("") => words[2].text.clone(),
+                    name => name.unwrap_or_default().to_owned(),
+                };
+                self.sources
+                    .entry(variable.clone())
+                    .or_default()
+                    .extend(words[2..].iter().flat_map(|word| referred(&word.text)));
+                self.assigned.entry(variable).or_default().extend(given(&words[2..]));
+            }
+            "read" | "mapfile" | "readarray" => {
                 let values: Vec<usize> =
                     given(words).into_iter().chain(piped.iter().map(|(index, _)| *index)).collect();
                 for word in words[1..].iter().filter(|word| is_name(&word.text)) {
@@ -164,20 +228,24 @@ impl Risks {
         self.assigned.entry(STDIN.to_owned()).or_default().push(index);
     }
 
+    /// Notes a value in `${name=...}`; `text`: what stands before it.
+    pub fn assign_in_parameter(&mut self, text: &str, index: usize) {
+        let name = text.split_once('=').map(|(name, _)| name.trim_end_matches(':')).filter(|name| is_name(name));
+        if let Some(name) = name {
+            self.assigned.entry(name.to_owned()).or_default().push(index);
+        }
+    }
+
     fn assign(&mut self, word: &Word, values: &[String]) -> Result<(), Refusal> {
         let Some(name) = assignment(word) else { return Ok(()) };
-        if self.integers.contains(name) {
+        if self.integers.contains(name) || INTEGERS.contains(&name) {
             self.evaluate_words(std::slice::from_ref(word), values)?;
         }
         let indices = word.values.iter().chain(&word.printed).map(|(index, _)| *index);
         self.assigned.entry(name.to_owned()).or_default().extend(indices);
         // What another variable holds goes along.
         let value = word.text.split_once('=').map(|(_, value)| value).unwrap_or_default();
-        let from = value.split('$').skip(1).map(|part| {
-            let part = part.trim_start_matches('{');
-            part[..part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())].to_owned()
-        });
-        self.sources.entry(name.to_owned()).or_default().extend(from);
+        self.sources.entry(name.to_owned()).or_default().extend(referred(value));
         Ok(())
     }
 
@@ -224,7 +292,7 @@ impl Risks {
             let is_harmless = |index: &usize| match how {
                 Use::Arithmetic => is_integer(&values[*index]),
                 Use::Name => is_name(&values[*index]),
-                Use::Prompt => is_plain(&values[*index]),
+                Use::Prompt | Use::Target => is_plain(&values[*index]),
             };
             if !held.iter().all(is_harmless) {
                 return Err((*line, used_as(name, *how)));
@@ -269,6 +337,14 @@ fn names(text: &str) -> Vec<String> {
     found
 }
 
+/// The variables that a text refers to: `$x`, `${x}`.
+fn referred(text: &str) -> impl Iterator<Item = String> {
+    text.split('$').skip(1).map(|part| {
+        let part = part.trim_start_matches('{');
+        part[..part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())].to_owned()
+    })
+}
+
 fn used_as(name: &str, how: Use) -> String {
     match how {
         Use::Arithmetic => format!(
@@ -279,6 +355,9 @@ fn used_as(name: &str, how: Use) -> String {
         ),
         Use::Prompt => format!(
             "bash would run the commands in the value that is in `{name}`, because of `@P`\nhint: take the `@P` away, or allow only what is meant, with an `enum` or a `pattern` of the param"
+        ),
+        Use::Target => format!(
+            "bash would run the commands in the value that is in {name}, as it expands what follows `>&` and `<&` twice\nhint: write `&>` or `> file 2>&1`, which expand it once"
         ),
     }
 }
@@ -301,13 +380,6 @@ pub(super) fn is_name(text: &str) -> bool {
 pub(super) fn is_integer(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What no language gives a meaning beyond that of a word: names, paths, numbers, dates.
-pub(super) fn is_plain(value: &str) -> bool {
-    let is_date = value.bytes().all(|byte| byte.is_ascii_digit() || b"-:+.TZ ".contains(&byte));
-    let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./:@%+,-".contains(&byte));
-    !value.starts_with('-') && (is_date || is_word) || is_integer(value)
 }
 
 fn is_arithmetic_test(operator: &str) -> bool {
@@ -333,12 +405,55 @@ pub(super) fn becomes_code(by: &str) -> String {
     )
 }
 
-/// Refuses values that are not plain.
-pub(super) fn all_plain(found: &[(usize, usize)], values: &[String], by: &str) -> Result<(), Refusal> {
-    match found.iter().find(|(index, _)| !is_plain(&values[*index])) {
+/// Refuses what the words of a command would run, in bash or as the arguments of a program.
+///
+/// # Errors
+/// A value would be run.
+pub(super) fn run(words: &[Word], values: &[String]) -> Result<(), Refusal> {
+    for run in run_words(words) {
+        if !run.may_be_whole {
+            whole(run.word, run.by)?;
+        }
+        word_takes(run.word, values, run.language, &format!("`{}`", run.by))?;
+    }
+    Ok(())
+}
+
+/// Refuses values in what a command reads from its standard input, if it runs that.
+///
+/// # Errors
+/// A value would be run.
+pub(super) fn read(words: &[Word], input: &Word, values: &[String]) -> Result<(), Refusal> {
+    let by = words.first().map(program).unwrap_or_default();
+    reads_code(words).map_or(Ok(()), |language| word_takes(input, values, language, &format!("`{by}`")))
+}
+
+/// Refuses values that are not harmless in code of a language, wherever in it they may come to stand.
+pub(super) fn all_taken(
+    found: &[(usize, usize)],
+    values: &[String],
+    language: Language,
+    by: &str,
+) -> Result<(), Refusal> {
+    match found.iter().find(|(index, _)| !language.takes(&values[*index], None, None)) {
         Some((_, line)) => Err((*line, becomes_code(by))),
         None => Ok(()),
     }
+}
+
+/// Refuses values that are not harmless where they stand in a word that is code.
+fn word_takes(word: &Word, values: &[String], language: Language, by: &str) -> Result<(), Refusal> {
+    let mut places = word.text.match_indices(VALUE).map(|(at, _)| at);
+    let has_places = places.clone().count() == word.values.len();
+    for (index, line) in &word.values {
+        let at = places.next().filter(|_| has_places);
+        let before = at.and_then(|at| word.text[..at].chars().next_back());
+        let after = at.and_then(|at| word.text[at..].chars().nth(1));
+        if !language.takes(&values[*index], before, after) {
+            return Err((*line, becomes_code(by)));
+        }
+    }
+    all_taken(&word.printed, values, language, by)
 }
 
 /// Refuses values with a subscript where a name is expected, and others than numbers in a subscript of the author's.

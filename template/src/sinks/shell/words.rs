@@ -1,6 +1,7 @@
 //! The words of the command that is being read, and the values in them.
 
 use super::{Refusal, risk};
+use crate::pieces::{Piece, Pieces};
 
 /// Stands for a value in the text of a word.
 pub(super) const VALUE: char = '\u{FFFC}';
@@ -18,6 +19,24 @@ pub(super) struct Word {
     pub printed: Vec<(usize, usize)>,
 }
 
+impl Word {
+    /// An argument or an input of a program, whose values are added to the others.
+    pub fn given(pieces: &Pieces, values: &mut Vec<String>) -> Word {
+        let mut word = Word::default();
+        for piece in pieces.iter() {
+            match piece {
+                Piece::Own(text) => word.text.push_str(text),
+                Piece::Value(value) => {
+                    word.text.push(VALUE);
+                    word.values.push((values.len(), 1));
+                    values.push(value.text.clone());
+                }
+            }
+        }
+        word
+    }
+}
+
 /// The words of one command after the other.
 #[derive(Debug, Default)]
 pub(super) struct Words {
@@ -25,6 +44,10 @@ pub(super) struct Words {
     word: Option<Word>,
     /// The next word is the target of a redirection.
     is_target: bool,
+    /// That is one of `>&` or `<&`.
+    is_expanded_twice: bool,
+    /// Targets of this command that bash expands twice.
+    expanded_twice: Vec<Word>,
     /// How many `case` are open.
     cases: usize,
     /// Values that the commands before the pipe print.
@@ -162,8 +185,8 @@ impl Words {
             && self.word.as_ref().is_some_and(|word| risk::is_name(&word.text))
     }
 
-    /// Whether the command so far runs what it reads from its standard input.
-    pub fn reads_code(&self) -> bool {
+    /// The language of what the command so far reads from its standard input, if it runs it.
+    pub fn reads_code(&self) -> Option<risk::Language> {
         risk::reads_code(&self.words)
     }
 
@@ -175,9 +198,21 @@ impl Words {
         self.is_target = true;
     }
 
+    /// Whether an operator that redirects was the last to be read.
+    pub fn is_behind_redirection(&self) -> bool {
+        self.is_target && self.word.is_none()
+    }
+
+    /// The operator goes on with `&`.
+    pub fn duplicate(&mut self) {
+        self.is_expanded_twice = true;
+    }
+
     pub fn end_word(&mut self) {
         let Some(word) = self.word.take() else { return };
+        let is_expanded_twice = std::mem::take(&mut self.is_expanded_twice);
         if std::mem::take(&mut self.is_target) {
+            self.expanded_twice.extend(Some(word).filter(|_| is_expanded_twice));
             return;
         }
         let is_first = self.words.is_empty();
@@ -198,21 +233,29 @@ impl Words {
         }
     }
 
-    /// Ends the command. True if it runs what comes through the pipe.
+    /// Ends the command. If it runs what comes through the pipe, tells the language of that.
     ///
     /// # Errors
     /// A value in it would be run as code.
-    pub fn end_command(&mut self, is_pipe: bool, values: &[String], risks: &mut risk::Risks) -> Result<bool, Refusal> {
+    pub fn end_command(
+        &mut self,
+        is_pipe: bool,
+        values: &[String],
+        risks: &mut risk::Risks,
+    ) -> Result<Option<risk::Language>, Refusal> {
         self.end_word();
+        for word in std::mem::take(&mut self.expanded_twice) {
+            risks.expanded_twice(&word, values)?;
+        }
         self.note_function();
         let words = std::mem::take(&mut self.words);
         self.called.extend(words.first().map(|word| word.text.clone()));
         let piped = std::mem::take(&mut self.piped);
         let fed: Vec<_> = piped.iter().chain(self.reading.iter().flat_map(|(values, _)| values)).copied().collect();
         risks.command(&words, &fed, values)?;
-        let reads_code = !words.is_empty() && risk::reads_code(&words);
-        if reads_code {
-            risk::all_plain(&fed, values, "the program that reads the pipe")?;
+        let reads_code = risk::reads_code(&words);
+        if let Some(language) = reads_code {
+            risk::all_taken(&fed, values, language, "the program that reads the pipe")?;
         }
         let printed = risk::printed(&words);
         self.printed.extend(&printed);

@@ -1,6 +1,7 @@
 //! Programs that run some of their words, or what they read, as code.
 
 use super::super::words::{VALUE, Word};
+use super::Language;
 
 /// Which of a program's words are code, besides those that an option introduces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ const PROGRAMS: &[Row] = &[
     row(&["tclsh", "expect"], "c", "", &[], Plain::None, Reads::Bare),
     row(&["sed", "gsed"], "e", "fli", &["expression"], Plain::First, Reads::Never),
     row(&["awk", "gawk", "mawk", "nawk"], "e", "vFfi", &["source"], Plain::First, Reads::Never),
+    row(&["jq", "gojq", "jaq"], "", "L", &[], Plain::First, Reads::Never),
     row(&["make", "gmake"], "", "Cfij", &["eval"], Plain::None, Reads::Never),
     row(&["gdb"], "", "", &["ex", "iex", "eval-command"], Plain::None, Reads::Bare),
     row(&["vi", "vim", "nvim", "ex", "ed"], "c", "sSuW", &["cmd"], Plain::None, Reads::Always),
@@ -89,6 +91,21 @@ const PROGRAMS: &[Row] = &[
     row(&["ssh", "parallel", "watch", "tmux", "screen"], "", "", &[], Plain::All, Reads::Always),
     row(&["at", "batch", "crontab", ".", "source"], "", "", &[], Plain::None, Reads::Always),
 ];
+
+/// Programs, by the first name of their row, whose code is that of a shell.
+const SPEAK_SHELL: [&str; 8] = ["sh", "su", "flock", "script", "env", "make", "ssh", "at"];
+
+impl Row {
+    fn language(&self) -> Language {
+        match self.names[0] {
+            "sed" => Language::Sed,
+            "awk" => Language::Awk,
+            "perl" => Language::Perl,
+            name if SPEAK_SHELL.contains(&name) => Language::Shell,
+            _ => Language::Other,
+        }
+    }
+}
 
 /// Commands of bash that run what their words say.
 const RUN_THEIR_WORDS: [&str; 7] = ["eval", "trap", "alias", "mapfile", "readarray", "complete", "compgen"];
@@ -161,8 +178,8 @@ pub(in super::super) fn printed(words: &[Word]) -> Vec<(usize, usize)> {
     }
 }
 
-/// Whether a command runs what it reads from its standard input.
-pub(in super::super) fn reads_code(words: &[Word]) -> bool {
+/// The language of what a command reads from its standard input, if it runs it.
+pub(in super::super) fn reads_code(words: &[Word]) -> Option<Language> {
     let words = without_here_strings(words);
     let is_replaced = |word: &&Word| ["-I", "-i", "--replace"].iter().any(|option| word.text.starts_with(option));
     let takes_lines = words.first().is_some_and(|word| program(word) == "xargs");
@@ -184,32 +201,48 @@ pub(in super::super) fn reads_code(words: &[Word]) -> bool {
         // What xargs reads becomes words: the code itself, or pieces of it.
         let is_pieced = takes_lines && (replaces || !has_code) && row.plain != Plain::First;
         if reads || (0..rest.len()).any(names_stdin) || is_pieced {
-            return true;
+            return Some(row.language());
         }
         if has_code && row.names == SHELLS {
             // What follows are the arguments of its code.
-            return false;
+            return None;
         }
     }
-    false
+    None
 }
 
-/// The words of a command that are run as code, each with what runs it; and whether such a word may be a value and nothing
-/// else, if that is harmless.
-pub(super) fn run_words(words: &[Word]) -> Vec<(&str, &Word, bool)> {
+/// A word that is run as code.
+#[derive(Debug)]
+pub(super) struct RunWord<'w> {
+    /// What runs it.
+    pub by: &'w str,
+    pub language: Language,
+    pub word: &'w Word,
+    /// It may be a value and nothing else, if that is harmless.
+    pub may_be_whole: bool,
+}
+
+/// The words of a command that are run as code.
+pub(super) fn run_words(words: &[Word]) -> Vec<RunWord<'_>> {
     let words = without_here_strings(words);
     let mut found = Vec::new();
-    for (name, rest) in calls(&words) {
-        if RUN_THEIR_WORDS.contains(&name) {
-            found.extend(
-                rest.iter().enumerate().map(|(at, word)| (name, *word, at > 0 || !matches!(name, "eval" | "trap"))),
-            );
+    for (by, rest) in calls(&words) {
+        if RUN_THEIR_WORDS.contains(&by) {
+            found.extend(rest.iter().enumerate().map(|(at, word)| {
+                let may_be_whole = at > 0 || !matches!(by, "eval" | "trap");
+                RunWord { by, language: Language::Shell, word, may_be_whole }
+            }));
         }
-        let Some(row) = known(name) else { continue };
-        found.extend(code(row, rest).into_iter().map(|word| (name, word, row.plain == Plain::All)));
+        let Some(row) = known(by) else { continue };
+        let run = |word, may_be_whole| RunWord { by, language: row.language(), word, may_be_whole };
+        found.extend(code(row, rest).into_iter().map(|word| run(word, row.plain == Plain::All)));
         if row.reads != Reads::Never {
             // A file that is what a command prints: `bash <(echo ...)`.
-            found.extend(rest.iter().filter(|word| word.text.starts_with('(')).map(|word| (name, *word, true)));
+            found.extend(
+                rest.iter()
+                    .filter(|word| word.text.starts_with('(') && !word.printed.is_empty())
+                    .map(|word| run(word, true)),
+            );
         }
     }
     found
@@ -254,13 +287,16 @@ fn code<'w>(row: &Row, rest: &[&'w Word]) -> Vec<&'w Word> {
                 found.extend(rest.get(at));
                 at += 1;
             }
-            Given::Other => at += usize::from(row.plain != Plain::None && has_argument(row, &word.text)),
+            Given::Other => at += arguments(row, &word.text),
             Given::None => plain.push(*word),
         }
     }
     match row.plain {
         Plain::None => {}
-        Plain::First if found.is_empty() && !rest.iter().any(|word| matches!(word.text.as_str(), "-f" | "--file")) => {
+        Plain::First
+            if found.is_empty()
+                && !rest.iter().any(|word| matches!(word.text.as_str(), "-f" | "--file" | "--from-file")) =>
+        {
             found.extend(plain.first());
         }
         Plain::First => {}
@@ -308,13 +344,15 @@ fn skipped(rest: &[&Word]) -> usize {
     at
 }
 
-/// Options whose argument is the next word, of programs whose plain words are code.
-fn has_argument(row: &Row, text: &str) -> bool {
+/// How many words behind an option are its arguments, of programs whose plain words are code.
+fn arguments(row: &Row, text: &str) -> usize {
     let takes: &[&str] = match row.names[0] {
         "awk" => &["-v", "-F", "-f"],
         "sed" => &["-f", "-l"],
         "sqlite3" => &["-separator", "-nullvalue", "-init", "-maxsize", "-mmap", "-vfs"],
+        "jq" if ["--arg", "--argjson", "--slurpfile", "--rawfile"].contains(&text) => return 2,
+        "jq" => &["-f", "--from-file", "-L", "--indent"],
         _ => &[],
     };
-    takes.contains(&text)
+    usize::from(takes.contains(&text))
 }
