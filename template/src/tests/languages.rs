@@ -83,6 +83,8 @@ fn a_command_without_a_shell_takes_any_value_that_its_program_does_not_run() {
     }
     for (argv, stdin) in [
         (&["bash", "-c", "echo \"$1\"", "bash", "{{ v }}"][..], "{{ v }}"),
+        (&["bash", "-c", "cat", "bash", "-", "-s"], "{{ v }}"),
+        (&["python3", "-c", "pass", "-"], "{{ v }}"),
         (&["python3", "job.py", "{{ v }}", "({{ v }})\n"], "{{ v }}"),
         (&["jq", "--arg", "v", "{{ v }}", "$v"], "{{ v }}\n"),
         (&["{{ v }}", "-c", "{{ v }}"], ""),

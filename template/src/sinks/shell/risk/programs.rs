@@ -186,18 +186,18 @@ pub(in super::super) fn reads_code(words: &[Word]) -> Option<Language> {
     let replaces = takes_lines && words.iter().any(is_replaced);
     for (name, rest) in calls(&words) {
         let Some(row) = known(name) else { continue };
+        let has_code = !code(row, rest).is_empty();
         let names_stdin = |at: usize| {
-            let is_file =
-                matches!(row.reads, Reads::Bare | Reads::Always) || at > 0 && rest[at - 1].text.ends_with('f');
+            // Behind code, words are its arguments.
+            let is_file = row.reads == Reads::Bare && !has_code || at > 0 && rest[at - 1].text.ends_with('f');
             STDIN.contains(&rest[at].text.as_str()) && is_file
         };
         let is_bare = || rest.iter().all(|word| word.text.starts_with(['-', '+']));
         let reads = match row.reads {
             Reads::Always => true,
-            Reads::Bare => is_bare() || rest.iter().any(|word| word.text == "-s"),
+            Reads::Bare => is_bare() || !has_code && rest.iter().any(|word| word.text == "-s"),
             Reads::Never => false,
         };
-        let has_code = !code(row, rest).is_empty();
         // What xargs reads becomes words: the code itself, or pieces of it.
         let is_pieced = takes_lines && (replaces || !has_code) && row.plain != Plain::First;
         if reads || (0..rest.len()).any(names_stdin) || is_pieced {
