@@ -82,7 +82,8 @@ async fn a_text_is_found_whole_or_not_at_all() {
     let run = flow.flowctl(&["trigger", "large"]).expect(0).stdout.trim().to_owned();
     assert_eq!(flow.finished("large", &run).await, "failed");
     let found = flow.api().xcom("large", &run, "fits", "return_value").await;
-    assert_eq!(found["value"].as_str().map(str::len), Some(1_000_000 / 6));
+    // Redis fills with the character NUL, which is kept as its symbol.
+    assert_eq!(found["value"].as_str().map(|text| text.chars().count()), Some(1_000_000 / 6));
     for (task, why) in [("large", "the text of `large` is larger"), ("quoted", "what it found is larger")] {
         let log = flow.api().log("large", &run, task, 1).await.unwrap();
         assert!(log.iter().any(|line| line.contains(why) && line.contains("than an XCom may be (1 MiB)")), "{log:?}");
