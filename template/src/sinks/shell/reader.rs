@@ -1,9 +1,10 @@
 //! Follows bash's quoting, so that each value is written for where it stands.
 
+use flow_model::limits::SHELL_VALUE_BYTES_MAX;
+
 use super::here_doc::HereDocStart;
 use super::words::Words;
 use super::{Refusal, Source, risk, variable};
-use flow_model::limits::SHELL_VALUE_BYTES_MAX;
 
 /// What is said of a longer one.
 pub(super) const TOO_LONG: &str = "the value is longer than 128 KiB, which no variable can hold\nhint: write it to a file in the task before, and pass the file's path";
@@ -193,8 +194,9 @@ impl Reader<'_> {
     pub fn close(&mut self) -> Result<(), Refusal> {
         match self.frames.pop() {
             Some(Frame::Code { mut words, opened: Opened::Array }) => {
+                let inner = words.take_words();
                 if let Some(around) = self.words() {
-                    around.add_values(words.take_values());
+                    around.add_words(inner, words.seen());
                 }
                 Ok(())
             }
@@ -330,83 +332,20 @@ impl Reader<'_> {
     }
 
     fn in_code(&mut self) -> Result<(), Refusal> {
-        let Some(Frame::Code { words, opened }) = self.frames.last() else { return Ok(()) };
-        let (opened, is_word_start, is_case) = (*opened, words.is_word_start(), words.is_in_case());
-        let is_subscript = words.begins_assignment() || (opened == Opened::Array && is_word_start);
-        let (is_test, is_behind_redirection) =
-            (words.is_in_test(), self.out.ends_with(['<', '>']) && words.is_behind_redirection());
-        let rest = self.rest();
-        if is_test && rest.starts_with(['(', ')', '&', '|', '<', '>', '\n']) {
-            self.end_word();
-            self.emit(1);
-            return Ok(());
-        }
-        if rest.starts_with("((") && is_word_start {
-            self.copy(2);
-            self.frames.push(Frame::Arithmetic { depth: 0, close: "))", text: String::new() });
-            return Ok(());
-        }
-        if rest.starts_with('[') && is_subscript {
-            self.copy(1);
-            self.frames.push(Frame::Arithmetic { depth: 0, close: "]", text: String::new() });
-            return Ok(());
-        }
-        if rest.starts_with("<<<") {
-            self.end_word();
-            self.copy(3);
-            self.end_word();
-            return Ok(());
-        }
-        if rest.starts_with("<<") {
-            return self.here_doc_operator();
-        }
-        if self.expansion(false)? {
+        if self.operator()? || self.expansion(false)? {
             return Ok(());
         }
         match self.rest().as_bytes()[0] {
             b'\\' => self.copy_escape(),
             b'\'' => self.open_quote(1, Frame::Single),
             b'"' => self.open_quote(1, Frame::Double),
-            b'#' if is_word_start => {
+            b'#' if self.is_word_start() => {
                 self.emit(1);
                 self.frames.push(Frame::Comment);
             }
-            b'(' => {
-                let opened = if self.out.ends_with('=') { Opened::Array } else { Opened::Bracket };
-                let fed = self.words().filter(|_| is_word_start).map(|words| words.fed()).unwrap_or_default();
-                self.copy(1);
-                self.frames.push(Frame::Code { words: Box::new(Words::reading(fed)), opened });
-            }
-            b')' if is_case => self.separator(false)?,
-            b')' if matches!(opened, Opened::Bracket | Opened::Array) => {
-                self.close()?;
-                self.emit(1);
-            }
-            b'\n' => {
-                self.separator(false)?;
-                self.begin_here_docs()?;
-            }
-            b'&' if is_behind_redirection => {
-                if let Some(words) = self.words() {
-                    words.duplicate();
-                }
-                self.emit(1);
-            }
-            b'&' if self.rest().starts_with("&>") => {
-                self.end_word();
-                self.emit(1);
-            }
-            b'|' if !self.rest().starts_with("||") => {
-                self.separator(true)?;
-                if self.rest().starts_with('&') {
-                    self.emit(1);
-                }
-            }
-            b'|' => {
-                self.separator(false)?;
-                self.emit(1);
-            }
-            b')' | b';' | b'&' => self.separator(false)?,
+            b'(' => self.open_bracket(),
+            b')' => self.close_bracket()?,
+            b'\n' | b';' | b'&' | b'|' => self.end_of_command()?,
             b' ' | b'\t' | b'\r' => {
                 self.end_word();
                 self.emit(1);
@@ -417,6 +356,102 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The innermost commands, and how they began.
+    fn code(&self) -> Option<(&Words, Opened)> {
+        match self.frames.last() {
+            Some(Frame::Code { words, opened }) => Some((words, *opened)),
+            _ => None,
+        }
+    }
+
+    fn is_word_start(&self) -> bool {
+        self.code().is_some_and(|(words, _)| words.is_word_start())
+    }
+
+    /// Signs of several characters, and those whose meaning is another one than of commands. Says whether there was one.
+    fn operator(&mut self) -> Result<bool, Refusal> {
+        let Some((words, opened)) = self.code() else { return Ok(false) };
+        let rest = self.rest();
+        if words.is_in_test() && rest.starts_with(['(', ')', '&', '|', '<', '>', '\n']) {
+            self.end_word();
+            self.emit(1);
+        } else if rest.starts_with("((") && words.is_word_start() {
+            self.copy(2);
+            self.frames.push(Frame::Arithmetic { depth: 0, close: "))", text: String::new() });
+        } else if rest.starts_with('[')
+            && (words.begins_assignment() || (opened == Opened::Array && words.is_word_start()))
+        {
+            self.copy(1);
+            self.frames.push(Frame::Arithmetic { depth: 0, close: "]", text: String::new() });
+        } else if rest.starts_with("<<<") {
+            self.end_word();
+            self.copy(3);
+            self.end_word();
+        } else if rest.starts_with("<<") {
+            self.here_doc_operator()?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn open_bracket(&mut self) {
+        let opened = if self.out.ends_with('=') { Opened::Array } else { Opened::Bracket };
+        let fed = match self.code() {
+            Some((words, _)) if words.is_word_start() => words.fed(),
+            _ => Vec::new(),
+        };
+        self.copy(1);
+        self.frames.push(Frame::Code { words: Box::new(Words::reading(fed)), opened });
+    }
+
+    fn close_bracket(&mut self) -> Result<(), Refusal> {
+        match self.code() {
+            // It ends a pattern.
+            Some((words, _)) if words.is_in_case() => self.separator(false),
+            Some((_, Opened::Bracket | Opened::Array)) => {
+                self.close()?;
+                self.emit(1);
+                Ok(())
+            }
+            _ => self.separator(false),
+        }
+    }
+
+    fn end_of_command(&mut self) -> Result<(), Refusal> {
+        let rest = self.rest();
+        let is_pipe = rest.starts_with('|') && !rest.starts_with("||");
+        if rest.starts_with('\n') {
+            self.separator(false)?;
+            return self.begin_here_docs();
+        }
+        if rest.starts_with('&') && self.is_behind_redirection() {
+            if let Some(words) = self.words() {
+                words.duplicate();
+            }
+            self.emit(1);
+        } else if rest.starts_with("&>") {
+            self.end_word();
+            self.emit(1);
+        } else if is_pipe {
+            self.separator(true)?;
+            if self.rest().starts_with('&') {
+                self.emit(1);
+            }
+        } else if rest.starts_with('|') {
+            self.separator(false)?;
+            self.emit(1);
+        } else {
+            self.separator(false)?;
+        }
+        Ok(())
+    }
+
+    /// Directly behind the sign of a redirection, which an `&` goes on with.
+    fn is_behind_redirection(&self) -> bool {
+        self.out.ends_with(['<', '>']) && self.code().is_some_and(|(words, _)| words.is_behind_redirection())
     }
 
     pub fn end_word(&mut self) {

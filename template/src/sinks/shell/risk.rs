@@ -11,7 +11,7 @@ pub(super) use programs::{printed, reads_code};
 use programs::{program, run_words, unwrapped};
 
 use super::Refusal;
-use super::words::{VALUE, Word};
+use super::words::{GROUP_ENDS, VALUE, Word};
 
 /// Commands whose words declare variables: what stands before `=` is a name.
 const DECLARE: [&str; 5] = ["declare", "typeset", "local", "export", "readonly"];
@@ -169,7 +169,7 @@ impl Risks {
     /// # Errors
     /// A value in it would be.
     pub fn expanded_twice(&mut self, word: &Word, values: &[String]) -> Result<(), Refusal> {
-        let mut given = word.values.iter().chain(&word.printed);
+        let mut given = word.all();
         if let Some((_, line)) = given.find(|(index, _)| !is_plain(&values[*index])) {
             return Err((*line, used_as("the target of `>&`", Use::Target)));
         }
@@ -181,7 +181,7 @@ impl Risks {
     /// Notes which values a command puts into variables.
     fn follow(&mut self, name: &str, words: &[Word], piped: &[(usize, usize)]) {
         let given = |words: &[Word]| -> Vec<usize> {
-            words.iter().flat_map(|word| word.values.iter().chain(&word.printed)).map(|(index, _)| *index).collect()
+            words.iter().flat_map(|word| word.all()).map(|(index, _)| *index).collect()
         };
         match name {
             "for" | "select" if words.len() > 2 => {
@@ -211,7 +211,9 @@ impl Risks {
                     self.assigned.entry(word.text.clone()).or_default().extend(&values);
                 }
             }
-            "done" | "}" | "fi" => self.assigned.entry(STDIN.to_owned()).or_default().extend(given(words)),
+            name if GROUP_ENDS.contains(&name) => {
+                self.assigned.entry(STDIN.to_owned()).or_default().extend(given(words));
+            }
             // What `$1` is depends on who is called; a name of ours stands for all of them.
             _ => (1..=9).filter(|at| words.len() > *at).for_each(|at| {
                 let position = if name == "set" && words[1].text == "--" { at + 1 } else { at };
@@ -241,7 +243,7 @@ impl Risks {
         if self.integers.contains(name) || INTEGERS.contains(&name) {
             self.evaluate_words(std::slice::from_ref(word), values)?;
         }
-        let indices = word.values.iter().chain(&word.printed).map(|(index, _)| *index);
+        let indices = word.all().map(|(index, _)| *index);
         self.assigned.entry(name.to_owned()).or_default().extend(indices);
         // What another variable holds goes along.
         let value = word.text.split_once('=').map(|(_, value)| value).unwrap_or_default();
@@ -274,7 +276,7 @@ impl Risks {
         for word in words {
             let line = word.values.first().map_or(1, |(_, line)| *line);
             self.evaluate(&word.text, Use::Arithmetic, line);
-            let mut given = word.values.iter().chain(&word.printed);
+            let mut given = word.all();
             if let Some((_, line)) = given.find(|(index, _)| !is_integer(&values[*index])) {
                 return Err((*line, "the value is compared or computed with as a number, and is not a whole one\nhint: bash would evaluate it as code; let the param be an `integer`, or compare in the template: `{% if n > 5 %}`".to_owned()));
             }
@@ -465,7 +467,7 @@ fn names_only(words: &[Word], option: Option<&str>, values: &[String]) -> Result
     };
     for word in (0..words.len()).filter(is_name).map(|at| &words[at]) {
         let is_harmless = |value: &str| if word.text.contains('[') { is_integer(value) } else { !value.contains('[') };
-        let mut given = word.values.iter().chain(&word.printed);
+        let mut given = word.all();
         if let Some((_, line)) = given.find(|(index, _)| !is_harmless(&values[*index])) {
             return Err((*line, "the value stands where bash reads the name of a variable, and has a `[` or is the index of a list: bash would evaluate it as code\nhint: allow only names or whole numbers, with the type, an `enum` or a `pattern` of the param".to_owned()));
         }

@@ -9,6 +9,9 @@ pub(super) const VALUE: char = '\u{FFFC}';
 /// Words after which another command begins.
 const BEFORE_COMMANDS: [&str; 11] = ["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "coproc"];
 
+/// Words that end a loop or a group.
+pub(super) const GROUP_ENDS: [&str; 4] = ["}", "done", "fi", "esac"];
+
 /// A word, without its quotation marks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Word {
@@ -20,6 +23,11 @@ pub(super) struct Word {
 }
 
 impl Word {
+    /// All values that may be in what bash makes of it.
+    pub fn all(&self) -> impl Iterator<Item = &(usize, usize)> {
+        self.values.iter().chain(&self.printed)
+    }
+
     /// An argument or an input of a program, whose values are added to the others.
     pub fn given(pieces: &Pieces, values: &mut Vec<String>) -> Word {
         let mut word = Word::default();
@@ -130,7 +138,7 @@ impl Words {
 
     /// Whether the command so far is the end of a loop or a group, whose redirections are those of all commands in it.
     pub fn ends_group(&self) -> bool {
-        self.words.first().is_some_and(|word| matches!(word.text.as_str(), "done" | "}" | "fi" | "esac"))
+        self.words.first().is_some_and(|word| GROUP_ENDS.contains(&word.text.as_str()))
     }
 
     /// Follows loops and groups that begin or end with a word in front.
@@ -143,7 +151,7 @@ impl Words {
                     *open += 1;
                 }
             }
-            "}" | "done" | "fi" | "esac" => {
+            word if GROUP_ENDS.contains(&word) => {
                 if let Some((_, open)) = self.reading.last_mut() {
                     *open -= 1;
                 }
@@ -168,15 +176,22 @@ impl Words {
             && self.words.last().is_some_and(|word| word.text != "]]")
     }
 
-    /// The values in all words.
-    pub fn take_values(&mut self) -> Vec<(usize, usize)> {
+    /// The words of an array, which is over.
+    pub fn take_words(&mut self) -> Vec<Word> {
         self.end_word();
-        std::mem::take(&mut self.words).into_iter().flat_map(|word| word.values).collect()
+        std::mem::take(&mut self.words)
     }
 
-    /// Adds values that belong to the word without being text of it.
-    pub fn add_values(&mut self, values: Vec<(usize, usize)>) {
-        self.word.get_or_insert_default().values.extend(values);
+    /// Adds the words of an array to the one that it is assigned in, with all values that they were given.
+    pub fn add_words(&mut self, words: Vec<Word>, seen: &[(usize, usize)]) {
+        let word = self.word.get_or_insert_default();
+        for inner in words {
+            word.text.push(' ');
+            word.text.push_str(&inner.text);
+            word.values.extend(inner.values);
+            word.printed.extend(inner.printed);
+        }
+        self.seen.extend(seen);
     }
 
     /// A name stands where an assignment may: `name[` is followed by an index.
@@ -250,8 +265,8 @@ impl Words {
         self.note_function();
         let words = std::mem::take(&mut self.words);
         self.called.extend(words.first().map(|word| word.text.clone()));
+        let fed = self.fed();
         let piped = std::mem::take(&mut self.piped);
-        let fed: Vec<_> = piped.iter().chain(self.reading.iter().flat_map(|(values, _)| values)).copied().collect();
         risks.command(&words, &fed, values)?;
         let reads_code = risk::reads_code(&words);
         if let Some(language) = reads_code {
@@ -261,8 +276,7 @@ impl Words {
         self.printed.extend(&printed);
         if is_pipe {
             let first = words.first().map(|word| word.text.as_str()).unwrap_or_default();
-            let is_group =
-                matches!(first, "}" | "done" | "fi" | "esac") || self.functions.iter().any(|name| name == first);
+            let is_group = GROUP_ENDS.contains(&first) || self.functions.iter().any(|name| name == first);
             let printed = if is_group { self.printed.clone() } else { printed };
             self.piped = piped.into_iter().chain(printed).collect();
         }

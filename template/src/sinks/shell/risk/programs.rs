@@ -168,9 +168,7 @@ pub(in super::super) fn printed(words: &[Word]) -> Vec<(usize, usize)> {
     let given = words.iter().skip_while(|word| word.text != "<<<").flat_map(|word| &word.values);
     let first = words.first();
     match first.map(program) {
-        Some("echo" | "printf") => {
-            words.iter().flat_map(|word| word.values.iter().chain(&word.printed)).copied().collect()
-        }
+        Some("echo" | "printf") => words.iter().flat_map(|word| word.all()).copied().collect(),
         _ => {
             let groups = words.iter().filter(|word| word.text.starts_with('('));
             groups.flat_map(|word| &word.printed).chain(given).copied().collect()
