@@ -1,7 +1,8 @@
 //! How commands fail: a message, its causes, a hint with the next step, and an exit code that scripts can trust.
 
-use crate::output::tell;
 use std::process::ExitCode;
+
+use crate::output::tell;
 
 /// Exit codes of `flowctl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

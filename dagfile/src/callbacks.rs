@@ -2,11 +2,11 @@
 
 use flow_model::callback::Notifier;
 use flow_model::limits::NOTIFIERS_MAX;
+use flow_model::suggest::listed;
 
 use crate::diagnostic::Problems;
 use crate::semantic::{check_email, check_slack, check_webhook};
 use crate::tree::Node;
-use flow_model::suggest::listed;
 
 const KINDS: [&str; 4] = ["command", "webhook", "slack", "email"];
 

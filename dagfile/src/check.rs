@@ -1,11 +1,11 @@
 //! From text to a DAG.
 
-use flow_model::limits::DAG_FILE_BYTES_MAX;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flow_model::Dag;
+use flow_model::limits::DAG_FILE_BYTES_MAX;
 
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::find::is_dag_file;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use flow_model::control::{AttemptControl, FailureAction, FailureRule, Repeat, check_schema, compile};
 use flow_model::outside::is_step;
+use flow_model::suggest::listed;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +12,6 @@ use serde_json::Value;
 use crate::diagnostic::Problems;
 use crate::spec::{DurationSpec, TaskSettings};
 use crate::tree::Node;
-use flow_model::suggest::listed;
 
 /// Operators whose work can be done again with another outcome.
 const REPEATABLE: [&str; 7] = ["bash", "command", "python", "http", "plugin", "docker", "kubernetes_pod"];

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use flow_model::suggest::listed;
 use serde_json::Value;
 
 use crate::diagnostic::Problems;
 use crate::schema::{OPERATORS, task_schema, whole};
 use crate::tree::{Entry, Kind, Node};
-use flow_model::suggest::listed;
 
 /// A table on the way from the file to a key.
 pub(crate) struct Level<'a> {

@@ -6,11 +6,11 @@ use std::ops::Range;
 use flow_model::Dag;
 use flow_model::operator::Operator;
 use flow_model::operator::sensor::ExternalTaskSensor;
+use flow_model::suggest::nearest;
 
 use crate::check::CheckedFile;
 use crate::diagnostic::Problems;
 use crate::tree::{self, Node};
-use flow_model::suggest::nearest;
 
 /// A DAG that a task names; not where a template does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,21 +3,19 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use flow_model::dag::DEFAULT_POOL;
 use flow_model::suggest::nearest;
 
 use crate::check::CheckedFile;
 use crate::diagnostic::Problems;
 use crate::tree::{self, Entry};
 
-/// The pool that is always there.
-const DEFAULT: &str = "default_pool";
-
 /// Warns of pools that are not among `pools`: what names them waits. They may come later, so they are no mistakes.
 pub fn check_pools(files: &mut [CheckedFile], pools: &BTreeSet<String>) {
     for file in files {
         let Ok(parsed) = &mut file.result else { continue };
         let named = parsed.dag.tasks.iter().map(|task| task.pool.as_str());
-        let unknown: BTreeSet<&str> = named.filter(|pool| *pool != DEFAULT && !pools.contains(*pool)).collect();
+        let unknown: BTreeSet<&str> = named.filter(|pool| *pool != DEFAULT_POOL && !pools.contains(*pool)).collect();
         if unknown.is_empty() {
             continue;
         }

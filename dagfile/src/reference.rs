@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use flow_model::suggest::nearest;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::schema::{OPERATORS, OperatorForm, whole};
-use flow_model::suggest::nearest;
 
 mod markdown;
 mod values;

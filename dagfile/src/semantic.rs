@@ -34,13 +34,13 @@ use flow_model::expand::MAX_MAP_LENGTH;
 use flow_model::limits::MAP_LENGTH_MAX;
 use flow_model::operator::Operator;
 use flow_model::schedule::Schedule;
+use flow_model::suggest::listed;
 use flow_model::{Dag, Task};
 
 use crate::diagnostic::Problems;
 use crate::links::NamedDag;
 use crate::spec::DagSettings;
 use crate::tree::{Kind, Node};
-use flow_model::suggest::listed;
 
 use layout::Layout;
 
@@ -69,14 +69,7 @@ pub(crate) fn read(
     check_dag_id(root.get("dag_id"), dag_id, problems);
     let zone = schedule::zone(root.get("timezone"), "UTC", problems);
     let schedule = schedule::read(root.get("schedule"), &zone, problems);
-    let start_date = schedule::date(root.get("start_date"), &zone, problems);
-    let end_date = schedule::date(root.get("end_date"), &zone, problems);
-    if let (Some(start), Some(end)) = (start_date, end_date)
-        && end < start
-    {
-        let span = root.get("end_date").map_or(0..0, |node| node.span.clone());
-        problems.add(span, "`end_date` is before `start_date`").hint(format!("the DAG starts at {start}"));
-    }
+    let (start_date, end_date) = schedule::bounds(root, &zone, problems);
     let params = params::read(root.get("params"), problems);
     if !matches!(schedule, None | Some((Schedule::None, _))) {
         params::require_defaults(root.get("params"), &params, problems);
@@ -105,16 +98,7 @@ pub(crate) fn read(
     if !has_shape {
         return None;
     }
-    let settings: DagSettings = match serde_json::from_value(root.to_json()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            problems.add(root.span.clone(), format!("the file cannot be read: {error}"));
-            return None;
-        }
-    };
-    let mut tags = settings.tags;
-    tags.sort();
-    tags.dedup();
+    let settings = settings(root, problems)?;
     let owner = settings.owner.unwrap_or_else(|| "flow".to_owned());
     let mut tasks: Vec<_> = tasks?.into_iter().map(|task| tasks::with_owner(task, &owner)).collect();
     groups::wait_for_mapped(&groups, &mut tasks);
@@ -129,7 +113,7 @@ pub(crate) fn read(
         description: settings.description,
         doc_md: settings.doc_md,
         owner,
-        tags,
+        tags: settings.tags,
         schedule,
         starts,
         start_date,
@@ -155,6 +139,21 @@ pub(crate) fn read(
     };
     trigger_dag::warn_of_itself(&dag, &named_dags, warnings);
     Some((dag, named_dags))
+}
+
+/// The DAG's own keys; each tag once, in order.
+fn settings(root: &Node, problems: &mut Problems) -> Option<DagSettings> {
+    match serde_json::from_value::<DagSettings>(root.to_json()) {
+        Ok(mut settings) => {
+            settings.tags.sort();
+            settings.tags.dedup();
+            Some(settings)
+        }
+        Err(error) => {
+            problems.add(root.span.clone(), format!("the file cannot be read: {error}"));
+            None
+        }
+    }
 }
 
 /// The other DAGs that tasks name.

@@ -1,11 +1,11 @@
 //! The parts of a DAG file as types: parsing, the JSON Schema and the check of keys and types follow from them.
 
-use flow_model::limits::DURATION_SECONDS_MAX;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow_model::TriggerRule;
 use flow_model::dag::{Output, Overlap, WeightRule};
+use flow_model::limits::DURATION_SECONDS_MAX;
 use flow_model::start::{FileArrival, RedisStream, Webhook};
 use flow_model::time::duration_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

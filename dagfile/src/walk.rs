@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use flow_model::suggest::{listed, nearest};
 use flow_model::time::duration_text;
 use serde_json::Value;
 
@@ -9,7 +10,6 @@ use crate::diagnostic::{About, Problems};
 use crate::headers::{self, Level};
 use crate::schema::{OPERATORS, resolve};
 use crate::tree::{Kind, Node};
-use flow_model::suggest::{listed, nearest};
 
 /// What to do about a file without tasks.
 pub(crate) const NO_TASKS: &str = "add one: a table `[tasks.<id>]` with an operator, such as `bash = \"echo hello\"`";

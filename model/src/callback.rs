@@ -3,12 +3,12 @@
 //! A callback never changes what happened. Each event gives one delivery for its list of notifiers, made in the
 //! transaction of the move; a worker carries it out, without a slot.
 
-use crate::limits::CALLBACK_TRIES_MAX;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::CALLBACK_TRIES_MAX;
 use crate::moves::{ANSWERED, Actor};
 use crate::operator::notice::{Email, Slack, Webhook};
 use crate::state::{RunState, TaskState, named_enum};

@@ -19,6 +19,12 @@ use crate::state::named_enum;
 use crate::time::duration_text;
 use crate::{Timestamp, TriggerRule};
 
+/// The key of the XCom that is a task's output.
+pub const RETURN_VALUE: &str = "return_value";
+
+/// The pool of tasks that name none; every installation begins with it.
+pub const DEFAULT_POOL: &str = "default_pool";
+
 named_enum!(
     /// What happens to ticks of the schedule that passed while nothing could run them.
     Catchup {
@@ -283,7 +289,7 @@ impl Task {
             trigger_rule: TriggerRule::AllSuccess,
             retry: RetryPolicy::default(),
             execution_timeout: None,
-            pool: "default_pool".to_owned(),
+            pool: DEFAULT_POOL.to_owned(),
             pool_slots: 1,
             priority_weight: 1,
             weight_rule: WeightRule::Downstream,

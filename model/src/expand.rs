@@ -1,8 +1,9 @@
 //! Mapping: one task, or a group of tasks, becomes as many as there are values. What `expand` may say, and the values
 //! that follow from it. Pure: whoever expands fetches the XComs first.
 
-use crate::limits::MAP_LENGTH_MAX;
 use std::collections::BTreeMap;
+
+use crate::limits::MAP_LENGTH_MAX;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

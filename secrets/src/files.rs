@@ -1,10 +1,10 @@
 //! A folder of files as a source, as Docker and Kubernetes mount secrets: `variables/<key>` holds a value,
 //! `connections/<conn_id>` a URI or JSON.
 
-use flow_model::limits::SECRET_FILE_BYTES_MAX;
 use std::path::{Component, Path, PathBuf};
 
 use flow_model::SecretText;
+use flow_model::limits::SECRET_FILE_BYTES_MAX;
 use flow_model::outside::without_mark;
 
 use crate::error::SecretsError;

@@ -3,12 +3,12 @@
 mod forms;
 mod known;
 
-use flow_model::limits::SECRET_CHARACTERS_MIN;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use flow_model::limits::SECRET_CHARACTERS_MIN;
 use flow_model::{Connection, SecretText};
 use serde_json::Value;
 

@@ -3,11 +3,11 @@
 
 mod place;
 
+use flow_model::sql::{Dialect, Kind, Token, scan};
 use serde_json::{Map, Value};
 
-use flow_model::sql::{Dialect, Kind, Token, scan};
-
 use crate::SqlError;
+
 use place::{Before, Literal};
 
 /// A piece of SQL, in order.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flow_model::audit::{
     DagLimits, Occupancy, OutboxFacts, ProcessFacts, ScheduledRun, Schedules, Violation, check_outbox,
 };
+use flow_model::dag::DEFAULT_POOL;
 use flow_model::{DagVersionKey, Epoch, ProcessId, TaskInstanceKey, Timestamp};
 use futures_util::TryStreamExt;
 
@@ -291,7 +292,7 @@ fn largest_pools(now: Vec<(String, i64)>, changes: Vec<(String, Option<String>)>
         *most = if *most < 0 || slots < 0 { -1 } else { slots.max(*most) };
     }
     // The pool that every installation begins with.
-    if let Some(slots) = largest.get_mut("default_pool").filter(|slots| **slots >= 0) {
+    if let Some(slots) = largest.get_mut(DEFAULT_POOL).filter(|slots| **slots >= 0) {
         *slots = (*slots).max(128);
     }
     largest

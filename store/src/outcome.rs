@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use flow_model::limits::LOSSES_MAX;
 use flow_model::question::Question;
 use flow_model::{ClaimId, Deferral, Epoch, ProcessId, TaskInstanceKey, TaskState, Timestamp};
 use serde::Serialize;
@@ -14,7 +15,6 @@ use crate::log::LogAppend;
 use crate::query::statement;
 use crate::rows::{json, task_state};
 use crate::transaction::{Transaction, steps};
-use flow_model::limits::LOSSES_MAX;
 
 /// How an attempt ended, or how its try goes on.
 #[derive(Debug, Clone, PartialEq)]

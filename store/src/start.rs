@@ -1,8 +1,8 @@
 //! Runs that events from outside start: each event counts once, because its row and its run are one transaction.
 
-use flow_model::limits::WAITING_RUNS_MAX;
 use std::collections::HashMap;
 
+use flow_model::limits::WAITING_RUNS_MAX;
 use flow_model::start::Start;
 use flow_model::{DagVersionKey, Timestamp};
 use serde::Serialize;

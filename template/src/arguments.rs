@@ -1,5 +1,6 @@
 //! Arguments of a call as Python binds them: by position or by name.
 
+use flow_model::suggest::listed;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -30,7 +31,7 @@ impl<'n> Arguments<'n> {
     pub fn of(function: &'n str, names: &'n [&'n str], positional: &[Value], named: &Kwargs) -> Result<Self, Error> {
         let takes = || match names {
             [] => "takes no arguments".to_owned(),
-            names => format!("takes {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            names => format!("takes {}", listed(names.iter().copied())),
         };
         if positional.len() > names.len() {
             return Err(invalid(format!("`{function}` {}", takes())));

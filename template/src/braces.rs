@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use minijinja::Environment;
 use minijinja::machinery::ast::Expr;
 use minijinja::machinery::parse_expr;
 
-use crate::engine::environment;
 use crate::names::TEMPLATE_NAMES;
 use crate::renderer::is_template;
 
@@ -92,8 +92,13 @@ impl Guarded {
         let Some(guard) = ('\u{1}'..='\u{8}').find(|guard| !text.contains(*guard)) else { return whole(true) };
         let names = names_of_statements(text);
         let knows = |name: &str| TEMPLATE_NAMES.contains(&name) || names.contains(name) || (reading.knows)(name);
-        let mut guarded = Guarded { text: String::with_capacity(text.len()), guard: Some(guard), ..whole(false) };
-        guarded.text.clear();
+        let mut guarded = Guarded {
+            text: String::with_capacity(text.len()),
+            is_template: false,
+            doubtful: Vec::new(),
+            parts: Vec::new(),
+            guard: Some(guard),
+        };
         let mut from = 0;
         while let Some(at) = next_opening(text, from) {
             guarded.text.push_str(&text[from..at]);
@@ -205,24 +210,25 @@ fn comment(text: &str) -> Part {
     }
 }
 
-/// It reads as an expression, and names something that templates know; or it names something else, and is written as templates
-/// are, with space around it: then it is rather a name that is misspelt than a list of one text.
+/// Whose an expression is: a template's, if it reads as one and names something that templates know. If it names something else, and is
+/// written as templates are, with space around it, then it is rather a name that is misspelt than a list of one text.
 fn expression(text: &str, knows: &dyn Fn(&str) -> bool) -> Part {
+    // Reading needs no filters and no functions.
+    let environment = Environment::empty();
     for (at, _) in text.match_indices("}}").take(ENDS_MAX) {
         let Some(inside) = text.get(2..at) else { continue };
         let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
         let inside = inside.strip_suffix(['-', '+']).unwrap_or(inside);
         // In parentheses several, with commas between them, are read as well.
         let grouped = format!("({inside})");
-        let environment = environment();
         let Ok(expression) = environment.compile_expression(&grouped) else { continue };
         let names = expression.undeclared_variables(false);
         // `{{ "id" | identifier }}` names nothing, and is none the less meant.
-        let is_filtered = matches!(parse_expr(inside), Ok(Expr::Filter(_)));
+        let is_filtered = || matches!(parse_expr(inside), Ok(Expr::Filter(_)));
         let is_spaced = inside.starts_with(' ') && inside.ends_with(' ') && !inside.contains(',');
         return match names.iter().any(|name| knows(name)) {
             true => Part::Template(at + 2),
-            false if is_spaced && (is_filtered || !names.is_empty()) => Part::Doubtful(at + 2),
+            false if is_spaced && (is_filtered() || !names.is_empty()) => Part::Doubtful(at + 2),
             false => Part::Text,
         };
     }

@@ -1,8 +1,8 @@
 //! The template engine as every template has it: Jinja, strict about what is not defined, with Airflow's filters.
 
-use flow_model::limits::TEMPLATE_STEPS_MAX;
 use std::sync::LazyLock;
 
+use flow_model::limits::TEMPLATE_STEPS_MAX;
 use minijinja::value::Rest;
 use minijinja::{Environment, UndefinedBehavior, Value};
 

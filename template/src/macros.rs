@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flow_model::Timestamp;
+use flow_model::suggest::listed;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -105,7 +106,7 @@ impl Macros {
 }
 
 fn names() -> String {
-    MACRO_NAMES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    listed(MACRO_NAMES)
 }
 
 /// A function that can also be named without calling it.

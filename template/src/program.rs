@@ -26,15 +26,20 @@ impl<'source> Program<'source> {
     /// # Errors
     /// The template's syntax is broken.
     pub fn template(name: &'source str, source: &'source str) -> Result<Self, Error> {
+        let program = Self::compiled(name, source)?;
+        // Most templates compare nothing: they are not read twice.
+        if source.contains(['<', '>']) {
+            analysis::refuse_comparisons(&machinery::parse(source, name, SyntaxConfig::default())?)?;
+        }
+        Ok(program)
+    }
+
+    fn compiled(name: &'source str, source: &'source str) -> Result<Self, Error> {
         let config = TemplateConfig {
             syntax_config: SyntaxConfig::default(),
             default_auto_escape: Arc::new(|_| AutoEscape::None),
         };
         let mut compiled = CompiledTemplate::new(name, source, &config)?;
-        // Most templates compare nothing: they are not read twice.
-        if source.contains(['<', '>']) {
-            analysis::refuse_comparisons(&machinery::parse(source, name, SyntaxConfig::default())?)?;
-        }
         with_operators(&mut compiled.instructions);
         compiled.blocks.values_mut().for_each(with_operators);
         Ok(Program { name, compiled, is_expression: false })
@@ -140,7 +145,8 @@ impl Object for Started {
 /// As [`Program::render_to`].
 pub(crate) fn run_if_program(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<bool, Error> {
     let Some(started) = value.downcast_object_ref::<Started>() else { return Ok(false) };
-    Program::template(&started.name, &started.source)?.run(state.env(), &started.context, output)?;
+    // Whoever began to render it has checked it.
+    Program::compiled(&started.name, &started.source)?.run(state.env(), &started.context, output)?;
     Ok(true)
 }
 

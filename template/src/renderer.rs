@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flow_model::operator::branch::is_truthy;
+use flow_model::suggest::listed;
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
@@ -166,12 +167,7 @@ impl Renderer {
         if !is_template(source) {
             return Ok(ShellScript::constant(source));
         }
-        let pieces = self.pieces(field, source)?;
-        sinks::shell::quote(&pieces).map_err(|(line, message)| TemplateError {
-            field: field.to_owned(),
-            line: Some(line),
-            message,
-        })
+        shell_script(field, &self.pieces(field, source)?)
     }
 
     /// As [`Renderer::shell`], of a script file. `template`: whether its author says that it is a template; without a word, it is
@@ -190,11 +186,7 @@ impl Renderer {
             return Ok(None);
         }
         let pieces = self.pieces(field, &guarded.text)?.with_own(|text| guarded.restored(text));
-        sinks::shell::quote(&pieces).map(Some).map_err(|(line, message)| TemplateError {
-            field: field.to_owned(),
-            line: Some(line),
-            message,
-        })
+        shell_script(field, &pieces).map(Some)
     }
 
     /// Renders SQL in pieces: who knows the database binds the values and quotes the names. `template` as in
@@ -401,10 +393,18 @@ impl Renderer {
                 "{what} uses a value that is not defined\nhint: give one for where it is not: `| default(\"x\")`"
             );
         }
-        let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let names = listed(missing.iter().map(String::as_str));
         let verb = if missing.len() == 1 { "is" } else { "are" };
         format!("{names} {verb} not defined\nhint: {}", self.scope.hint_for(&missing[0]))
     }
+}
+
+fn shell_script(field: &str, pieces: &Pieces) -> Result<ShellScript, TemplateError> {
+    sinks::shell::quote(pieces).map_err(|(line, message)| TemplateError {
+        field: field.to_owned(),
+        line: Some(line),
+        message,
+    })
 }
 
 /// The beginning of a text, for a message.

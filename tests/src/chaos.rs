@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::random::Random;
+
 use crew::Crew;
 use faults::Faults;
 

@@ -1,7 +1,8 @@
 //! Paths with wildcards, as shells know them.
 
-use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 use std::path::{Path, PathBuf};
+
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 
 /// Whether a path has wildcards.
 pub(crate) fn is_pattern(text: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_model::control::check_outputs;
+use flow_model::dag::RETURN_VALUE;
 use flow_model::{Epoch, Incarnation, ProcessId, TaskInstanceKey, Timestamp};
 use flow_queue::{Bell, Queue};
 use flow_secrets::Secrets;
@@ -378,16 +379,12 @@ fn firing(held: &HeldTrigger, look: Look) -> Firing {
     Firing { task_instance: held.task_instance, epoch: held.epoch, fired, log }
 }
 
-/// The name under which a task leaves its value.
-const RETURN_VALUE: &str = "return_value";
-
 /// The event becomes the task's value, where there is one; it has to fit what the task declares.
 fn left(outputs: &BTreeMap<String, Value>, event: Value) -> Fired {
-    let values: BTreeMap<String, Value> = Some(event)
-        .filter(|event| !event.is_null())
-        .map(|event| (RETURN_VALUE.to_owned(), event))
-        .into_iter()
-        .collect();
+    let mut values = BTreeMap::new();
+    if !event.is_null() {
+        values.insert(RETURN_VALUE.to_owned(), event);
+    }
     match check_outputs(outputs, &values) {
         Ok(()) => {
             Fired::Success(values.into_iter().map(|(key, value)| NewXCom { key, value: json_text(&value) }).collect())

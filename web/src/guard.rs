@@ -1,6 +1,5 @@
 //! What holds for every route: who may ask, from where, how much, and what browsers may do with the answer.
 
-use flow_model::limits::{REQUEST_BYTES_MAX, VALUE_REQUEST_BYTES_MAX};
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use flow_model::limits::{REQUEST_BYTES_MAX, VALUE_REQUEST_BYTES_MAX};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::TimeoutLayer;

@@ -1,12 +1,12 @@
 //! The files that a task leaves in `$FLOW_ARTIFACTS`: found and kept when its process has ended, whatever its end was.
 
-use flow_model::limits::{ARTIFACT_DEPTH_MAX, ARTIFACT_ENTRIES_MAX};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flow_model::limits::{ARTIFACT_DEPTH_MAX, ARTIFACT_ENTRIES_MAX};
 use flow_store::{NewArtifact, Store, WorkOrder, is_artifact_name};
 use rustix::fs::OFlags;
 

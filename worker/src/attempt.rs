@@ -28,6 +28,7 @@ mod trigger_dag;
 pub use callback::deliver;
 pub use environments::EnvironmentOptions;
 pub(crate) use environments::clean as clean_environments;
+use flow_model::dag::RETURN_VALUE;
 use flow_model::limits::{NAMED_XCOMS_MAX, RENDERED_BYTES_MAX, TEMPLATE_LOOKUPS_MAX};
 pub(crate) use folder::remove_leftovers;
 
@@ -58,7 +59,7 @@ use crate::log::AttemptLog;
 use crate::operators::{self, HttpClient, HttpWork, Prepared, Work};
 use crate::output::{check_sizes, xcom};
 use crate::run_as::RunAs;
-use crate::template::{AttemptPlace, AttemptScope, Lookups, RETURN_VALUE, Renderer, TemplateError, Wanted};
+use crate::template::{AttemptPlace, AttemptScope, Lookups, Renderer, TemplateError, Wanted};
 use crate::warden::WardenKeeper;
 
 /// What a worker says that was built without.

@@ -1,10 +1,10 @@
 //! The log of a running attempt: lines are collected here, shipped to the store while the attempt runs, and the rest
 //! goes in with its outcome.
 
-use flow_model::limits::{LOG_HEAD_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_TAIL_BYTES_MAX};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flow_model::limits::{LOG_HEAD_BYTES_MAX, LOG_LINE_BYTES_MAX, LOG_TAIL_BYTES_MAX};
 use flow_model::log::{Stream, write_line};
 use flow_model::{ClaimId, Epoch, TaskInstanceKey, Timestamp};
 use flow_secrets::Masker;

@@ -1,17 +1,16 @@
 //! What of a task's standard output, and of its XCom file, becomes XComs.
 
-use flow_model::limits::XCOM_FILE_BYTES_MAX;
 use std::io::Read;
 use std::path::Path;
 
 use flow_model::dag::Output;
-use flow_model::limits::XCOM_BYTES_MAX;
+use flow_model::limits::{XCOM_BYTES_MAX, XCOM_FILE_BYTES_MAX};
 use flow_model::outside::{bytes_without_mark, without_mark};
 use flow_store::{NewXCom, check_xcom_key, check_xcom_size, json_text};
 use serde_json::Value;
 
 use crate::artifacts::open_left;
-use crate::template::RETURN_VALUE;
+use flow_model::dag::RETURN_VALUE;
 
 /// Collects what the task's output setting asks for while it runs, from the bytes as they come: what the log keeps of a line is
 /// no measure for it.

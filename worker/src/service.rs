@@ -25,6 +25,7 @@ use crate::operators::HttpClient;
 use crate::run_as::RunAs;
 use crate::template::AttemptPlace;
 use crate::warden::WardenKeeper;
+
 use callbacks::CallbackBell;
 use report::Reporter;
 use roster::Roster;

@@ -11,7 +11,7 @@ pub use context::AttemptScope;
 pub(crate) use context::params_of;
 pub use place::AttemptPlace;
 pub(crate) use secrets::missing;
-pub use xcom::{Lookups, RETURN_VALUE, Wanted};
+pub use xcom::{Lookups, Wanted};
 
 #[cfg(test)]
 mod sinks;

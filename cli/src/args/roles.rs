@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::whole_number;
 use clap::Args;
+
+use super::whole_number;
 
 #[derive(Debug, Args)]
 pub struct StateArgs {

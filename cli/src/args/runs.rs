@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::whole_number;
 use clap::{Args, Subcommand};
+
+use super::whole_number;
 
 #[derive(Debug, Args)]
 pub struct TriggerArgs {

@@ -1,7 +1,8 @@
 //! The arguments about the installation.
 
-use super::whole_number;
 use clap::{Args, Subcommand};
+
+use super::whole_number;
 
 #[derive(Debug, Args)]
 pub struct CronArgs {

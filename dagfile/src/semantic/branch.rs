@@ -2,11 +2,11 @@
 
 use flow_model::operator::Operator;
 use flow_model::operator::branch::{Branch, chosen_ids, time_window, weekday};
+use flow_model::suggest::listed;
 
 use super::layout::{Layout, Placed, Target};
 use crate::diagnostic::Problems;
 use crate::tree::Node;
-use flow_model::suggest::listed;
 
 pub(super) fn check(operator: &Operator, node: &Node, problems: &mut Problems) {
     match operator {

@@ -1,11 +1,11 @@
 //! Files in the DAG folder that tasks use: they are published with the version.
 
-use flow_model::limits::{PUBLISHED_BYTES_MAX, PUBLISHED_ENTRIES_MAX, PUBLISHED_FILE_BYTES_MAX, PUBLISHED_FILES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use flow_model::dag::hex;
+use flow_model::limits::{PUBLISHED_BYTES_MAX, PUBLISHED_ENTRIES_MAX, PUBLISHED_FILE_BYTES_MAX, PUBLISHED_FILES_MAX};
 use sha2::{Digest, Sha256};
 
 use flow_model::outside::{bytes_without_mark, without_mark};

@@ -3,15 +3,15 @@
 //! A name in `depends_on` is looked for among the siblings first, then further out. The name of a group stands for the
 //! tasks at its end; a group's own `depends_on` goes to the tasks at its beginning.
 
-use flow_model::limits::GROUP_DEPTH_MAX;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use flow_model::limits::GROUP_DEPTH_MAX;
+use flow_model::suggest::{listed, nearest};
 use serde_json::{Map, Value};
 
 use super::check_id;
 use crate::diagnostic::Problems;
 use crate::tree::{Entry, Node};
-use flow_model::suggest::{listed, nearest};
 
 /// A task where it stands.
 pub(super) struct Placed<'a> {

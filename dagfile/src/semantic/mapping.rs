@@ -1,13 +1,14 @@
 //! `expand` and `expand_kwargs`: over what tasks and groups are mapped.
 
+use flow_model::dag::RETURN_VALUE;
 use flow_model::expand::{Mapping, Source};
 use flow_model::limits::MAP_LENGTH_MAX;
+use flow_model::suggest::listed;
 use flow_template::names::TEMPLATE_NAMES;
 
 use super::layout::{Layout, Target};
 use crate::diagnostic::Problems;
 use crate::tree::{Entry, Kind, Node};
-use flow_model::suggest::listed;
 
 /// What `expand` accepts, for hints.
 const SOURCES: &str = "a list, `\"{{ xcom.<task> }}\"`, `\"{{ params.<name> }}\"`, or a table with `zip` or `concat`";
@@ -129,7 +130,7 @@ impl Reader<'_, '_> {
                 .hint(format!("it can be {SOURCES}"));
             return None;
         };
-        let key = node.get("key").and_then(Node::text).unwrap_or("return_value");
+        let key = node.get("key").and_then(Node::text).unwrap_or(RETURN_VALUE);
         let task_id = self.task(node, task, problems)?;
         Some(Source::XCom { task_id, key: key.to_owned(), path: Vec::new() })
     }
@@ -149,10 +150,10 @@ impl Reader<'_, '_> {
                     }
                 });
                 match found {
-                    Some((task_id, path)) => Some(Source::XCom { task_id, key: "return_value".to_owned(), path }),
+                    Some((task_id, path)) => Some(Source::XCom { task_id, key: RETURN_VALUE.to_owned(), path }),
                     None => self.task(node, &rest.join("."), problems).map(|task_id| Source::XCom {
                         task_id,
-                        key: "return_value".to_owned(),
+                        key: RETURN_VALUE.to_owned(),
                         path: Vec::new(),
                     }),
                 }

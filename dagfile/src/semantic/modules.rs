@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use flow_model::suggest::nearest;
+
 use super::files::Files;
 use crate::diagnostic::Problems;
 use crate::python::{Import, definitions, imports, is_stdlib, may_define};
 use crate::tree::Node;
-use flow_model::suggest::nearest;
 
 /// A module that was found; paths are relative to the DAG folder.
 #[derive(Debug, Clone)]

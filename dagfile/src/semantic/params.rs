@@ -1,11 +1,11 @@
 //! Typed parameters.
 
 use flow_model::params::{FORMATS, Param, Params, is_format};
+use flow_model::suggest::{listed, nearest};
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::Problems;
 use crate::tree::{Entry, Kind, Node};
-use flow_model::suggest::{listed, nearest};
 
 /// Keywords of a declaration, JSON Schema's and Airflow's. One of them makes a table a declaration; any other table is
 /// a default value.

@@ -3,12 +3,12 @@
 use flow_model::operator::{Approval, Form};
 use flow_model::params::Params;
 use flow_model::question::{Answer, Question};
+use flow_model::suggest::{listed, nearest};
 use serde_json::{Value, json};
 
 use super::params;
 use crate::diagnostic::Problems;
 use crate::tree::Node;
-use flow_model::suggest::{listed, nearest};
 
 /// The operator's table with its params as declarations: a plain value declares its type, as in the DAG's own params.
 pub(super) fn with_declared_params(name: &str, node: &Node, mut table: Value, problems: &mut Problems) -> Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use flow_model::Task;
 use flow_model::operator::{Bash, Operator, Plugin, Python};
+use flow_model::suggest::listed;
 
 use super::files::Files;
 use super::layout::Placed;
@@ -11,7 +12,6 @@ use super::modules::Modules;
 use super::requirements;
 use crate::diagnostic::Problems;
 use crate::tree::Node;
-use flow_model::suggest::listed;
 
 /// Operators whose work is a process, which may find files.
 const PROGRAMS: [&str; 7] = ["bash", "command", "python", "plugin", "branch", "short_circuit", "command_sensor"];

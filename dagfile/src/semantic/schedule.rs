@@ -1,17 +1,17 @@
 //! Schedules, zones and dates.
 
+use std::time::Duration;
+
 use flow_model::Timestamp;
 use flow_model::schedule::{Bounds, CronExpression, Schedule, TimeRule, time_zone};
 use flow_model::start::Start;
 use flow_model::time::duration_text;
 use jiff::tz::TimeZone;
-use std::time::Duration;
 
+use super::starts;
 use crate::diagnostic::Problems;
 use crate::tree::{Kind, Node};
 use crate::walk::meant;
-
-use super::starts;
 
 /// A usable zone and its name.
 pub(super) struct Zone {
@@ -143,8 +143,21 @@ fn interval(node: &Node, problems: &mut Problems) -> Option<TimeRule> {
     Some(TimeRule::Every { interval })
 }
 
+/// Between which dates the DAG runs.
+pub(super) fn bounds(root: &Node, zone: &Zone, problems: &mut Problems) -> (Option<Timestamp>, Option<Timestamp>) {
+    let start_date = date(root.get("start_date"), zone, problems);
+    let end_date = date(root.get("end_date"), zone, problems);
+    if let (Some(start), Some(end)) = (start_date, end_date)
+        && end < start
+    {
+        let span = root.get("end_date").map_or(0..0, |node| node.span.clone());
+        problems.add(span, "`end_date` is before `start_date`").hint(format!("the DAG starts at {start}"));
+    }
+    (start_date, end_date)
+}
+
 /// Reads a date; one without an offset is read in the zone.
-pub(super) fn date(node: Option<&Node>, zone: &Zone, problems: &mut Problems) -> Option<Timestamp> {
+fn date(node: Option<&Node>, zone: &Zone, problems: &mut Problems) -> Option<Timestamp> {
     let node = node?;
     let text = match &node.kind {
         Kind::Date(date) => date.to_string(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flow_model::operator::Operator;
 use flow_model::operator::sensor::{ExternalTaskSensor, HttpSensor};
+use flow_model::suggest::{listed, nearest};
 use flow_model::time::duration_text;
 
 use super::layout::Layout;
@@ -12,7 +13,6 @@ use super::splices;
 use super::tasks::METHODS;
 use crate::diagnostic::Problems;
 use crate::tree::Node;
-use flow_model::suggest::{listed, nearest};
 
 const POKE_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 

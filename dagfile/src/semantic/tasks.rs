@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use flow_model::callback::Callbacks;
+use flow_model::dag::DEFAULT_POOL;
 use flow_model::dag::{Output, Overlap, WeightRule};
 use flow_model::expand::Mapping;
 use flow_model::operator::{Operator, Python};
 use flow_model::retry::RetryPolicy;
+use flow_model::suggest::{listed, nearest};
 use flow_model::{Task, TriggerRule};
 use serde_json::{Value, json};
 
@@ -19,7 +21,6 @@ use crate::schema::{OPERATORS, OperatorForm};
 use crate::spec::TaskSettings;
 use crate::tree::{Entry, Kind, Node};
 use crate::walk::{NO_TASKS, meant};
-use flow_model::suggest::{listed, nearest};
 
 pub(super) const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
@@ -167,7 +168,7 @@ fn task(placed: &Placed<'_>, operator: Operator, problems: &mut Problems) -> Opt
             on_skipped: settings.on_skipped.clone().unwrap_or_default(),
         },
         execution_timeout: settings.execution_timeout.map(|timeout| timeout.0),
-        pool: settings.pool.unwrap_or_else(|| "default_pool".to_owned()),
+        pool: settings.pool.unwrap_or_else(|| DEFAULT_POOL.to_owned()),
         pool_slots: settings.pool_slots.unwrap_or(1),
         priority_weight: settings.priority_weight.unwrap_or(1),
         weight_rule: settings.weight_rule.unwrap_or(WeightRule::Downstream),

@@ -17,6 +17,7 @@ use crate::diagnostic::{Problems, Script};
 use crate::schema::{self, task_schema};
 use crate::spelling::Spelling;
 use crate::tree::Node;
+
 use names::FileNames;
 use texts::Text;
 use vocabulary::{Place, Words};

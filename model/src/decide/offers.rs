@@ -25,7 +25,6 @@ pub struct ReadyPair {
 }
 
 /// How many task instances of a DAG and a pool are looked at.
-
 #[derive(Debug, Serialize)]
 pub struct Offer<'a> {
     dag: &'a str,

@@ -6,85 +6,79 @@ use crate::trigger_rule::TriggerRule;
 
 pub(super) fn finished(facts: &Facts, task: &TaskFacts) -> Vec<Reason> {
     let reason = task.reason.as_deref();
-    match task.state {
-        TaskState::Failed => {
-            let text = match reason {
-                Some("poison") => "failed: its worker died again and again while running it".to_owned(),
-                Some("outcome_unknown") => "failed: its worker was lost, and the task says `at_most_once`".to_owned(),
-                Some("cancelled") => "failed: its run was cancelled".to_owned(),
-                Some("marked") => "was marked as failed".to_owned(),
-                Some(reason) if task.try_number == 0 => {
-                    let again = "mend that, then clear the task: its mapping is evaluated again";
-                    let (why, hint) = reason.split_once("; hint: ").unwrap_or((reason, again));
-                    return vec![
-                        Reason::new(ReasonKind::Failed, format!("failed before its first try: {why}")).hint(hint),
-                    ];
-                }
-                _ => format!("failed in try {} of {}{}", task.try_number, tries(task), because(reason)),
-            };
-            vec![Reason::new(ReasonKind::Failed, text).hint("read its log, then clear the task to run it again")]
-        }
-        TaskState::UpstreamFailed if reason.is_some_and(|reason| reason != "upstream_failed") => {
-            vec![
-                Reason::new(ReasonKind::UpstreamFailed, format!("did not run{}", because(reason)))
-                    .hint("mend the task that should leave it, and clear that one with what follows"),
-            ]
-        }
-        TaskState::UpstreamFailed => {
-            let failed: Vec<&UpstreamTask> = facts
-                .upstream
-                .iter()
-                .filter(|task| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed))
-                .collect();
-            let direct = || failed.iter().copied();
-            let bad = |task: &&UpstreamTask| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed);
-            let causes: Vec<&UpstreamTask> = match &facts.failed_first {
-                Some(first) => {
-                    let others =
-                        direct().filter(|task| task.state == TaskState::Failed && task.task_id != first.task_id);
-                    [first].into_iter().chain(others).collect()
-                }
-                None if failed.is_empty() => facts.setups.iter().chain(&facts.producers).filter(bad).collect(),
-                None => direct().collect(),
-            };
-            let text = if causes.is_empty() {
-                "did not run, because a task before it failed".to_owned()
-            } else {
-                format!("did not run, because of {}", names(&causes))
-            };
-            vec![Reason::new(ReasonKind::UpstreamFailed, text).hint("clear the failed task; this one follows")]
-        }
-        TaskState::Skipped => {
-            let text = match reason {
-                Some("dagrun_timeout") => "was skipped, because its run took longer than `dagrun_timeout`".to_owned(),
-                Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
-                Some("marked") => "was marked as skipped".to_owned(),
-                Some("branch") if !facts.left_out_by.is_empty() => {
-                    format!("was skipped: {} left it out", listed(&facts.left_out_by.iter().collect::<Vec<_>>(), id_of))
-                }
-                Some("branch") => "was skipped: a branch or short circuit before it left it out".to_owned(),
-                Some("producer_skipped") => {
-                    "was skipped: the task that leaves what it is mapped over was skipped".to_owned()
-                }
-                Some("empty_map") => "was skipped: there is nothing to map it over, the list is empty".to_owned(),
-                Some("trigger_rule") | None if task.try_number == 0 => skipped_by_rule(facts),
-                _ => format!("was skipped{}", because(reason)),
-            };
-            vec![Reason::new(ReasonKind::Skipped, text)]
-        }
-        TaskState::Success if reason == Some("marked") => {
-            vec![Reason::new(ReasonKind::Success, "was marked as success")]
-        }
+    vec![match task.state {
+        TaskState::Failed => failed(task),
+        TaskState::UpstreamFailed => upstream_failed(facts, reason),
+        TaskState::Skipped => Reason::new(ReasonKind::Skipped, skipped(facts, task)),
+        TaskState::Success if reason == Some("marked") => Reason::new(ReasonKind::Success, "was marked as success"),
         TaskState::Success => {
-            vec![Reason::new(ReasonKind::Success, format!("succeeded in try {} of {}", task.try_number, tries(task)))]
+            Reason::new(ReasonKind::Success, format!("succeeded in try {} of {}", task.try_number, tries(task)))
         }
         _ if reason == Some("mapping_shrunk") => {
-            vec![Reason::new(
-                ReasonKind::Removed,
-                "was removed: the list that its task is mapped over has become shorter",
-            )]
+            Reason::new(ReasonKind::Removed, "was removed: the list that its task is mapped over has become shorter")
         }
-        _ => vec![Reason::new(ReasonKind::Removed, "is no longer part of the DAG version of its run")],
+        _ => Reason::new(ReasonKind::Removed, "is no longer part of the DAG version of its run"),
+    }]
+}
+
+fn failed(task: &TaskFacts) -> Reason {
+    let text = match task.reason.as_deref() {
+        Some("poison") => "failed: its worker died again and again while running it".to_owned(),
+        Some("outcome_unknown") => "failed: its worker was lost, and the task says `at_most_once`".to_owned(),
+        Some("cancelled") => "failed: its run was cancelled".to_owned(),
+        Some("marked") => "was marked as failed".to_owned(),
+        Some(reason) if task.try_number == 0 => {
+            let again = "mend that, then clear the task: its mapping is evaluated again";
+            let (why, hint) = reason.split_once("; hint: ").unwrap_or((reason, again));
+            return Reason::new(ReasonKind::Failed, format!("failed before its first try: {why}")).hint(hint);
+        }
+        reason => format!("failed in try {} of {}{}", task.try_number, tries(task), because(reason)),
+    };
+    Reason::new(ReasonKind::Failed, text).hint("read its log, then clear the task to run it again")
+}
+
+fn upstream_failed(facts: &Facts, reason: Option<&str>) -> Reason {
+    if reason.is_some_and(|reason| reason != "upstream_failed") {
+        return Reason::new(ReasonKind::UpstreamFailed, format!("did not run{}", because(reason)))
+            .hint("mend the task that should leave it, and clear that one with what follows");
+    }
+    let causes = causes(facts);
+    let text = if causes.is_empty() {
+        "did not run, because a task before it failed".to_owned()
+    } else {
+        format!("did not run, because of {}", names(&causes))
+    };
+    Reason::new(ReasonKind::UpstreamFailed, text).hint("clear the failed task; this one follows")
+}
+
+/// The failures before it: the first one with those directly before it, or what its setups and producers have come to.
+fn causes(facts: &Facts) -> Vec<&UpstreamTask> {
+    let is_bad = |task: &&UpstreamTask| matches!(task.state, TaskState::Failed | TaskState::UpstreamFailed);
+    let direct: Vec<&UpstreamTask> = facts.upstream.iter().filter(is_bad).collect();
+    match &facts.failed_first {
+        Some(first) => {
+            let is_another = |task: &&UpstreamTask| task.state == TaskState::Failed && task.task_id != first.task_id;
+            [first].into_iter().chain(direct.into_iter().filter(is_another)).collect()
+        }
+        None if direct.is_empty() => facts.setups.iter().chain(&facts.producers).filter(is_bad).collect(),
+        None => direct,
+    }
+}
+
+fn skipped(facts: &Facts, task: &TaskFacts) -> String {
+    let reason = task.reason.as_deref();
+    match reason {
+        Some("dagrun_timeout") => "was skipped, because its run took longer than `dagrun_timeout`".to_owned(),
+        Some("cancelled") => "was skipped, because its run was cancelled".to_owned(),
+        Some("marked") => "was marked as skipped".to_owned(),
+        Some("branch") if !facts.left_out_by.is_empty() => {
+            format!("was skipped: {} left it out", listed(&facts.left_out_by.iter().collect::<Vec<_>>(), id_of))
+        }
+        Some("branch") => "was skipped: a branch or short circuit before it left it out".to_owned(),
+        Some("producer_skipped") => "was skipped: the task that leaves what it is mapped over was skipped".to_owned(),
+        Some("empty_map") => "was skipped: there is nothing to map it over, the list is empty".to_owned(),
+        Some("trigger_rule") | None if task.try_number == 0 => skipped_by_rule(facts),
+        _ => format!("was skipped{}", because(reason)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use flow_model::Timestamp;
+use flow_model::suggest::nearest;
 use minijinja::machinery::ast::Expr;
 use minijinja::{Environment, ErrorKind, Value};
 
@@ -17,7 +18,6 @@ use crate::names::filter_of_airflow;
 use crate::program::Program;
 use crate::recorder::Recorder;
 use crate::words::words;
-use flow_model::suggest::nearest;
 
 /// The engine, and what it calls its things.
 pub(super) struct Engine {

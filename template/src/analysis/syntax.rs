@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use flow_model::suggest::nearest;
 use minijinja::Error;
 
 use super::Fault;
-use flow_model::suggest::nearest;
 
 /// What a template can be made of.
 const STATEMENTS: [&str; 12] =

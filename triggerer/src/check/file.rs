@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use flow_model::Timestamp;
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 use serde_json::json;
 
 use super::Found;
 use crate::glob::{Walk, fixed_folder};
 use crate::mounts::FileThreads;
-use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 
 /// What is waited for.
 pub(super) struct Wanted {

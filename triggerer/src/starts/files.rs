@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use flow_model::Timestamp;
 use flow_model::dag::hex;
+use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 use flow_model::start::{Existing, FileArrival};
 use flow_store::StoreError;
 use serde_json::{Map, json};
@@ -16,7 +17,6 @@ use super::source::{Event, Source};
 use super::warn;
 use crate::glob::{Walk, fixed_folder};
 use crate::mounts::FileThreads;
-use flow_model::limits::FILE_SENSOR_ENTRIES_MAX;
 
 /// Runs that one look starts at most; the others follow with the next.
 const RUNS_PER_LOOK: usize = 100;

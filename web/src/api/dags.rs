@@ -1,11 +1,11 @@
 //! DAGs, their tasks, versions and next runs.
 
-use flow_model::limits::ROWS_PER_PAGE_MAX;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use flow_model::dag::{Catchup, Task};
+use flow_model::limits::ROWS_PER_PAGE_MAX;
 use flow_model::params::Params;
 use flow_model::{Dag, DagGraph, Timestamp};
 use flow_queue::Bell;

@@ -5,12 +5,12 @@
 
 mod context;
 
-use flow_model::limits::{REASON_CHARACTERS_MAX, TASK_QUESTIONS_MAX};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use flow_model::limits::XCOM_BYTES_MAX;
+use flow_model::dag::RETURN_VALUE;
+use flow_model::limits::{REASON_CHARACTERS_MAX, TASK_QUESTIONS_MAX, XCOM_BYTES_MAX, XCOM_FILE_BYTES_MAX};
 use flow_store::{NewXCom, WorkOrder, XComInstances, XComPull, XComRun, check_xcom_key, json_text};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,8 +23,7 @@ use super::folder::AttemptFolder;
 use super::{PrepareError, Workshop, fetch};
 use crate::log::AttemptLog;
 use crate::output::{check_size, xcom_file_too_large};
-use crate::template::{RETURN_VALUE, Wanted};
-use flow_model::limits::XCOM_FILE_BYTES_MAX;
+use crate::template::Wanted;
 
 /// Bytes of a question: a value, and what stands around it.
 const QUESTION_BYTES_MAX: usize = XCOM_BYTES_MAX + 64 * 1024;

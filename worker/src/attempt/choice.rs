@@ -9,7 +9,7 @@ use flow_store::WorkOrder;
 use serde_json::Value;
 
 use super::{Ended, Ending};
-use crate::template::RETURN_VALUE;
+use flow_model::dag::RETURN_VALUE;
 
 /// Reads the choice from what the task left, and adds the tasks that it leaves out.
 pub(super) fn conclude(order: &WorkOrder, mut ended: Ended) -> Ended {

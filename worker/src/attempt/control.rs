@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use flow_model::control::{FailureAction, FailureRule, Repeat, check_outputs};
+use flow_model::dag::RETURN_VALUE;
 use flow_model::time::duration_text;
 use flow_store::WorkOrder;
 use serde_json::{Map, Value, json};
 
 use super::{Ended, Ending, PrepareError, Workshop, with_lookups};
 use crate::log::AttemptLog;
-use crate::template::{RETURN_VALUE, Renderer, TemplateError};
+use crate::template::{Renderer, TemplateError};
 
 /// Why the task is skipped, if its `run_if` says no. A try that goes on has been asked before.
 pub(super) fn refusal(order: &WorkOrder, iteration: u32, renderer: &Renderer) -> Result<Option<String>, TemplateError> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use flow_model::limits::XCOM_FILE_BYTES_MAX;
 use flow_model::log::Stream;
 use flow_model::operator::docker::{AutoRemove, PullPolicy};
 use flow_store::WorkOrder;
@@ -21,7 +22,6 @@ use crate::environment::names_of_attempt;
 use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::{DockerWork, chain};
 use crate::output::xcom_file_too_large;
-use flow_model::limits::XCOM_FILE_BYTES_MAX;
 
 /// Between two lines about a pull.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);

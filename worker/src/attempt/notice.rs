@@ -7,7 +7,7 @@ use crate::log::AttemptLog;
 use crate::notice::{Mailroom, NoticeError};
 use crate::operators::Notice;
 use crate::output::xcom;
-use crate::template::RETURN_VALUE;
+use flow_model::dag::RETURN_VALUE;
 
 pub(super) async fn run(workshop: &Workshop, notice: Notice, log: &AttemptLog) -> Ended {
     let now = workshop.store.now();

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flow_model::Timestamp;
+use flow_model::limits::PLUGIN_MESSAGE_BYTES_MAX;
 use flow_model::log::Stream;
 use flow_store::{Store, WorkOrder};
 use serde_json::{Value, json};
@@ -13,7 +14,6 @@ use super::{Ended, Ending, StopSignal, Workshop};
 use crate::log::AttemptLog;
 use crate::operators::{Conversation, PluginResult, PluginWork, Until};
 use crate::template::params_of;
-use flow_model::limits::PLUGIN_MESSAGE_BYTES_MAX;
 
 /// The version of the protocol that is spoken.
 const PROTOCOL: u32 = 1;

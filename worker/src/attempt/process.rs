@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flow_model::limits::LOG_LINE_BYTES_MAX;
 use flow_model::log::Stream;
 use flow_store::{Store, WorkOrder};
 use tokio::io::AsyncReadExt;
@@ -14,7 +15,6 @@ use crate::artifacts;
 use crate::log::{AttemptLog, LineSplitter};
 use crate::operators::ProcessWork;
 use crate::warden::{Child, Exit};
-use flow_model::limits::LOG_LINE_BYTES_MAX;
 
 /// How long output is still read after the process and all its descendants have gone.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

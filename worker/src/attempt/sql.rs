@@ -11,7 +11,7 @@ use super::{Ended, Ending, Workshop, secrecy};
 use crate::log::AttemptLog;
 use crate::operators::SqlWork;
 use crate::output::xcom;
-use crate::template::RETURN_VALUE;
+use flow_model::dag::RETURN_VALUE;
 
 /// Characters of a statement in the log.
 const SHOWN_CHARS_MAX: usize = 200;

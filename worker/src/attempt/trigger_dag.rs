@@ -13,7 +13,7 @@ use super::{Ended, Ending, Workshop};
 use crate::log::AttemptLog;
 use crate::operators::TriggerDagWork;
 use crate::output::xcom;
-use crate::template::RETURN_VALUE;
+use flow_model::dag::RETURN_VALUE;
 
 pub(super) async fn run(workshop: &Workshop, order: &WorkOrder, work: TriggerDagWork, log: &AttemptLog) -> Ended {
     let asked = work.asked;

@@ -1,9 +1,10 @@
 //! What a container and its worker hand each other as files. They need not share a file system, so it goes through the
 //! daemon, as tar archives: a folder is put into the container before it starts, and fetched when it has ended.
 
-use flow_model::limits::ARTIFACT_ENTRIES_MAX;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+
+use flow_model::limits::ARTIFACT_ENTRIES_MAX;
 
 /// The folder in the container.
 pub(crate) const FOLDER: &str = "/flow";

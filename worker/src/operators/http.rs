@@ -1,11 +1,11 @@
 //! The `http` operator: one request from the worker.
 
-use flow_model::limits::REDIRECTS_MAX;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use flow_model::connection::HttpTarget;
 use flow_model::error_chain as chain;
+use flow_model::limits::REDIRECTS_MAX;
 use flow_model::operator::Http;
 use flow_model::start::signed_text;
 use flow_model::time::duration_text;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flow_model::Timestamp;
 use flow_model::params::resolve_params;
 use flow_model::state::RunType;
+use flow_model::suggest::listed;
 use flow_secrets::SecretsError;
 use flow_store::WorkOrder;
 use flow_template::names::TEMPLATE_NAMES;
@@ -187,11 +188,8 @@ impl Scope for AttemptScope {
 
     fn hint_for(&self, path: &str) -> String {
         let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-        let listed = |names: Vec<&String>| {
-            if names.is_empty() {
-                return "none".to_owned();
-            }
-            names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        let keys = |of: &Map<String, Json>| {
+            if of.is_empty() { "none".to_owned() } else { listed(of.keys().map(String::as_str)) }
         };
         match first {
             "ds"
@@ -204,8 +202,8 @@ impl Scope for AttemptScope {
             | "data_interval_end" => {
                 format!("this run has no logical date; use `run_after`, or trigger it with one (`{first}` needs it)")
             }
-            "params" => format!("this run's params are {}", listed(self.params.keys().collect())),
-            "conf" => format!("this run's conf has {}", listed(self.order.conf.keys().collect())),
+            "params" => format!("this run's params are {}", keys(&self.params)),
+            "conf" => format!("this run's conf has {}", keys(&self.order.conf)),
             "xcom" => match rest.split_once('.') {
                 Some((task_id, name)) => format!(
                     "the output of `{task_id}` has no field `{name}`; beside an output that is text, a named value is read with `ti.xcom_pull(task_ids=\"{task_id}\", key=\"{name}\")`"
@@ -229,7 +227,7 @@ impl Scope for AttemptScope {
                 }
             }
             _ if TEMPLATE_NAMES.contains(&first) => format!("`{first}` has no such field"),
-            _ => format!("templates know {}", TEMPLATE_NAMES.map(|name| format!("`{name}`")).join(", ")),
+            _ => format!("templates know {}", listed(TEMPLATE_NAMES)),
         }
     }
 }

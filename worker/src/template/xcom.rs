@@ -6,13 +6,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_model::DagGraph;
+use flow_model::dag::RETURN_VALUE;
 use flow_store::{XComInstances, XComPull, XComRun};
 use flow_template::{from_json, from_table};
 use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
-
-/// The name under which a task's output is kept.
-pub const RETURN_VALUE: &str = "return_value";
 
 /// What templates ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

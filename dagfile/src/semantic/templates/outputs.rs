@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use flow_template::analysis::{Fault, Step};
 use serde_json::Value;
 
+use flow_model::dag::RETURN_VALUE;
 use flow_model::suggest::{listed, nearest};
 
 /// What is wrong with following `fields` into the output of a task that declares its outputs.
 pub(super) fn fault_in_output(task: &str, declared: &BTreeMap<String, Value>, fields: &[Step]) -> Option<Fault> {
     let first = fields.first()?;
     // Beside the fields of an output, a task's named values are found under its name.
-    if declared.contains_key(&first.name) && first.name != "return_value" {
+    if declared.contains_key(&first.name) && first.name != RETURN_VALUE {
         return None;
     }
-    let mut schema = declared.get("return_value")?;
-    let named: Vec<&str> = declared.keys().map(String::as_str).filter(|name| *name != "return_value").collect();
+    let mut schema = declared.get(RETURN_VALUE)?;
+    let named: Vec<&str> = declared.keys().map(String::as_str).filter(|name| *name != RETURN_VALUE).collect();
     for (depth, step) in fields.iter().enumerate() {
         let (known, is_closed) = match shape(schema)? {
             Shape::Table { known, is_closed } => (known, is_closed),

@@ -1,5 +1,6 @@
 //! What the names of a template stand for, as far as the file tells.
 
+use flow_model::suggest::{listed, nearest};
 use flow_template::MACRO_NAMES;
 use flow_template::analysis::{Argument, Fault, Reference, Step, Vocabulary};
 use flow_template::fields::{fields_of, instead_of_field};
@@ -7,7 +8,6 @@ use flow_template::names::TEMPLATE_NAMES;
 
 use super::names::{FileNames, TaskNames};
 use super::outputs::fault_in_output;
-use flow_model::suggest::{listed, nearest};
 
 /// Where a template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

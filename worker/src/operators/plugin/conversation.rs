@@ -1,10 +1,9 @@
 //! What a plugin says, line by line, and what follows from it.
 
-use flow_model::limits::PLUGIN_MESSAGE_BYTES_MAX;
 use std::time::Duration;
 
 use flow_model::Timestamp;
-use flow_model::limits::XCOM_BYTES_MAX;
+use flow_model::limits::{PLUGIN_MESSAGE_BYTES_MAX, XCOM_BYTES_MAX, XCOM_FILE_BYTES_MAX};
 use flow_model::outside::without_mark;
 use flow_secrets::Masker;
 use flow_store::{NewXCom, check_xcom_key};
@@ -12,8 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::output::xcom;
-use crate::template::RETURN_VALUE;
-use flow_model::limits::XCOM_FILE_BYTES_MAX;
+use flow_model::dag::RETURN_VALUE;
 
 /// Characters of a plugin's own words in an error message.
 const QUOTED_MAX: usize = 200;
